@@ -1,0 +1,1 @@
+"""The vocabulary: frozen shapes and pure checks. Imports nothing of ours."""

@@ -1,0 +1,180 @@
+"""Commands: what the shell asks the core to decide. Ids, times and text enter here and nowhere else."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .agents import AgentOutcome
+from .facts import Control, FactReading, Unreadable
+from .limits import Usage
+from .payload import PayloadRef
+from .routing import RoutingEvidence
+from .values import Count, Digest, Instant, Name, SubjectId, Value
+
+ActorKind = Literal["human", "agent", "system", "tool"]
+Key = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+"""An idempotency key: 1 to 128 printable ASCII characters without spaces."""
+
+
+class Actor(Value):
+    """Who caused a command: a pseudonymous id, roles, and how they were authenticated."""
+
+    kind: ActorKind
+    id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+    roles: tuple[Name, ...] = ()
+    authn: Name = "none"
+
+
+CUSTOMER = Actor(kind="human", id="customer")
+SYSTEM = Actor(kind="system", id="interlock")
+
+
+class FlowRef(Value):
+    """The exact flow a conversation is pinned to."""
+
+    name: Name
+    version: Count
+    digest: Digest
+
+
+class Reading(Value):
+    """What rules read in one message, before anything is decided from it."""
+
+    control: Control | None = None
+    facts: tuple[FactReading, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+    digression: RoutingEvidence | None = None
+
+
+class Start(Value):
+    """Open a conversation on a flow. `facts` are those the caller already knows (a signed-in customer)."""
+
+    kind: Literal["start"] = "start"
+    flow: FlowRef
+    subject: SubjectId
+    facts: tuple[FactReading, ...] = ()
+
+
+class Say(Value):
+    """A person's message. `token_bound` is an upper bound of its tokens."""
+
+    kind: Literal["say"] = "say"
+    message: PayloadRef
+    token_bound: Count
+    reading: Reading = Reading()
+
+
+class Give(Value):
+    """A named input that is not a message: from another system, or an operator's intervention."""
+
+    kind: Literal["give"] = "give"
+    name: Name
+    facts: tuple[FactReading, ...] = ()
+
+
+class Routed(Value):
+    """The evidence for the route state that was entered; `message` is the version of the message read."""
+
+    kind: Literal["routed"] = "routed"
+    state: Name
+    message: Count
+    evidence: RoutingEvidence
+
+
+class ProposedCall(Value):
+    """A tool call that a model proposed. `name` is None where it is no known tool; arguments are a payload.
+
+    `problems` are the faults of the arguments against the tool's types, as paths and reasons only.
+    """
+
+    name: Name | None
+    arguments: PayloadRef
+    problems: tuple[str, ...] = ()
+
+
+class AgentReport(Value):
+    """How one attempt at an agent ended: nothing here was written by a person or a model but digests,
+    declared facts, counts, and names reduced to printable ASCII."""
+
+    outcome: AgentOutcome
+    reason: str = ""
+    output: PayloadRef | None = None
+    reply: PayloadRef | None = None
+    reply_token_bound: Count = 0
+    violations: tuple[str, ...] = ()
+    facts: tuple[FactReading, ...] = ()
+    calls: tuple[ProposedCall, ...] = ()
+    usage: Usage = Usage(measured=False)
+    model: str = ""
+    request_id: str = ""
+    latency_ms: Count = 0
+    retry_after_seconds: Count | None = None
+
+
+class AgentEnded(Value):
+    """The outcome of the attempt whose intent event has version `effect`."""
+
+    kind: Literal["agent_ended"] = "agent_ended"
+    effect: Count
+    report: AgentReport
+
+
+class ToolReport(Value):
+    """How one tool call ended."""
+
+    outcome: Literal["done", "failed", "timeout"]
+    reason: str = ""
+    result: PayloadRef | None = None
+    result_token_bound: Count = 0
+    facts: tuple[FactReading, ...] = ()
+    latency_ms: Count = 0
+
+
+class ToolEnded(Value):
+    """The outcome of the tool call whose intent event has version `effect`."""
+
+    kind: Literal["tool_ended"] = "tool_ended"
+    effect: Count
+    report: ToolReport
+
+
+class Decide(Value):
+    """A person's decision on the task whose opening event has version `task`."""
+
+    kind: Literal["decide"] = "decide"
+    task: Count
+    decision: Name
+    reason: PayloadRef | None = None
+
+
+class Fire(Value):
+    """The timer set at version `timer` is due."""
+
+    kind: Literal["fire"] = "fire"
+    timer: Count
+
+
+class Resolve(Value):
+    """What becomes of an effect that was begun and never recorded as ended.
+
+    `again`: perform it again (tools with the same idempotency key). `done` / `failed`: a person found
+    out what happened outside and says so.
+    """
+
+    kind: Literal["resolve"] = "resolve"
+    effect: Count
+    how: Literal["again", "done", "failed"]
+
+
+CommandBody = Annotated[
+    Start | Say | Give | Routed | AgentEnded | ToolEnded | Decide | Fire | Resolve, Field(discriminator="kind")
+]
+
+
+class Command(Value):
+    """One thing to decide. `key` makes it idempotent within its conversation."""
+
+    key: Key
+    at: Instant
+    actor: Actor
+    body: CommandBody

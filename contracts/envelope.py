@@ -1,0 +1,133 @@
+"""The envelope: one event as it stands in the log, in RFC 8785 bytes that are hashed as stored.
+
+```
+{"actor":{...},"at":"2026-11-21T09:00:00.000000Z","cause":3,"code":"interlock/0.1.0",
+ "data":{...},"flow":"<digest>","key":"..."|absent,"log":"<origin>","prev":"<leaf>"|absent,
+ "schema":1,"stream":"<uuid>","type":"transition_taken","v":1,"ver":4}
+```
+
+`key` is the idempotency key of the command and stands on the first event of its decision only; `cause`
+is that first event's version. `prev` is the leaf hash of the stream's previous entry. Fields whose value
+would be null are absent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from .canonical import canonical, leaf_hash, parsed
+from .commands import Actor, Command, Key
+from .errors import NotEncodable
+from .events import EVENT, SCHEMA, Event
+from .payload import Payload
+from .values import Count, Digest, Instant, Name, Value, written_time
+
+FORMAT = 1
+MAX_ENTRY_BYTES = 65_535
+"""C2SP tlog-tiles gives an entry a 16-bit length."""
+
+
+class Envelope(Value):
+    """The envelope's fields around the event's own `data`."""
+
+    v: Count
+    log: str
+    stream: str
+    ver: Count
+    type: Name
+    schema_number: Count
+    key: Key | None
+    cause: Count
+    at: Instant
+    actor: Actor
+    flow: Digest
+    code: str
+    prev: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event with the exact bytes that are stored and hashed."""
+
+    stream: str
+    version: int
+    event: Event
+    at: str
+    key: str | None
+    cause: int
+    data: bytes
+    leaf: bytes
+    payloads: tuple[Payload, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a stream ends: its length and the leaf of its last entry (empty for a new stream)."""
+
+    stream: str
+    length: int = 0
+    leaf: bytes = b""
+
+
+def encoded(fields: dict[str, Any]) -> bytes:
+    data = canonical(fields)
+    if len(data) > MAX_ENTRY_BYTES:
+        raise NotEncodable(
+            f"The entry has {len(data)} bytes; at most {MAX_ENTRY_BYTES} fit the log.",
+            where=f"event {fields.get('type')!r}", fix="Move text into a payload.",
+        )
+    return data
+
+
+def sealed(
+    events: Sequence[Event], *, head: Head, command: Command, flow: str, code: str, log: str,
+    payloads: Sequence[Payload] = (),
+) -> tuple[Entry, ...]:
+    """The entries of one decision, chained to `head`. All `payloads` go with the first event.
+
+    Pure: the same arguments give the same bytes, which is what deciding again compares.
+    """
+    at, actor = written_time(command.at), command.actor.model_dump(mode="json", exclude_none=True)
+    entries: list[Entry] = []
+    previous, cause = head.leaf, head.length
+    for offset, event in enumerate(events):
+        body = event.model_dump(mode="json", exclude_none=True)
+        kind = body.pop("type")
+        fields = {
+            "v": FORMAT, "log": log, "stream": head.stream, "ver": head.length + offset, "type": kind,
+            "schema": SCHEMA, "cause": cause, "at": at, "actor": actor, "flow": flow, "code": code, "data": body,
+        }
+        if offset == 0:
+            fields["key"] = command.key
+        if previous:
+            fields["prev"] = previous.hex()
+        data = encoded(fields)
+        previous = leaf_hash(data)
+        entries.append(Entry(
+            stream=head.stream, version=head.length + offset, event=event, at=at,
+            key=command.key if offset == 0 else None, cause=cause, data=data, leaf=previous,
+            payloads=tuple(payloads) if offset == 0 else (),
+        ))
+    return tuple(entries)
+
+
+def opened(data: bytes) -> tuple[Envelope, Event]:
+    """The envelope and event that stored bytes stand for. Raises `NotEncodable` for anything else."""
+    fields = parsed(data)
+    if not isinstance(fields, dict):
+        raise NotEncodable("The entry is not a JSON object.", fix="Verify the log; the entry was altered.")
+    try:
+        body = fields.pop("data")
+        event = EVENT.validate_python({"type": fields["type"], **body}, strict=False)
+        envelope = Envelope.model_validate({
+            "key": None, "prev": None, **{("schema_number" if name == "schema" else name): value
+                                          for name, value in fields.items()},
+        }, strict=False)
+    except (ValidationError, KeyError, TypeError) as error:
+        raise NotEncodable(
+            f"The entry is no known event: {type(error).__name__}.", where=f"type {fields.get('type')!r}",
+            fix="Verify the log; if it verifies, this release does not know the event's schema number.",
+        ) from error
+    return envelope, event

@@ -1,0 +1,335 @@
+"""Events: the closed union of facts that a conversation's stream is made of.
+
+Each is named in the past tense and holds no personal data. A decision's first event records its
+command in full, so that the command can be rebuilt (`command_of`) and decided again.
+"""
+
+from typing import Annotated, Literal, assert_never
+
+from pydantic import Field, TypeAdapter
+
+from .commands import (
+    AgentEnded,
+    AgentReport,
+    CommandBody,
+    Decide,
+    Fire,
+    FlowRef,
+    Give,
+    Reading,
+    Resolve,
+    Routed,
+    Say,
+    Start,
+    ToolEnded,
+    ToolReport,
+)
+from .facts import FactReading, KnownFact
+from .handoff import Handoff, HistoryRef
+from .limits import LimitName
+from .payload import PayloadRef
+from .routing import RoutingDecision, RoutingEvidence
+from .values import Count, Digest, Instant, Name, SubjectId, Value
+
+SCHEMA = 1
+"""Schema number of every event type below; a changed shape gets the next number and an upcaster."""
+
+
+class Verdict(Value):
+    """What one guard said when a row was tried; rows after the one taken are `not_reached`."""
+
+    row: Count
+    guard: str
+    result: Literal["holds", "fails", "error", "not_reached"]
+
+
+class ConversationStarted(Value):
+    type: Literal["conversation_started"] = "conversation_started"
+    flow: FlowRef
+    subject: SubjectId
+    state: Name
+    facts: tuple[FactReading, ...] = ()
+    turn_due: Instant
+    origin: Literal["live", "forked", "imported"] = "live"
+
+
+class MessageReceived(Value):
+    """`taken` moves the conversation now; `queued` waits for the work in hand; `noted` is kept for the
+    person who has the case; `refused` was too long or came too late."""
+
+    type: Literal["message_received"] = "message_received"
+    message: PayloadRef
+    token_bound: Count
+    reading: Reading
+    disposition: Literal["taken", "queued", "noted", "refused"]
+    turn_due: Instant | None = None
+
+
+class MessageTaken(Value):
+    """A queued message's turn has come."""
+
+    type: Literal["message_taken"] = "message_taken"
+    message: Count
+    turn_due: Instant
+
+
+class InputReceived(Value):
+    type: Literal["input_received"] = "input_received"
+    name: Name
+    facts: tuple[FactReading, ...] = ()
+    turn_due: Instant
+
+
+class FactsRecorded(Value):
+    type: Literal["facts_recorded"] = "facts_recorded"
+    facts: tuple[KnownFact, ...]
+
+
+class FactForgotten(Value):
+    """The person went back: the fact is asked for again."""
+
+    type: Literal["fact_forgotten"] = "fact_forgotten"
+    name: Name
+
+
+class QuestionAsked(Value):
+    """A form asked for a fact. `attempt` counts from 1; `how` says why it was asked."""
+
+    type: Literal["question_asked"] = "question_asked"
+    state: Name
+    fact: Name | None
+    """None asks to confirm the whole form."""
+    attempt: Count
+    how: Literal["ask", "again", "repeat", "confirm"]
+
+
+class RoutingDecided(Value):
+    type: Literal["routing_decided"] = "routing_decided"
+    state: Name
+    message: Count
+    evidence: RoutingEvidence
+    decision: RoutingDecision
+
+
+class TransitionTaken(Value):
+    """`row` is the index of the row in the flow; `because` its policy clause.
+
+    `move` is `push` where a digression left `source` to return to it, `return` where it came back.
+    """
+
+    type: Literal["transition_taken"] = "transition_taken"
+    source: Name
+    on: Name
+    target: Name
+    row: Count
+    because: str
+    verdicts: tuple[Verdict, ...] = ()
+    move: Literal["go", "push", "return"] = "go"
+
+
+class TransitionRefused(Value):
+    """Nothing moved. `reason`: no row for the trigger, every guard failed, the message was too long."""
+
+    type: Literal["transition_refused"] = "transition_refused"
+    source: Name
+    on: Name
+    reason: Literal["no_row", "guards", "too_long", "depth"]
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class HandoffMade(Value):
+    type: Literal["handoff_made"] = "handoff_made"
+    handoff: Handoff
+
+
+class AgentRequested(Value):
+    """Intent: committed before the model is called. Tokens and cost are reserved at the declared maximum."""
+
+    type: Literal["agent_requested"] = "agent_requested"
+    state: Name
+    agent: Name
+    model: str
+    attempt: Count
+    round: Count
+    history: HistoryRef
+    facts: tuple[Name, ...]
+    tools: tuple[Name, ...]
+    prompt: Digest
+    """Digest of the agent's instructions and contract; the text of the prompt is rebuilt, not stored."""
+    repairs: tuple[str, ...] = ()
+    """The violations that this attempt is asked to repair."""
+    reserved_tokens: Count
+    reserved_cost: Count
+    timeout_seconds: Count
+
+
+class AgentReturned(Value):
+    """`late` results are recorded and change nothing."""
+
+    type: Literal["agent_returned"] = "agent_returned"
+    effect: Count
+    report: AgentReport
+    cost: Count
+    late: bool = False
+
+
+class OverBudget(Value):
+    """A call was not made: what it needs does not fit what the agent's declared window holds."""
+
+    type: Literal["over_budget"] = "over_budget"
+    state: Name
+    agent: Name
+    token_bound: Count
+    maximum: Count
+
+
+class ToolRequested(Value):
+    """Intent: committed before the tool runs. The idempotency key is `stream:version` of this event."""
+
+    type: Literal["tool_requested"] = "tool_requested"
+    state: Name
+    tool: Name
+    consequential: bool
+    caller: Literal["state", "agent"]
+    request: Count | None = None
+    """The agent request whose reply proposed it."""
+    position: Count = 0
+    facts: tuple[Name, ...] = ()
+    timeout_seconds: Count
+
+
+class ToolRefused(Value):
+    """A model proposed a tool that does not run. `tool` is None where no such tool exists."""
+
+    type: Literal["tool_refused"] = "tool_refused"
+    state: Name
+    tool: Name | None
+    request: Count
+    position: Count
+    reason: Literal["unknown", "not_allowed", "bad_arguments"]
+    problems: tuple[str, ...] = ()
+
+
+class ToolReturned(Value):
+    type: Literal["tool_returned"] = "tool_returned"
+    effect: Count
+    report: ToolReport
+    late: bool = False
+
+
+class ReplySent(Value):
+    """What the customer was told. The text is a template of the flow filled with facts (`text` names it),
+    or the payload `reply` of the agent result at version `agent`."""
+
+    type: Literal["reply_sent"] = "reply_sent"
+    state: Name
+    text: str = ""
+    agent: Count | None = None
+    token_bound: Count
+
+
+class TaskOpened(Value):
+    """A person must decide. `shown` digests exactly what the decision is about."""
+
+    type: Literal["task_opened"] = "task_opened"
+    state: Name
+    role: Name
+    decisions: tuple[Name, ...]
+    facts: tuple[Name, ...]
+    shown: Digest
+    due: Instant
+
+
+class TaskDecided(Value):
+    type: Literal["task_decided"] = "task_decided"
+    task: Count
+    decision: Name
+    reason: PayloadRef | None = None
+
+
+class TimerSet(Value):
+    """A durable deadline of the state that is being entered; leaving the state ends it."""
+
+    type: Literal["timer_set"] = "timer_set"
+    state: Name
+    due: Instant
+
+
+class TimerFired(Value):
+    type: Literal["timer_fired"] = "timer_fired"
+    timer: Count
+
+
+class LimitReached(Value):
+    type: Literal["limit_reached"] = "limit_reached"
+    limit: LimitName
+    value: Count
+    maximum: Count
+
+
+class EffectResolved(Value):
+    type: Literal["effect_resolved"] = "effect_resolved"
+    effect: Count
+    how: Literal["again", "done", "failed"]
+
+
+class CommandRefused(Value):
+    """A well-formed command that the conversation could not take; the command is kept whole."""
+
+    type: Literal["command_refused"] = "command_refused"
+    command: CommandBody
+    reason: Literal[
+        "already_started", "ended", "unknown_task", "unknown_decision", "role_missing", "not_pending", "not_waiting",
+    ]
+
+
+class ConversationEnded(Value):
+    type: Literal["conversation_ended"] = "conversation_ended"
+    state: Name
+
+
+Event = Annotated[
+    ConversationStarted | MessageReceived | MessageTaken | InputReceived | FactsRecorded | FactForgotten
+    | QuestionAsked | RoutingDecided | TransitionTaken | TransitionRefused | HandoffMade | AgentRequested
+    | AgentReturned | OverBudget | ToolRequested | ToolRefused | ToolReturned | ReplySent | TaskOpened | TaskDecided
+    | TimerSet | TimerFired | LimitReached | EffectResolved | CommandRefused | ConversationEnded,
+    Field(discriminator="type"),
+]
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+Opening = (
+    ConversationStarted | MessageReceived | InputReceived | RoutingDecided | AgentReturned | ToolReturned
+    | TaskDecided | TimerFired | EffectResolved | CommandRefused
+)
+"""The events that can come first in a decision: each records its command in full."""
+
+
+def command_of(event: Event) -> CommandBody | None:
+    """The command that `event` records, or None for an event that only follows from another."""
+    match event:
+        case ConversationStarted():
+            return Start(flow=event.flow, subject=event.subject, facts=event.facts)
+        case MessageReceived():
+            return Say(message=event.message, token_bound=event.token_bound, reading=event.reading)
+        case InputReceived():
+            return Give(name=event.name, facts=event.facts)
+        case RoutingDecided():
+            return Routed(state=event.state, message=event.message, evidence=event.evidence)
+        case AgentReturned():
+            return AgentEnded(effect=event.effect, report=event.report)
+        case ToolReturned():
+            return ToolEnded(effect=event.effect, report=event.report)
+        case TaskDecided():
+            return Decide(task=event.task, decision=event.decision, reason=event.reason)
+        case TimerFired():
+            return Fire(timer=event.timer)
+        case EffectResolved():
+            return Resolve(effect=event.effect, how=event.how)
+        case CommandRefused():
+            return event.command
+        case (MessageTaken() | FactsRecorded() | FactForgotten() | QuestionAsked() | TransitionTaken()
+              | TransitionRefused() | HandoffMade() | AgentRequested() | OverBudget() | ToolRequested()
+              | ToolRefused() | ReplySent() | TaskOpened() | TimerSet() | LimitReached() | ConversationEnded()):
+            return None
+        case _:
+            assert_never(event)

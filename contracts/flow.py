@@ -1,0 +1,256 @@
+"""The flow: one frozen model that is the program, whether it was written in YAML or in Python."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from .canonical import digest_of
+from .facts import FactType
+from .handoff import HistoryPolicy
+from .limits import Limits, Price
+from .tools import ToolSpec
+from .values import Count, Decimal6, Digest, Name, SafeInt, Value
+
+ANY = "any"
+"""The `from` of a flow-wide row."""
+RETURN = "return"
+"""The `go to` of a digression's last row: back to where it left."""
+RESERVED = frozenset({ANY, RETURN, "push", "otherwise", "limit", "message"})
+
+
+class GuardSpec(Value):
+    """What the digest covers of a guard: its name, version and sentence. `says` has a place for each argument."""
+
+    name: Name
+    version: Count = 1
+    says: str
+
+
+class Guard(Value):
+    """A condition on a row: a named guard with its arguments, or a combination, or `otherwise`."""
+
+    op: Literal["call", "all_of", "any_of", "not", "otherwise"] = "call"
+    name: str = ""
+    arguments: tuple[bool | SafeInt | str, ...] = ()
+    parts: tuple["Guard", ...] = ()
+
+    @model_validator(mode="after")
+    def _has_its_parts(self) -> "Guard":
+        if self.op in ("all_of", "any_of") and not self.parts:
+            raise ValueError(f"{self.op}() combines nothing; give it at least one guard")
+        if self.op == "not" and len(self.parts) != 1:
+            raise ValueError("not_() takes exactly one guard")
+        if self.op == "call" and not self.name:
+            raise ValueError("a guard needs a name")
+        return self
+
+    def __str__(self) -> str:
+        match self.op:
+            case "otherwise":
+                return "otherwise"
+            case "call" if not self.arguments:
+                return self.name
+            case "call":
+                return f"{self.name}({', '.join(_written(argument) for argument in self.arguments)})"
+            case "not":
+                return f"not_({self.parts[0]})"
+            case _:
+                return f"{self.op}({', '.join(str(part) for part in self.parts)})"
+
+
+def _written(argument: bool | int | str) -> str:
+    return f"'{argument}'" if isinstance(argument, str) else str(argument)
+
+
+otherwise = Guard(op="otherwise")
+"""Always holds; may only stand last."""
+
+
+class FactSpec(Value):
+    """A fact the flow may know. `ask` is the question; `says` its name in a sentence to the customer."""
+
+    name: Name
+    type: FactType
+    ask: str = ""
+    says: str = ""
+    help: str = ""
+    """Said when an answer could not be read."""
+    choices: tuple[Name, ...] = ()
+    pattern: str = ""
+    """For `code`: the whole answer must match; also how it is found inside a longer message."""
+    minimum: SafeInt | None = None
+    maximum: SafeInt | None = None
+    confirm: bool = False
+    volunteered: bool = True
+    """Taken from any message where it is recognised, not only when asked."""
+
+    @property
+    def sealed(self) -> bool:
+        """Free text is a payload; numbers, dates and choices stand in the log."""
+        return self.type in ("text", "code")
+
+
+class AgentSpec(Value):
+    """An agent: its model, instructions, the contract of its result, and what one call may cost at most."""
+
+    name: Name
+    says: str = ""
+    model: str = ""
+    instructions: str
+    contract: Name | None = None
+    contract_schema: Digest | None = None
+    handles: tuple[str, ...] = ()
+    refuses: tuple[str, ...] = ()
+    history: HistoryPolicy = "verbatim"
+    window: Count = 20
+    max_input_tokens: Count = 32_000
+    max_output_tokens: Count = 1_000
+    temperature: Decimal6 = "0.000000"
+    price: Price = Price()
+
+
+class RuleSpec(Value):
+    """A routing rule: the label if any phrase or pattern is found. Case is ignored; phrases match whole words."""
+
+    label: Name
+    any: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+
+class RouterSpec(Value):
+    """Two gates and their thresholds. `labels` says each label in words, for the clarifying question."""
+
+    name: Name
+    labels: dict[Name, str]
+    screen: tuple[str, ...] = ("size", "encoding", "injection")
+    max_characters: Count = 4_000
+    rules: tuple[RuleSpec, ...] = ()
+    classifier: Digest | None = None
+    """Digest of the classifier's artefact, which the loader found and checked."""
+    artefact: str = ""
+    threshold: Decimal6 = "0.000000"
+    """The least score of a label that is routed to."""
+    margin: Decimal6 = "0.000000"
+    """The least distance between the best and the second score."""
+    scope: Decimal6 = "0.000000"
+    """The least likeness to anything known: below it the message is not ours."""
+
+
+class _State(Value):
+    name: Name
+    says: str = ""
+    """What the state is for, in words, for the reader of the flow."""
+
+
+class WaitState(_State):
+    """Waits for a message, or another named input; `expired` needs a deadline."""
+
+    kind: Literal["wait"] = "wait"
+    say: str = ""
+    inputs: tuple[Name, ...] = ()
+    deadline_seconds: Annotated[int, Field(ge=1)]
+
+
+class CollectState(_State):
+    """Gathers facts over several messages. `attempts` is per question."""
+
+    kind: Literal["collect"] = "collect"
+    facts: tuple[Name, ...] = Field(min_length=1)
+    optional: tuple[Name, ...] = ()
+    say: str = ""
+    confirm: str = ""
+    """A sentence with the facts to be confirmed with yes before `complete`; empty for none."""
+    attempts: Annotated[int, Field(ge=1)] = 3
+    deadline_seconds: Annotated[int, Field(ge=1)]
+
+
+class RouteState(_State):
+    kind: Literal["route"] = "route"
+    router: Name
+
+
+class AgentState(_State):
+    """One agent run. `attempts` counts all tries of one visit: a repair of a broken contract is one."""
+
+    kind: Literal["agent"] = "agent"
+    agent: Name
+    tools: tuple[Name, ...] = ()
+    reads: tuple[Name, ...] = ()
+    """The facts the agent is given, and no others."""
+    attempts: Annotated[int, Field(ge=1, le=10)] = 2
+    timeout_seconds: Annotated[int, Field(ge=1)] = 30
+
+
+class CallState(_State):
+    """Calls a tool with the facts it names as arguments."""
+
+    kind: Literal["call"] = "call"
+    tool: Name
+    reads: tuple[Name, ...] = ()
+    attempts: Annotated[int, Field(ge=1, le=10)] = 1
+    timeout_seconds: Annotated[int, Field(ge=1)] = 30
+
+
+class HumanState(_State):
+    kind: Literal["human"] = "human"
+    role: Name
+    decisions: tuple[Name, ...] = Field(min_length=1)
+    shows: tuple[Name, ...] = ()
+    say: str = ""
+    meanwhile: str = ""
+    """Said to a customer who writes while the task is open."""
+    deadline_seconds: Annotated[int, Field(ge=1)]
+
+
+class FinalState(_State):
+    kind: Literal["final"] = "final"
+    say: str = ""
+
+
+State = Annotated[
+    WaitState | CollectState | RouteState | AgentState | CallState | HumanState | FinalState,
+    Field(discriminator="kind"),
+]
+
+
+class Transition(Value):
+    """One row, one permitted move. `push` makes it a digression that comes back to `source`."""
+
+    source: Name
+    on: Name
+    guard: Guard = otherwise
+    target: Name
+    policy: str
+    push: bool = False
+
+
+class Flow(Value):
+    """The whole program as data. Two flows with the same digest decide the same."""
+
+    name: Name
+    version: Count
+    owner: str
+    says: str = ""
+    initial: Name
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    facts: tuple[FactSpec, ...] = ()
+    agents: tuple[AgentSpec, ...] = ()
+    routers: tuple[RouterSpec, ...] = ()
+    digressions: Name | None = None
+    """The router whose labels may interrupt a form; each label it can give needs a row `from: any`."""
+    states: tuple[State, ...]
+    transitions: tuple[Transition, ...]
+    limits: Limits = Limits()
+    phrases: dict[Name, str] = {}
+    guards: tuple[GuardSpec, ...] = ()
+    """The guards that rows use, as declared in code when the flow was loaded."""
+    tools: tuple[ToolSpec, ...] = ()
+
+    def written(self) -> dict[str, Any]:
+        """The flow as JSON data, without what is empty."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over states, rows, guards, contracts, prompts and limits: meaning, not source text."""
+        return digest_of(self.written())

@@ -1,0 +1,65 @@
+"""Limits and budgets: every loop and every bill has a bound that was declared before the start."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from .values import Count, Value
+
+LimitName = Literal[
+    "handoffs", "same_pair", "agent_calls", "tool_rounds", "steps", "turn_tokens", "turn_cost", "turn_seconds",
+    "conversation_handoffs", "conversation_tokens", "conversation_cost", "conversation_messages", "digression_depth",
+    "message_bytes",
+]
+
+
+class Limits(Value):
+    """Bounds per turn (between two customer messages) and per conversation.
+
+    Costs are in billionths of the flow's currency unit (`nano`), so that prices per token stay whole.
+    Reaching one takes the flow's `limit` row and is recorded with the value and the maximum.
+    """
+
+    handoffs: Count = 3
+    """Agent to another agent, within one turn."""
+    same_pair: Count = 2
+    """The same (source agent, target agent) pair, within one turn."""
+    agent_calls: Count = Field(default=8, ge=1)
+    """Model calls within one turn: attempts, repairs and tool rounds all count."""
+    tool_rounds: Count = 4
+    """Rounds of tool calls within one visit of an agent state."""
+    steps: Count = Field(default=50, ge=1)
+    """Transitions within one turn."""
+    turn_tokens: Count = 200_000
+    turn_cost: Count = 1_000_000_000
+    turn_seconds: Count = Field(default=300, ge=1)
+    conversation_handoffs: Count = 100
+    conversation_tokens: Count = 20_000_000
+    conversation_cost: Count = 100_000_000_000
+    conversation_messages: Count = Field(default=10_000, ge=1)
+    digression_depth: Count = 2
+    message_bytes: Count = Field(default=16_000, ge=1)
+    """A longer message is recorded whole, answered with a request to shorten it, and read by nobody."""
+
+
+class Usage(Value):
+    """What one model call used, as the provider reported it; `measured` is False where it did not say."""
+
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    measured: bool = True
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+class Price(Value):
+    """Price of a model in billionths of the currency unit per token (0.15 per million tokens is 150)."""
+
+    input_nano: Count = 0
+    output_nano: Count = 0
+    dated: str = ""
+
+    def cost(self, usage: Usage) -> int:
+        return usage.input_tokens * self.input_nano + usage.output_tokens * self.output_nano

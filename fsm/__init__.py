@@ -1,0 +1,1 @@
+"""The core: flow, decide, evolve, route, check, replay. Pure and synchronous."""
