@@ -1,0 +1,153 @@
+"""Guards: named pure functions over recorded facts, each with a sentence.
+
+```python
+@guard(says="the amount is at most {limit} euros")
+def amount_at_most(facts: Facts, limit: int) -> bool:
+    amount = facts.integer("amount")
+    return amount is not None and amount <= limit * 100
+```
+
+`amount_at_most(100)` is then a `Guard` value for a row. A guard never calls a model, never reads a
+clock, and sees sealed facts only as known or not. One that raises counts as not holding, and its
+verdict says `error`.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..contracts.errors import FlowError
+from ..contracts.events import Verdict
+from ..contracts.facts import Facts
+from ..contracts.flow import Guard, GuardSpec, Transition
+
+GuardFunction = Callable[..., bool]
+
+
+@dataclass(frozen=True, slots=True)
+class GuardMaker:
+    """A declared guard: call it with its arguments to get the `Guard` for a row."""
+
+    spec: GuardSpec
+    function: GuardFunction
+    parameters: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def __call__(self, *arguments: bool | int | str) -> Guard:
+        problem = self.problem_with(arguments)
+        if problem:
+            raise FlowError(problem, where=f"guard {self.name!r}", fix=f"Call it as {self.usage()}.")
+        return Guard(name=self.name, arguments=arguments)
+
+    def problem_with(self, arguments: Sequence[object]) -> str:
+        """Why the arguments do not fit, or an empty string."""
+        if len(arguments) != len(self.parameters):
+            return f"Guard {self.name!r} takes {len(self.parameters)} arguments, not {len(arguments)}."
+        for argument in arguments:
+            if not isinstance(argument, bool | int | str):
+                return f"Guard {self.name!r} was given a {type(argument).__name__}; only numbers, words and yes/no fit."
+        return ""
+
+    def usage(self) -> str:
+        return f"{self.name}({', '.join(self.parameters)})" if self.parameters else self.name
+
+    def sentence(self, arguments: Sequence[object]) -> str:
+        return self.spec.says.format(**dict(zip(self.parameters, arguments, strict=True)))
+
+
+def guard(*, says: str, version: int = 1) -> Callable[[GuardFunction], GuardMaker]:
+    """Declare a guard. `says` is a sentence in the present tense, with `{parameter}` for each argument.
+
+    Raise `version` when the meaning changes: it is part of the flow's digest.
+    """
+
+    def declare(function: GuardFunction) -> GuardMaker:
+        name = function.__name__
+        parameters = list(inspect.signature(function).parameters.values())
+        if not parameters:
+            raise FlowError(f"Guard {name!r} takes no facts.", fix=f"Write it as `def {name}(facts: Facts, ...)`.")
+        if any(one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD) for one in parameters):
+            raise FlowError(f"Guard {name!r} takes *arguments.", fix="Name each argument.")
+        names = tuple(one.name for one in parameters[1:])
+        try:
+            says.format(**dict.fromkeys(names, ""))
+        except (KeyError, IndexError, ValueError) as error:
+            raise FlowError(
+                f"The sentence of guard {name!r} has a place that is no argument: {error}.",
+                fix=f"Use only {{{'}, {'.join(names)}}}." if names else "Remove the braces.",
+            ) from error
+        return GuardMaker(GuardSpec(name=name, version=version, says=says), function, names)
+
+    return declare
+
+
+def all_of(*parts: Guard | GuardMaker) -> Guard:
+    """Holds when every part holds. An empty one is an error."""
+    return _combined("all_of", parts)
+
+
+def any_of(*parts: Guard | GuardMaker) -> Guard:
+    """Holds when some part holds. An empty one is an error."""
+    return _combined("any_of", parts)
+
+
+def not_(part: Guard | GuardMaker) -> Guard:
+    """Holds when the part does not; a part that raises makes the whole fail, never hold."""
+    return _combined("not", (part,))
+
+
+def as_guard(part: Guard | GuardMaker) -> Guard:
+    return part() if isinstance(part, GuardMaker) else part
+
+
+def _combined(op: Any, parts: Sequence[Guard | GuardMaker]) -> Guard:
+    if not parts:
+        raise FlowError(f"{op}() combines nothing.", fix="Give it at least one guard.")
+    return Guard(op=op, parts=tuple(as_guard(part) for part in parts))
+
+
+class _Erred(Exception):
+    """A guard function raised; the row does not hold."""
+
+
+def _holds(guard: Guard, facts: Facts, functions: Mapping[str, GuardFunction]) -> bool:
+    match guard.op:
+        case "otherwise":
+            return True
+        case "all_of":
+            return all(_holds(part, facts, functions) for part in guard.parts)
+        case "any_of":
+            return any(_holds(part, facts, functions) for part in guard.parts)
+        case "not":
+            return not _holds(guard.parts[0], facts, functions)
+        case "call":
+            try:
+                return functions[guard.name](facts, *guard.arguments) is True
+            except Exception as error:  # a user's guard: whatever it raises, the row stays shut
+                raise _Erred from error
+
+
+def verdict_of(guard: Guard, facts: Facts, functions: Mapping[str, GuardFunction]) -> str:
+    """`holds`, `fails` or `error`. Only a returned `True` holds."""
+    try:
+        return "holds" if _holds(guard, facts, functions) else "fails"
+    except _Erred:
+        return "error"
+
+
+def tried(
+    rows: Sequence[tuple[int, Transition]], facts: Facts, functions: Mapping[str, GuardFunction]
+) -> tuple[tuple[int, Transition] | None, tuple[Verdict, ...]]:
+    """The first row whose guard holds, and every row's verdict; later ones are `not_reached`."""
+    taken: tuple[int, Transition] | None = None
+    verdicts: list[Verdict] = []
+    for index, row in rows:
+        result: Any = "not_reached" if taken else verdict_of(row.guard, facts, functions)
+        verdicts.append(Verdict(row=index, guard=str(row.guard), result=result))
+        if result == "holds":
+            taken = (index, row)
+    return taken, tuple(verdicts)
