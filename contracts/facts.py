@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from .payload import PayloadAt, PayloadRef
-from .values import Name, SafeInt, Value
+from .values import Count, Name, SafeInt, Value
 
 FactType = Literal["text", "code", "money", "integer", "date", "choice", "yes_no"]
 OPEN_TYPES = frozenset({"money", "integer", "date", "choice", "yes_no"})
@@ -48,6 +48,8 @@ class KnownFact(Value):
     name: Name
     value: bool | SafeInt | str | None = None
     sealed: PayloadAt | None = None
+    length: Count = 0
+    """Bytes of a sealed fact's text."""
     source: FactSource = "message"
     corrected: bool = False
 
@@ -57,6 +59,8 @@ class Facts:
     """What a guard may read. Missing facts read as None; sealed ones only as known or not."""
 
     known_facts: Mapping[str, KnownFact] = field(default_factory=lambda: MappingProxyType({}))
+    digression_depth: int = 0
+    """How many digressions are open."""
 
     def value(self, name: str) -> OpenValue | None:
         """The open value of `name`, or None where it is unknown or sealed."""

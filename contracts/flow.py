@@ -15,7 +15,10 @@ ANY = "any"
 """The `from` of a flow-wide row."""
 RETURN = "return"
 """The `go to` of a digression's last row: back to where it left."""
-RESERVED = frozenset({ANY, RETURN, "push", "otherwise", "limit", "message"})
+RESERVED = frozenset({ANY, RETURN, "push", "otherwise", "in_digression"})
+"""Words that no state may be called."""
+OPERATOR_INPUTS = ("operator_kill", "operator_fallback", "operator_human")
+"""Inputs that only an operator gives, on flow-wide rows."""
 
 
 class GuardSpec(Value):
@@ -29,7 +32,7 @@ class GuardSpec(Value):
 class Guard(Value):
     """A condition on a row: a named guard with its arguments, or a combination, or `otherwise`."""
 
-    op: Literal["call", "all_of", "any_of", "not", "otherwise"] = "call"
+    op: Literal["call", "all_of", "any_of", "not", "otherwise", "in_digression"] = "call"
     name: str = ""
     arguments: tuple[bool | SafeInt | str, ...] = ()
     parts: tuple["Guard", ...] = ()
@@ -46,8 +49,8 @@ class Guard(Value):
 
     def __str__(self) -> str:
         match self.op:
-            case "otherwise":
-                return "otherwise"
+            case "otherwise" | "in_digression":
+                return self.op
             case "call" if not self.arguments:
                 return self.name
             case "call":
@@ -64,6 +67,8 @@ def _written(argument: bool | int | str) -> str:
 
 otherwise = Guard(op="otherwise")
 """Always holds; may only stand last."""
+in_digression = Guard(op="in_digression")
+"""Holds while a digression is open; every row that goes to `return` asks it."""
 
 
 class FactSpec(Value):
@@ -237,7 +242,7 @@ class Flow(Value):
     agents: tuple[AgentSpec, ...] = ()
     routers: tuple[RouterSpec, ...] = ()
     digressions: Name | None = None
-    """The router whose labels may interrupt a form; each label it can give needs a row `from: any`."""
+    """The router that reads messages for digressions: a label with a `push` row interrupts a form."""
     states: tuple[State, ...]
     transitions: tuple[Transition, ...]
     limits: Limits = Limits()

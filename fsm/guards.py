@@ -118,6 +118,8 @@ def _holds(guard: Guard, facts: Facts, functions: Mapping[str, GuardFunction]) -
     match guard.op:
         case "otherwise":
             return True
+        case "in_digression":
+            return facts.digression_depth > 0
         case "all_of":
             return all(_holds(part, facts, functions) for part in guard.parts)
         case "any_of":

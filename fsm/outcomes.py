@@ -1,0 +1,39 @@
+"""Which outcomes a state can end with: the table that makes a flow total."""
+
+from typing import assert_never
+
+from ..contracts.flow import (
+    AgentState,
+    CallState,
+    CollectState,
+    FinalState,
+    Flow,
+    HumanState,
+    RouteState,
+    State,
+    WaitState,
+)
+
+AGENT_OUTCOMES = ("done", "unsure", "refused", "invalid", "timeout", "failed", "over_budget")
+
+
+def outcomes_of(flow: Flow, state: State) -> tuple[str, ...]:
+    """Every outcome that needs a row, the state's own or a flow-wide one."""
+    match state:
+        case WaitState():
+            return ("message", "expired", *state.inputs)
+        case CollectState():
+            return ("complete", "gave_up", "declined", "expired")
+        case RouteState():
+            router = next((one for one in flow.routers if one.name == state.router), None)
+            return (*(router.labels if router else ()), "unsure", "blocked")
+        case AgentState():
+            return AGENT_OUTCOMES
+        case CallState():
+            return ("done", "failed", "timeout")
+        case HumanState():
+            return (*state.decisions, "expired")
+        case FinalState():
+            return ()
+        case _:
+            assert_never(state)
