@@ -1,0 +1,6 @@
+"""`python -m interlock`: the command line."""
+
+if __name__ == "__main__":
+    from .cli.main import main
+
+    main()

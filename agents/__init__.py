@@ -1,0 +1,1 @@
+"""Adapters to what is uncertain: models, tools, classifiers, guardrails, people."""

@@ -1,0 +1,1 @@
+"""Flows that run as they are, and that tests play."""

@@ -1,0 +1,1 @@
+"""A retail bank's customer service: cards, transfers, top-ups, identity, refunds and disputes."""

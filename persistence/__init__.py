@@ -1,0 +1,1 @@
+"""Adapters to storage, and what is computed from storage: log, chain, export."""

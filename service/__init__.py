@@ -1,0 +1,1 @@
+"""The imperative shell: runtime loop, timers and wiring."""
