@@ -245,6 +245,7 @@ class TaskDecided(Value):
     task: Count
     decision: Name
     reason: PayloadRef | None = None
+    turn_due: Instant
 
 
 class TimerSet(Value):
@@ -256,8 +257,11 @@ class TimerSet(Value):
 
 
 class TimerFired(Value):
+    """A deadline passed. The turn gets time to act on it, but its counters go on: a clock is no input."""
+
     type: Literal["timer_fired"] = "timer_fired"
     timer: Count
+    turn_due: Instant
 
 
 class LimitReached(Value):

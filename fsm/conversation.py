@@ -1,0 +1,109 @@
+"""What is known of one conversation: the fold of its events, and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Literal, Self
+
+from ..contracts.commands import FlowRef
+from ..contracts.events import AgentRequested, MessageReceived, TaskOpened, ToolRequested
+from ..contracts.facts import Facts, KnownFact
+
+Pending = AgentRequested | ToolRequested
+NO_FACTS: Mapping[str, KnownFact] = MappingProxyType({})
+NO_PENDING: Mapping[int, Pending] = MappingProxyType({})
+NO_PAIRS: Mapping[tuple[str, str], int] = MappingProxyType({})
+REMEMBERED = 200
+"""Token bounds kept of the latest messages: the largest history window."""
+
+
+class _Changed:
+    __slots__ = ()
+
+    def changed(self, **changes: Any) -> Self:
+        """A copy with `changes`; an unknown name is refused."""
+        return replace(self, **changes)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(_Changed):
+    """Counters between two inputs. Tokens and cost hold what is reserved and what was spent."""
+
+    number: int = 0
+    due: datetime | None = None
+    message: int = 0
+    """Version of the message in hand; 0 where none was taken yet."""
+    steps: int = 0
+    agent_calls: int = 0
+    tokens: int = 0
+    cost: int = 0
+    handoffs: int = 0
+    pairs: Mapping[tuple[str, str], int] = field(default_factory=lambda: NO_PAIRS)
+    last_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a form is asking: a fact, or (None) whether everything is right."""
+
+    fact: str | None
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visit(_Changed):
+    """The stay in the present state; leaving ends it, a digression sets it aside."""
+
+    entered: int = 0
+    question: Question | None = None
+    skipped: tuple[str, ...] = ()
+    attempts: int = 0
+    rounds: int = 0
+    timer: int | None = None
+    due: datetime | None = None
+    task: int | None = None
+    opened: TaskOpened | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where a digression left, to come back to."""
+
+    state: str
+    visit: Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation(_Changed):
+    """One conversation after `version` events. Made by `evolve` alone."""
+
+    id: str
+    version: int = 0
+    status: Literal["new", "open", "ended"] = "new"
+    flow: FlowRef | None = None
+    subject: str = ""
+    state: str = ""
+    turn: Turn = Turn()
+    visit: Visit = Visit()
+    frames: tuple[Frame, ...] = ()
+    known: Mapping[str, KnownFact] = field(default_factory=lambda: NO_FACTS)
+    pending: Mapping[int, Pending] = field(default_factory=lambda: NO_PENDING)
+    inbox: tuple[tuple[int, MessageReceived], ...] = ()
+    messages: int = 0
+    """Messages in the history, the customer's and ours."""
+    received: int = 0
+    history_digest: str = "0" * 64
+    history_tokens: int = 0
+    recent_tokens: tuple[int, ...] = ()
+    handoffs: int = 0
+    tokens: int = 0
+    cost: int = 0
+    last_agent: str | None = None
+    label: str | None = None
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> Facts:
+        """What guards may read."""
+        return Facts(self.known, len(self.frames))

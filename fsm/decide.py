@@ -1,0 +1,185 @@
+"""Every rule, in one pure function: what happened to a conversation, and what is decided of it.
+
+`decide` gets ids, times, texts' commitments and results through the command; it returns events to
+record and effects to perform after they are durable. Deciding the same again gives the same events,
+byte for byte: that is what replay checks.
+"""
+
+from typing import assert_never
+
+from ..contracts.commands import (
+    AgentEnded,
+    AgentReport,
+    Command,
+    CommandBody,
+    Decide,
+    Fire,
+    Give,
+    Resolve,
+    Routed,
+    Say,
+    Start,
+    ToolEnded,
+)
+from ..contracts.events import (
+    AgentRequested,
+    CommandRefused,
+    ConversationStarted,
+    EffectResolved,
+    InputReceived,
+    MessageReceived,
+    RoutingDecided,
+    TaskDecided,
+    TimerFired,
+    TransitionRefused,
+)
+from ..contracts.flow import OPERATOR_INPUTS, CollectState, HumanState, RouteState, WaitState
+from . import moves, runs
+from .conversation import Conversation
+from .draft import CallAgent, Decision, Draft, Effect, RunTool
+from .program import Program
+from .route import choose
+
+OPERATOR_ROLE = "operator"
+
+
+def decide(program: Program, conversation: Conversation, command: Command) -> Decision:
+    """What `command` leads to. Pure; an empty decision records nothing and changes nothing."""
+    draft = Draft(program, conversation, command)
+    match command.body:
+        case Start():
+            _start(draft, command.body)
+        case Say():
+            _say(draft, command.body)
+        case Give():
+            _give(draft, command.body)
+        case Routed():
+            _routed(draft, command.body)
+        case AgentEnded():
+            moves.settle(draft, runs.agent_returned(draft, command.body))
+        case ToolEnded():
+            moves.settle(draft, runs.tool_returned(draft, command.body))
+        case Decide():
+            _decided(draft, command.body)
+        case Fire():
+            _fire(draft, command.body)
+        case Resolve():
+            _resolve(draft, command.body)
+        case _:
+            assert_never(command.body)
+    return draft.finished()
+
+
+def effects_of(conversation: Conversation) -> tuple[Effect, ...]:
+    """The effects that were begun and have not ended: what a restart performs, lists or has resolved."""
+    return tuple(
+        CallAgent(at, event) if isinstance(event, AgentRequested) else RunTool(at, event)
+        for at, event in sorted(conversation.pending.items())
+    )
+
+
+def _refuse(draft: Draft, body: CommandBody, reason: str) -> None:
+    draft.record(CommandRefused.model_validate({"command": body, "reason": reason}))
+
+
+def _start(draft: Draft, body: Start) -> None:
+    if draft.conversation.status != "new":
+        return _refuse(draft, body, "already_started")
+    flow = draft.program.flow
+    version = draft.record(ConversationStarted(
+        flow=body.flow, subject=body.subject, state=flow.initial, facts=body.facts, turn_due=draft.turn_due))
+    draft.learn(body.facts, "caller", version)
+    moves.settle(draft, moves.enter(draft))
+
+
+def _say(draft: Draft, body: Say) -> None:
+    conversation, limits = draft.conversation, draft.program.flow.limits
+
+    def received(disposition: str) -> int:
+        return draft.record(MessageReceived.model_validate({
+            "message": body.message, "token_bound": body.token_bound, "reading": body.reading,
+            "disposition": disposition, "turn_due": draft.turn_due if disposition == "taken" else None}))
+
+    if conversation.status == "ended":
+        received("refused")
+        draft.reply("phrase.ended")
+    elif body.message.length > limits.message_bytes:
+        received("refused")
+        draft.record(TransitionRefused(source=conversation.state, on="message", reason="too_long"))
+        draft.reply("phrase.too_long")
+    elif conversation.pending:
+        received("queued")
+    elif isinstance(draft.state, HumanState):
+        received("noted")
+        draft.reply(f"meanwhile.{conversation.state}")
+    elif conversation.received >= limits.conversation_messages:
+        received("taken")
+        moves.settle(draft, draft.reach(
+            "conversation_messages", conversation.received + 1, limits.conversation_messages))
+    else:
+        version = received("taken")
+        moves.settle(draft, moves.take_message(draft, body.reading, version))
+
+
+def _give(draft: Draft, body: Give) -> None:
+    if draft.conversation.status == "ended":
+        return _refuse(draft, body, "ended")
+    if body.name in OPERATOR_INPUTS and OPERATOR_ROLE not in draft.command.actor.roles:
+        return _refuse(draft, body, "role_missing")
+    state = draft.state
+    expected = body.name in OPERATOR_INPUTS or (isinstance(state, WaitState) and body.name in state.inputs)
+    if not expected or moves.row_for(draft, body.name) is None:
+        return _refuse(draft, body, "not_waiting")
+    version = draft.record(InputReceived(name=body.name, facts=body.facts, turn_due=draft.turn_due))
+    draft.learn(body.facts, "caller", version)
+    moves.settle(draft, body.name)
+    return None
+
+
+def _routed(draft: Draft, body: Routed) -> None:
+    state = draft.state if draft.conversation.status == "open" else None
+    if not isinstance(state, RouteState) or state.name != body.state:
+        return _refuse(draft, body, "not_waiting")
+    decision = choose(draft.program.routers[state.router], body.evidence)
+    draft.record(RoutingDecided(state=state.name, message=body.message, evidence=body.evidence, decision=decision))
+    moves.settle(draft, decision.outcome)
+    return None
+
+
+def _decided(draft: Draft, body: Decide) -> None:
+    visit, actor = draft.conversation.visit, draft.command.actor
+    if visit.task != body.task or visit.opened is None:
+        return _refuse(draft, body, "unknown_task")
+    if body.decision not in visit.opened.decisions:
+        return _refuse(draft, body, "unknown_decision")
+    if visit.opened.role not in actor.roles:
+        return _refuse(draft, body, "role_missing")
+    draft.record(TaskDecided(task=body.task, decision=body.decision, reason=body.reason,
+                             turn_due=draft.turn_due))
+    moves.settle(draft, body.decision)
+    return None
+
+
+def _fire(draft: Draft, body: Fire) -> None:
+    """A deadline of a state that was left since is over and done: nothing is recorded."""
+    if draft.conversation.visit.timer != body.timer or draft.conversation.status != "open":
+        return
+    draft.record(TimerFired(timer=body.timer, turn_due=draft.turn_due))
+    if isinstance(draft.state, WaitState | CollectState | HumanState):
+        moves.settle(draft, "expired")
+
+
+def _resolve(draft: Draft, body: Resolve) -> None:
+    pending = draft.conversation.pending.get(body.effect)
+    if pending is None:
+        return _refuse(draft, body, "not_pending")
+    version = draft.record(EffectResolved(effect=body.effect, how=body.how))
+    if body.how == "again":
+        again = CallAgent(body.effect, pending) if isinstance(pending, AgentRequested) else RunTool(body.effect, pending)
+        draft.effects.append(again)
+    elif isinstance(pending, AgentRequested):
+        report = AgentReport(outcome="failed", reason="given_up")
+        moves.settle(draft, runs.agent_outcome(draft, pending, report, body.effect, version))
+    else:
+        moves.settle(draft, runs.tool_outcome(draft, pending, body.how))
+    return None

@@ -1,0 +1,117 @@
+"""A decision being written: the events so far, the conversation they make, and what the shell must do."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..contracts.commands import Command
+from ..contracts.events import AgentRequested, Event, FactsRecorded, LimitReached, ReplySent, ToolRequested
+from ..contracts.facts import FactReading, FactSource, KnownFact
+from ..contracts.flow import State
+from ..contracts.limits import LimitName
+from ..contracts.payload import PayloadAt
+from .conversation import Conversation
+from .evolve import evolve
+from .program import Program
+from .render import bound_of
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Measure the message at version `message` (0: there was none) and come back with `Routed`.
+
+    Pure and local: it is performed before the decision is committed.
+    """
+
+    state: str
+    router: str
+    message: int
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallAgent:
+    """Call the model as event `effect` says, once it is committed; come back with `AgentEnded`."""
+
+    effect: int
+    request: AgentRequested
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run the tool as event `effect` says, once it is committed; come back with `ToolEnded`."""
+
+    effect: int
+    request: ToolRequested
+
+
+Effect = Route | CallAgent | RunTool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Facts to record, and what to do once they are durable."""
+
+    events: tuple[Event, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+class Draft:
+    """Collects a decision. `record` folds each event at once, so every rule sees what was just decided."""
+
+    def __init__(self, program: Program, conversation: Conversation, command: Command) -> None:
+        self.program, self.conversation, self.command = program, conversation, command
+        self.events: list[Event] = []
+        self.effects: list[Effect] = []
+
+    @property
+    def at(self) -> datetime:
+        return self.command.at
+
+    @property
+    def state(self) -> State:
+        return self.program.states[self.conversation.state]
+
+    def record(self, event: Event) -> int:
+        """Add `event`; returns its version in the stream."""
+        version = self.conversation.version
+        self.events.append(event)
+        self.conversation = evolve(self.conversation, event)
+        return version
+
+    def later(self, seconds: int) -> datetime:
+        return self.at + timedelta(seconds=seconds)
+
+    @property
+    def turn_due(self) -> datetime:
+        """When a turn that starts now must be over."""
+        return self.later(self.program.flow.limits.turn_seconds)
+
+    def reply(self, text: str) -> None:
+        """Tell the customer the flow's text of that name, if it has one."""
+        template = self.program.template(text)
+        if template:
+            bound = bound_of(template, self.conversation.facts)
+            self.record(ReplySent(state=self.conversation.state, text=text, token_bound=bound))
+
+    def learn(self, readings: tuple[FactReading, ...], source: FactSource, version: int) -> None:
+        """Take facts the flow declares; `version` is the event that holds the text of sealed ones."""
+        known = self.conversation.known
+        taken = []
+        for reading in readings:
+            if reading.name not in self.program.facts:
+                continue
+            ref = reading.payload
+            taken.append(KnownFact(
+                name=reading.name, value=reading.value, source=source, corrected=reading.name in known,
+                sealed=PayloadAt(version=version, name=ref.name) if ref else None, length=ref.length if ref else 0,
+            ))
+        if taken:
+            self.record(FactsRecorded(facts=tuple(taken)))
+
+    def reach(self, limit: LimitName, value: int, maximum: int) -> str:
+        """Record that a limit was reached; the outcome to take is `limit`."""
+        self.record(LimitReached(limit=limit, value=value, maximum=maximum))
+        return "limit"
+
+    def finished(self) -> Decision:
+        return Decision(tuple(self.events), tuple(self.effects))

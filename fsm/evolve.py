@@ -1,0 +1,203 @@
+"""What a recorded event does to a conversation. Total, and holds no rule: it will run on today's
+events for years, whatever `decide` becomes."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, assert_never
+
+from ..contracts.events import (
+    AgentRequested,
+    AgentReturned,
+    CommandRefused,
+    ConversationEnded,
+    ConversationStarted,
+    EffectResolved,
+    Event,
+    FactForgotten,
+    FactsRecorded,
+    HandoffMade,
+    InputReceived,
+    LimitReached,
+    MessageReceived,
+    MessageTaken,
+    OverBudget,
+    QuestionAsked,
+    ReplySent,
+    RoutingDecided,
+    TaskDecided,
+    TaskOpened,
+    TimerFired,
+    TimerSet,
+    ToolRefused,
+    ToolRequested,
+    ToolReturned,
+    TransitionRefused,
+    TransitionTaken,
+)
+from ..contracts.facts import KnownFact
+from .conversation import NO_PENDING, REMEMBERED, Conversation, Frame, Pending, Question, Turn, Visit
+
+
+def fold(identity: str, events: Iterable[Event], start: Conversation | None = None) -> Conversation:
+    """The conversation after `events`, from the beginning or from `start`."""
+    conversation = start or Conversation(id=identity)
+    for event in events:
+        conversation = evolve(conversation, event)
+    return conversation
+
+
+def evolve(conversation: Conversation, event: Event) -> Conversation:
+    """The conversation after one more event. Never refuses and never raises on a well-formed event."""
+    at, following = conversation.version, conversation.version + 1
+    match event:
+        case ConversationStarted():
+            return conversation.changed(
+                version=following, status="open", flow=event.flow, subject=event.subject, state=event.state,
+                turn=Turn(due=event.turn_due), visit=Visit(entered=at),
+            )
+        case MessageReceived():
+            return _received(conversation, event).changed(version=following)
+        case MessageTaken():
+            inbox = tuple(one for one in conversation.inbox if one[0] != event.message)
+            return conversation.changed(version=following, inbox=inbox,
+                                        turn=_next_turn(conversation, event.turn_due, event.message))
+        case InputReceived():
+            turn = _next_turn(conversation, event.turn_due, conversation.turn.message)
+            return conversation.changed(version=following, turn=turn)
+        case FactsRecorded():
+            return conversation.changed(version=following, known=_with_facts(conversation.known, event.facts))
+        case FactForgotten():
+            kept = {name: fact for name, fact in conversation.known.items() if name != event.name}
+            return conversation.changed(version=following, known=MappingProxyType(kept))
+        case QuestionAsked():
+            visit = conversation.visit.changed(question=Question(event.fact, event.attempt))
+            return conversation.changed(version=following, visit=visit)
+        case RoutingDecided():
+            decision = event.decision
+            return conversation.changed(version=following, label=decision.outcome, candidates=decision.candidates)
+        case TransitionTaken():
+            return _moved(conversation, event).changed(version=following)
+        case HandoffMade():
+            return conversation.changed(version=following, handoffs=conversation.handoffs + 1)
+        case AgentRequested():
+            return _asked_agent(conversation, event).changed(version=following)
+        case AgentReturned():
+            return _agent_returned(conversation, event).changed(version=following)
+        case ToolRequested():
+            visit = conversation.visit
+            if event.caller == "state":
+                visit = visit.changed(attempts=visit.attempts + 1)
+            return conversation.changed(version=following, visit=visit,
+                                        pending=_with_pending(conversation.pending, at, event))
+        case ToolReturned():
+            return conversation.changed(version=following, pending=_without(conversation.pending, event.effect))
+        case EffectResolved():
+            pending = conversation.pending
+            return conversation.changed(
+                version=following, pending=pending if event.how == "again" else _without(pending, event.effect))
+        case ReplySent():
+            return _remembered(conversation, f"{event.text}|{event.agent}", event.token_bound).changed(version=following)
+        case TaskOpened():
+            return conversation.changed(version=following, visit=conversation.visit.changed(task=at, opened=event))
+        case TaskDecided():
+            return conversation.changed(
+                version=following, turn=_next_turn(conversation, event.turn_due, conversation.turn.message),
+                visit=conversation.visit.changed(task=None, opened=None, timer=None, due=None))
+        case TimerSet():
+            return conversation.changed(version=following, visit=conversation.visit.changed(timer=at, due=event.due))
+        case TimerFired():
+            return conversation.changed(version=following, turn=conversation.turn.changed(due=event.turn_due),
+                                        visit=conversation.visit.changed(timer=None, due=None))
+        case ConversationEnded():
+            return conversation.changed(version=following, status="ended", visit=Visit(entered=at), frames=(),
+                                        pending=NO_PENDING)
+        case TransitionRefused() | ToolRefused() | LimitReached() | OverBudget() | CommandRefused():
+            return conversation.changed(version=following)
+        case _:
+            assert_never(event)
+
+
+def _next_turn(conversation: Conversation, due: Any, message: int) -> Turn:
+    return Turn(number=conversation.turn.number + 1, due=due, message=message)
+
+
+def _received(conversation: Conversation, event: MessageReceived) -> Conversation:
+    at = conversation.version
+    if event.disposition == "refused":
+        return conversation.changed(received=conversation.received + 1)
+    known = _remembered(conversation, event.message.commit, event.token_bound)
+    known = known.changed(received=conversation.received + 1)
+    if event.disposition == "queued":
+        return known.changed(inbox=(*conversation.inbox, (at, event)))
+    if event.disposition == "taken":
+        visit = conversation.visit.changed(timer=None, due=None)
+        return known.changed(turn=_next_turn(conversation, event.turn_due, at), visit=visit)
+    return known
+
+
+def _remembered(conversation: Conversation, what: str, tokens: int) -> Conversation:
+    """One more message in the history; the digest rolls, so any stretch of history can be checked."""
+    rolled = hashlib.sha256(f"{conversation.history_digest}|{what}".encode()).hexdigest()
+    return conversation.changed(
+        messages=conversation.messages + 1, history_digest=rolled,
+        history_tokens=conversation.history_tokens + tokens,
+        recent_tokens=(*conversation.recent_tokens[-(REMEMBERED - 1):], tokens),
+    )
+
+
+def _with_facts(known: Mapping[str, KnownFact], facts: Iterable[KnownFact]) -> Mapping[str, KnownFact]:
+    return MappingProxyType({**known, **{fact.name: fact for fact in facts}})
+
+
+def _with_pending(pending: Mapping[int, Pending], at: int, event: Pending) -> Mapping[int, Pending]:
+    return MappingProxyType({**pending, at: event})
+
+
+def _without(pending: Mapping[int, Pending], effect: int) -> Mapping[int, Pending]:
+    return MappingProxyType({at: event for at, event in pending.items() if at != effect})
+
+
+def _moved(conversation: Conversation, event: TransitionTaken) -> Conversation:
+    turn = conversation.turn.changed(steps=conversation.turn.steps + 1)
+    if event.move == "push":
+        frame = Frame(conversation.state, conversation.visit)
+        return conversation.changed(state=event.target, turn=turn, visit=Visit(entered=conversation.version),
+                                    frames=(*conversation.frames, frame), pending=NO_PENDING)
+    if event.move == "return" and conversation.frames:
+        frame = conversation.frames[-1]
+        return conversation.changed(state=frame.state, turn=turn, visit=frame.visit.changed(timer=None, due=None),
+                                    frames=conversation.frames[:-1], pending=NO_PENDING)
+    return conversation.changed(state=event.target, turn=turn, visit=Visit(entered=conversation.version),
+                                pending=NO_PENDING)
+
+
+def _asked_agent(conversation: Conversation, event: AgentRequested) -> Conversation:
+    """A call is counted and its budget reserved; a first call of a visit is a handoff within the turn."""
+    turn, visit = conversation.turn, conversation.visit
+    handed, pairs = turn.handoffs, turn.pairs
+    if event.round == 0 and visit.attempts == 0 and turn.last_agent is not None:
+        pair = (turn.last_agent, event.agent)
+        handed, pairs = handed + 1, MappingProxyType({**pairs, pair: pairs.get(pair, 0) + 1})
+    return conversation.changed(
+        turn=turn.changed(
+            agent_calls=turn.agent_calls + 1, tokens=turn.tokens + event.reserved_tokens,
+            cost=turn.cost + event.reserved_cost, handoffs=handed, pairs=pairs, last_agent=event.agent,
+        ),
+        visit=visit.changed(attempts=event.attempt, rounds=event.round),
+        pending=_with_pending(conversation.pending, conversation.version, event),
+        tokens=conversation.tokens + event.reserved_tokens, cost=conversation.cost + event.reserved_cost,
+        last_agent=event.agent,
+    )
+
+
+def _agent_returned(conversation: Conversation, event: AgentReturned) -> Conversation:
+    """The reservation is settled: what was reserved goes, what was used stays."""
+    request = conversation.pending.get(event.effect)
+    if not isinstance(request, AgentRequested):
+        return conversation
+    used = event.report.usage.tokens if event.report.usage.measured else request.reserved_tokens
+    tokens, cost = used - request.reserved_tokens, event.cost - request.reserved_cost
+    turn = conversation.turn.changed(tokens=conversation.turn.tokens + tokens, cost=conversation.turn.cost + cost)
+    return conversation.changed(turn=turn, tokens=conversation.tokens + tokens, cost=conversation.cost + cost,
+                                pending=_without(conversation.pending, event.effect))

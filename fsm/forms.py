@@ -1,0 +1,124 @@
+"""Forms: what a `collect` state asks, and how people answer: skipping, correcting, repeating, going back.
+
+Functions return the state's outcome when it has one, or None while an answer is awaited.
+"""
+
+from ..contracts.commands import Reading
+from ..contracts.events import FactForgotten, QuestionAsked, RoutingDecided, TimerSet
+from ..contracts.flow import CollectState
+from .draft import Draft
+from .route import choose
+
+
+def open_form(draft: Draft, state: CollectState) -> str | None:
+    """Ask for the first fact that is missing; a form that has nothing to ask is complete."""
+    wanted = _next_missing(draft, state)
+    if wanted is None and not _must_confirm(draft, state):
+        return "complete"
+    if state.say:
+        draft.reply(f"state.{state.name}")
+    return _ask(draft, state, wanted, attempt=1, how="ask")
+
+
+def resume_form(draft: Draft, state: CollectState) -> str | None:
+    """After a digression: ask again what was asked when it began."""
+    question = draft.conversation.visit.question
+    wanted = _next_missing(draft, state)
+    if question is None or question.fact != wanted:
+        return _ask(draft, state, wanted, attempt=1, how="ask")
+    return _ask(draft, state, wanted, attempt=question.attempt, how="repeat")
+
+
+def answered(draft: Draft, state: CollectState, reading: Reading, version: int) -> str | None:
+    """What one message means to the form. A label that may interrupt it comes first where nothing was answered."""
+    question = draft.conversation.visit.question
+    asked = question.fact if question else None
+    answers = any(fact.answers for fact in reading.facts)
+    if not answers and reading.control is None and (label := _digression(draft, reading, version)):
+        return label
+    draft.learn(reading.facts, "message", version)
+    if reading.facts:
+        return _go_on(draft, state, reading)
+    match reading.control:
+        case "cancel":
+            return "gave_up"
+        case "decline":
+            return _declined(draft, state, asked)
+        case "back":
+            return _back(draft, state, asked)
+        case "repeat":
+            return _ask(draft, state, asked, attempt=question.attempt if question else 1, how="repeat")
+        case "yes" if asked is None:
+            return "complete"
+        case _:
+            return _again(draft, state, asked)
+
+
+def _go_on(draft: Draft, state: CollectState, reading: Reading) -> str | None:
+    wanted = _next_missing(draft, state)
+    question = draft.conversation.visit.question
+    if wanted is None and not _must_confirm(draft, state):
+        return "complete"
+    if wanted is not None and question is not None and wanted == question.fact:
+        return _again(draft, state, wanted)
+    return _ask(draft, state, wanted, attempt=1, how="ask" if wanted else "confirm")
+
+
+def _digression(draft: Draft, reading: Reading, version: int) -> str | None:
+    """The label of a digression that the message asks for and that a row allows from here."""
+    flow = draft.program.flow
+    if reading.digression is None or flow.digressions is None:
+        return None
+    decision = choose(draft.program.routers[flow.digressions], reading.digression)
+    if decision.outcome not in draft.program.pushes:
+        return None
+    draft.record(RoutingDecided(state=draft.conversation.state, message=version, evidence=reading.digression,
+                                decision=decision))
+    return decision.outcome
+
+
+def _ask(draft: Draft, state: CollectState, fact: str | None, *, attempt: int, how: str) -> None:
+    """Ask, and set the form's deadline anew."""
+    kind = "confirm" if fact is None else how
+    draft.record(QuestionAsked.model_validate(
+        {"state": state.name, "fact": fact, "attempt": attempt, "how": kind}))
+    draft.reply(f"confirm.{state.name}" if fact is None else f"{'again' if kind == 'again' else 'ask'}.{fact}")
+    draft.record(TimerSet(state=state.name, due=draft.later(state.deadline_seconds)))
+    return None
+
+
+def _again(draft: Draft, state: CollectState, fact: str | None) -> str | None:
+    """The answer could not be taken: once more, or give up at the state's limit of attempts."""
+    question = draft.conversation.visit.question
+    attempt = (question.attempt if question else 0) + 1
+    if attempt > state.attempts:
+        return "gave_up"
+    return _ask(draft, state, fact, attempt=attempt, how="again")
+
+
+def _declined(draft: Draft, state: CollectState, asked: str | None) -> str | None:
+    return "declined"
+
+
+def _back(draft: Draft, state: CollectState, asked: str | None) -> str | None:
+    """Forget the fact before the one being asked, and ask for it again."""
+    order = state.facts
+    before = order[: order.index(asked)] if asked in order else order
+    for name in reversed(before):
+        if draft.conversation.facts.known(name):
+            draft.record(FactForgotten(name=name))
+            return _ask(draft, state, name, attempt=1, how="ask")
+    return _ask(draft, state, asked, attempt=1, how="repeat")
+
+
+def _next_missing(draft: Draft, state: CollectState) -> str | None:
+    facts = draft.conversation.facts
+    return next((name for name in state.facts if not facts.known(name)), None)
+
+
+def _must_confirm(draft: Draft, state: CollectState) -> bool:
+    """The flow wants a yes to the whole form, or to a fact of it that was given in this conversation."""
+    if state.confirm:
+        return True
+    facts, known = draft.program.facts, draft.conversation.known
+    return any(facts[name].confirm and name in known and known[name].source == "message" for name in state.facts)

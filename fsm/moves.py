@@ -1,0 +1,137 @@
+"""Moving: which row is taken on an outcome, and what entering a state begins."""
+
+from typing import assert_never
+
+from ..contracts.commands import Reading
+from ..contracts.events import (
+    ConversationEnded,
+    MessageTaken,
+    TaskOpened,
+    TimerSet,
+    TransitionRefused,
+    TransitionTaken,
+)
+from ..contracts.flow import (
+    RETURN,
+    AgentState,
+    CallState,
+    CollectState,
+    FinalState,
+    HumanState,
+    RouteState,
+    Transition,
+    WaitState,
+)
+from . import forms, runs
+from .draft import Draft, Route
+
+
+def settle(draft: Draft, outcome: str | None) -> None:
+    """Take rows until the conversation waits for something or somebody, or has ended.
+
+    A message that was queued meanwhile is taken as soon as the conversation is free for it.
+    """
+    while True:
+        while outcome is not None:
+            outcome = move(draft, outcome)
+        if not (draft.conversation.inbox and _is_free(draft)):
+            return
+        version, event = draft.conversation.inbox[0]
+        draft.record(MessageTaken(message=version, turn_due=draft.turn_due))
+        outcome = take_message(draft, event.reading, version)
+
+
+def _is_free(draft: Draft) -> bool:
+    """Nothing is being worked on, and the present state takes messages."""
+    conversation = draft.conversation
+    return (conversation.status == "open" and not conversation.pending
+            and isinstance(draft.state, WaitState | CollectState))
+
+
+def move(draft: Draft, on: str) -> str | None:
+    """Take the first row whose guard holds, and enter its target; returns the target's outcome if it has one at once."""
+    conversation, limits = draft.conversation, draft.program.flow.limits
+    if conversation.turn.steps >= limits.steps and on != "limit":
+        on = draft.reach("steps", conversation.turn.steps, limits.steps)
+    taken, verdicts = draft.program.tried(conversation.state, on, conversation.facts)
+    if taken is None:
+        reason = "guards" if verdicts else "no_row"
+        draft.record(TransitionRefused(source=conversation.state, on=on, reason=reason, verdicts=verdicts))
+        return resume(draft)
+    index, row = taken
+    if row.push and len(conversation.frames) >= limits.digression_depth:
+        draft.record(TransitionRefused(source=conversation.state, on=on, reason="depth", verdicts=verdicts))
+        return resume(draft)
+    returns = row.target == RETURN
+    target = conversation.frames[-1].state if returns else row.target
+    draft.program.machine.step(conversation.state, index, target)
+    draft.record(TransitionTaken(
+        source=conversation.state, on=on, target=target, row=index, because=row.policy, verdicts=verdicts,
+        move="push" if row.push else "return" if returns else "go",
+    ))
+    return resume(draft) if returns else enter(draft)
+
+
+def enter(draft: Draft) -> str | None:
+    """Begin the state that was just moved into."""
+    state = draft.state
+    match state:
+        case WaitState():
+            draft.reply(f"state.{state.name}")
+            _wait(draft, state)
+            return None
+        case CollectState():
+            return forms.open_form(draft, state)
+        case RouteState():
+            conversation = draft.conversation
+            draft.effects.append(Route(state.name, state.router, conversation.turn.message, conversation.candidates))
+            return None
+        case AgentState():
+            return runs.ask_agent(draft, state, attempt=1)
+        case CallState():
+            return runs.call_tool(draft, state)
+        case HumanState():
+            due = draft.later(state.deadline_seconds)
+            draft.record(TaskOpened(
+                state=state.name, role=state.role, decisions=state.decisions, facts=state.shows,
+                shown=runs.shown_digest(draft, state.shows), due=due))
+            draft.record(TimerSet(state=state.name, due=due))
+            draft.reply(f"state.{state.name}")
+            return None
+        case FinalState():
+            draft.reply(f"state.{state.name}")
+            draft.record(ConversationEnded(state=state.name))
+            return None
+        case _:
+            assert_never(state)
+
+
+def resume(draft: Draft) -> str | None:
+    """Wait again where a digression left, or where a refused move left things as they were."""
+    state, visit = draft.state, draft.conversation.visit
+    if draft.conversation.pending or visit.timer is not None:
+        return None
+    if isinstance(state, WaitState):
+        _wait(draft, state)
+    if isinstance(state, CollectState):
+        return forms.resume_form(draft, state)
+    return None
+
+
+def _wait(draft: Draft, state: WaitState) -> None:
+    draft.record(TimerSet(state=state.name, due=draft.later(state.deadline_seconds)))
+
+
+def take_message(draft: Draft, reading: Reading, version: int) -> str | None:
+    """What a message means to the present state: an answer to a form, or the outcome `message`."""
+    state = draft.state
+    if isinstance(state, CollectState):
+        return forms.answered(draft, state, reading, version)
+    draft.learn(reading.facts, "message", version)
+    return "message"
+
+
+def row_for(draft: Draft, on: str) -> Transition | None:
+    """The first row for the trigger, whatever its guard says; None where the flow has none."""
+    rows = draft.program.rows_for(draft.conversation.state, on)
+    return rows[0][1] if rows else None

@@ -1,0 +1,95 @@
+"""A flow compiled for deciding: its tables looked up once, its guards bound to their functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ..contracts.canonical import digest_of
+from ..contracts.commands import FlowRef
+from ..contracts.errors import FlowError
+from ..contracts.events import Verdict
+from ..contracts.facts import Facts
+from ..contracts.flow import ANY, AgentSpec, FactSpec, Flow, RouterSpec, State, Transition
+from ..contracts.tools import Tool, ToolSpec
+from ..contracts.values import listed
+from .check import faults_in
+from .code import Code
+from .guards import GuardFunction, tried
+from .machine import FlowMachine
+from .render import template_of
+
+Rows = tuple[tuple[int, Transition], ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What `decide` runs. Made by `compiled`; the same flow and code always make the same program."""
+
+    flow: Flow
+    code: Code
+    ref: FlowRef
+    states: Mapping[str, State]
+    rows: Mapping[tuple[str, str], Rows]
+    facts: Mapping[str, FactSpec]
+    agents: Mapping[str, AgentSpec]
+    routers: Mapping[str, RouterSpec]
+    tools: Mapping[str, ToolSpec]
+    functions: Mapping[str, GuardFunction]
+    prompts: Mapping[str, str]
+    """Digest of each agent's instructions and contract."""
+    pushes: frozenset[str]
+    """Labels that may interrupt a form."""
+    machine: FlowMachine
+
+    def rows_for(self, state: str, on: str) -> Rows:
+        """The state's own rows for the trigger, then the flow-wide ones."""
+        return self.rows.get((state, on), ()) + self.rows.get((ANY, on), ())
+
+    def tried(self, state: str, on: str, facts: Facts) -> tuple[tuple[int, Transition] | None, tuple[Verdict, ...]]:
+        return tried(self.rows_for(state, on), facts, self.functions)
+
+    def template(self, text: str) -> str:
+        return template_of(self.flow, text)
+
+    def tool(self, name: str) -> Tool:
+        return self.code.tools[name]
+
+
+def compiled(flow: Flow, code: Code) -> Program:
+    """`flow` ready to run. Raises `FlowError` with every fault: a faulty flow starts no conversation."""
+    faults = faults_in(flow, code)
+    if faults:
+        raise FlowError(
+            f"Flow {flow.name!r} has {len(faults)} faults and starts no conversation.",
+            where=f"{flow.name} v{flow.version}", fix="Mend each of them:", faults=faults,
+        )
+    changed = [
+        f"{kind} {name}" for kind, name, same in (
+            *(("guard", one.name, code.guards[one.name].spec == one) for one in flow.guards),
+            *(("tool", one.name, code.tools[one.name].spec == one) for one in flow.tools),
+        ) if not same
+    ]
+    if changed:
+        raise FlowError(
+            f"The code differs from what flow {flow.name!r} was made with: {listed(changed)}.",
+            fix="Load the flow again with today's code (a new digest), or restore the code's version.",
+        )
+    rows: dict[tuple[str, str], Rows] = {}
+    for index, row in enumerate(flow.transitions):
+        rows[row.source, row.on] = (*rows.get((row.source, row.on), ()), (index, row))
+    return Program(
+        flow=flow, code=code, ref=FlowRef(name=flow.name, version=flow.version, digest=flow.digest),
+        states=MappingProxyType({one.name: one for one in flow.states}),
+        rows=MappingProxyType(rows),
+        facts=MappingProxyType({one.name: one for one in flow.facts}),
+        agents=MappingProxyType({one.name: one for one in flow.agents}),
+        routers=MappingProxyType({one.name: one for one in flow.routers}),
+        tools=MappingProxyType({one.name: one for one in flow.tools}),
+        functions=MappingProxyType({name: one.function for name, one in code.guards.items()}),
+        prompts=MappingProxyType({
+            one.name: digest_of({"instructions": one.instructions, "contract": one.contract_schema})
+            for one in flow.agents
+        }),
+        pushes=frozenset(row.on for row in flow.transitions if row.push),
+        machine=FlowMachine(flow),
+    )

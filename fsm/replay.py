@@ -1,0 +1,107 @@
+"""Replay without a model: fold the recorded events, and decide every recorded command again.
+
+Deciding again compares bytes: the entries that today's code and flow would write, with those that
+were written. The first difference is named; after one, the fold goes on from what was recorded, so
+every later decision is still judged on its own.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..contracts.commands import Command
+from ..contracts.envelope import Entry, Envelope, Head, sealed
+from ..contracts.errors import LogBroken
+from ..contracts.events import Event, command_of
+from .conversation import Conversation
+from .decide import decide
+from .evolve import evolve
+from .program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One stored entry, opened: what replay reads."""
+
+    envelope: Envelope
+    event: Event
+    data: bytes
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where today's decision differs from the recorded one: the version, and both events in JSON."""
+
+    stream: str
+    version: int
+    recorded: str
+    decided: str
+
+    def __str__(self) -> str:
+        return f"event {self.version}: recorded {self.recorded}; today {self.decided}"
+
+
+@dataclass(frozen=True, slots=True)
+class Redecided:
+    """What deciding a stream again gave. `divergence` is the first one, `divergences` how many decisions differ."""
+
+    stream: str
+    events: int
+    decisions: int
+    divergences: int
+    divergence: Divergence | None
+    conversation: Conversation
+
+
+def decisions_in(entries: Sequence[Recorded]) -> Iterable[Sequence[Recorded]]:
+    """The entries grouped by the command that caused them, in order."""
+    start = 0
+    for index in range(1, len(entries) + 1):
+        if index == len(entries) or entries[index].envelope.cause != entries[start].envelope.cause:
+            yield entries[start:index]
+            start = index
+
+
+def redecide(program: Program, stream: str, entries: Sequence[Recorded]) -> Redecided:
+    """Decide every recorded command of the stream again. No model, tool, clock or payload is needed."""
+    conversation = Conversation(id=stream)
+    head = Head(stream)
+    first: Divergence | None = None
+    different = decisions = 0
+    for group in decisions_in(entries):
+        opening = group[0]
+        body = command_of(opening.event)
+        if body is None or opening.envelope.key is None:
+            raise LogBroken(
+                f"A decision begins with {opening.envelope.type!r}, which records no command.",
+                stream=stream, version=opening.envelope.ver, fix="Verify the log; the entry was altered.",
+            )
+        command = Command(key=opening.envelope.key, at=opening.envelope.at, actor=opening.envelope.actor, body=body)
+        decided = sealed(
+            decide(program, conversation, command).events, head=head, command=command,
+            flow=opening.envelope.flow, code=opening.envelope.code, log=opening.envelope.log,
+        )
+        decisions += 1
+        found = _first_difference(stream, head.length, group, decided)
+        if found is not None:
+            different += 1
+            first = first or found
+        for one in group:
+            conversation = evolve(conversation, one.event)
+        head = Head(stream, head.length + len(group), group[-1].leaf)
+    return Redecided(stream, len(entries), decisions, different, first, conversation)
+
+
+def _first_difference(
+    stream: str, base: int, recorded: Sequence[Recorded], decided: Sequence[Entry]
+) -> Divergence | None:
+    for index in range(max(len(recorded), len(decided))):
+        was = recorded[index] if index < len(recorded) else None
+        now = decided[index] if index < len(decided) else None
+        if was is None or now is None or was.data != now.data:
+            return Divergence(stream, base + index, _shown(was.event if was else None), _shown(now.event if now else None))
+    return None
+
+
+def _shown(event: Event | None) -> str:
+    return "nothing" if event is None else event.model_dump_json(exclude_none=True)
