@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
+from .errors import AgentFailed
 from .limits import Usage
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -79,6 +80,14 @@ class AgentReply:
     model: str = ""
     request_id: str = ""
     finish: str = ""
+
+
+class AgentCutShort(AgentFailed):
+    """The attempt ended without a whole answer and was paid for: `usage` and `model` are what it cost."""
+
+    code = "agent_cut_short"
+    usage: Usage = Usage(measured=False)
+    model: str = ""
 
 
 @runtime_checkable
