@@ -62,7 +62,7 @@ class Guard(Value):
 
 
 def _written(argument: bool | int | str) -> str:
-    return f"'{argument}'" if isinstance(argument, str) else str(argument)
+    return repr(argument)
 
 
 otherwise = Guard(op="otherwise")

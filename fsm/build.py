@@ -1,0 +1,110 @@
+"""A flow written in Python: the same model, the same checks and the same digest as from YAML.
+
+```python
+flow(name="refunds", version=1, owner="payments", initial="checking", code=CODE, states=[...], transitions=[
+    #    from        on      only if              go to            policy
+    row("checking", "done", amount_at_most(100), "refunded",      "RF-7"),
+    row("checking", "done", otherwise,           "human_review",  "RF-8"),
+])
+```
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from pydantic import BaseModel, ValidationError
+
+from ..contracts.canonical import sha256_hex
+from ..contracts.errors import FlowError
+from ..contracts.flow import AgentSpec, FactSpec, Flow, Guard, RouterSpec, State, Transition
+from ..contracts.limits import Limits
+from ..contracts.values import printable
+from .check import faults_in, refused
+from .code import Code
+from .guards import GuardMaker, as_guard
+
+
+def row(
+    source: str, on: str, only_if: Guard | GuardMaker, go_to: str, policy: str, *, push: bool = False
+) -> Transition:
+    """One row. `go_to` may be `push NAME` for a digression; a declared guard without arguments needs no brackets."""
+    pushed, word, target = go_to.rpartition("push ")
+    if word and not pushed:
+        go_to, push = target.strip(), True
+    try:
+        return Transition(source=source, on=on, guard=as_guard(only_if), target=go_to, policy=policy, push=push)
+    except ValidationError as error:
+        raise _refused(error, f"row {source!r} on {on!r}") from error
+
+
+def flow(
+    *, name: str, version: int, owner: str, initial: str, states: Iterable[State],
+    transitions: Iterable[Transition], says: str = "", currency: str = "EUR", facts: Iterable[FactSpec] = (),
+    agents: Iterable[AgentSpec] = (), routers: Iterable[RouterSpec] = (), digressions: str | None = None,
+    limits: Limits | None = None, phrases: Mapping[str, str] | None = None, code: Code | None = None,
+) -> Flow:
+    """The checked flow. Raises one `FlowError` whose `faults` are all there are."""
+    code = code or Code()
+    try:
+        built = Flow(
+            name=name, version=version, owner=owner, says=says, initial=initial, currency=currency,
+            facts=tuple(facts), agents=tuple(agents), routers=tuple(routers), digressions=digressions,
+            states=tuple(states), transitions=tuple(transitions), limits=limits or Limits(),
+            phrases=dict(phrases or {}),
+        )
+    except ValidationError as error:
+        raise _refused(error, f"flow {name!r}") from error
+    built = completed(built, code)
+    faults = faults_in(built, code)
+    if faults:
+        raise refused(faults, "", built.name)
+    return built
+
+
+def completed(flow: Flow, code: Code) -> Flow:
+    """The flow with what its digest covers of the code it names: guards, tools and contracts' schemas.
+
+    Names that the code does not hold are left for the check to report.
+    """
+    guards = sorted({name for row in flow.transitions for name in guard_names(row.guard)} & set(code.guards))
+    tools = sorted(set(tool_names(flow)) & set(code.tools))
+    return flow.changed(
+        guards=tuple(code.guards[name].spec for name in guards),
+        tools=tuple(code.tools[name].spec for name in tools),
+        agents=tuple(_with_schema(agent, code) for agent in flow.agents),
+    )
+
+
+def guard_names(guard: Guard) -> Iterator[str]:
+    """The declared guards that a condition asks, in order."""
+    if guard.op == "call":
+        yield guard.name
+    for part in guard.parts:
+        yield from guard_names(part)
+
+
+def tool_names(flow: Flow) -> Iterator[str]:
+    for state in flow.states:
+        if state.kind == "agent":
+            yield from state.tools
+        elif state.kind == "call":
+            yield state.tool
+
+
+def schema_digest(contract: type[BaseModel]) -> str:
+    """SHA-256 of the contract's JSON schema, in sorted ASCII JSON (a schema may hold floats, RFC 8785 ours may not)."""
+    schema = json.dumps(contract.model_json_schema(), sort_keys=True, separators=(",", ":"))
+    return sha256_hex(schema.encode())
+
+
+def _with_schema(agent: AgentSpec, code: Code) -> AgentSpec:
+    contract = code.contracts.get(agent.contract or "")
+    return agent.changed(contract_schema=schema_digest(contract)) if contract else agent
+
+
+def _refused(error: ValidationError, where: str) -> FlowError:
+    problems = "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc'])}: {printable(problem['msg'])}"
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    )
+    return FlowError(f"It does not fit: {problems}.", where=where, fix="Write values of the declared types.")

@@ -1,0 +1,42 @@
+"""The structural checks of a flow: all faults at once, in a fixed order, each with its remedy.
+
+Pure: it reads the flow, and the code's declarations, and runs nothing. The codes are in `CHECKS`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from ..contracts.errors import Fault, FlowError
+from ..contracts.flow import Flow
+from .checks.codes import CHECKS, Check
+from .checks.contents import CONTENTS
+from .checks.graph import GRAPH
+from .checks.names import NAMES
+from .checks.rows import ROWS, WHOLE_ROWS
+from .checks.survey import Survey
+from .code import Code
+
+
+def faults_in(
+    flow: Flow, code: Code | None = None, lines: Mapping[str, int] | None = None, *,
+    unread: frozenset[str] = frozenset(), partial: bool = False,
+) -> tuple[Fault, ...]:
+    """Everything wrong with the flow's structure, by line and then in the order of the checks.
+
+    Without `code`, what only the code can tell is not asked. `unread` and `partial` come from a file
+    that was read with faults: what needs the whole table is then not judged, since it would mislead.
+    """
+    survey = Survey(flow, code, lines or {}, unread, partial)
+    checks = (*NAMES, *ROWS, *CONTENTS, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
+    found = dict.fromkeys(fault for check in checks for fault in check(survey))
+    return tuple(sorted(found, key=lambda fault: fault.line))
+
+
+def refused(faults: Sequence[Fault], file: str = "", name: str = "") -> FlowError:
+    """The error that says all faults, by line."""
+    ordered = tuple(sorted(faults, key=lambda fault: fault.line))
+    number = "1 fault" if len(ordered) == 1 else f"{len(ordered)} faults"
+    subject = f"The flow {name!r}" if name and name != "unread" else "The flow"
+    return FlowError(f"{subject} has {number}.", where=file, fix="Mend each of these:", faults=ordered)
+
+
+__all__ = ["CHECKS", "Check", "faults_in", "refused"]

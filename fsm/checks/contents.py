@@ -1,0 +1,202 @@
+"""Contents: facts that can be asked and read, limits that can be kept, texts that can be said."""
+
+import re
+from collections.abc import Iterator
+from string import Formatter
+
+from ...contracts.errors import Fault
+from ...contracts.facts import FactType
+from ...contracts.flow import FactSpec
+from ...contracts.limits import Limits
+from ...contracts.values import listed, printable
+from .names import SCREENS
+from .survey import Survey
+
+PLACES = ("first_choice", "second_choice", "reference")
+"""What a reply may say besides facts."""
+_BOUNDED: tuple[FactType, ...] = ("money", "integer")
+_MAX_PATTERN = 300
+
+
+def facts_askable(survey: Survey) -> Iterator[Fault]:
+    asked = {name: state.name for state in survey.flow.states if state.kind == "collect" for name in state.facts}
+    for fact in survey.flow.facts:
+        path = f"facts.{fact.name}"
+        if fact.name in asked and not fact.ask.strip():
+            yield survey.fault(
+                "S161", f"{path}.ask", f"{asked[fact.name]!r} collects the fact {fact.name!r}, which has no question.",
+                "Write the question under `ask`.",
+            )
+        yield from _fact_fits_type(survey, fact, path)
+        if fact.pattern:
+            yield from _pattern(survey, f"{path}.pattern", fact.pattern)
+
+
+def _fact_fits_type(survey: Survey, fact: FactSpec, path: str) -> Iterator[Fault]:
+    if fact.type == "choice" and not fact.choices:
+        yield survey.fault(
+            "S162", f"{path}.choices", f"The fact {fact.name!r} is a choice of nothing.", "List what can be chosen under `choices`."
+        )
+    unused = [
+        key for key, there, types in (
+            ("choices", bool(fact.choices), ("choice",)),
+            ("pattern", bool(fact.pattern), ("code",)),
+            ("minimum", fact.minimum is not None, _BOUNDED),
+            ("maximum", fact.maximum is not None, _BOUNDED),
+        ) if there and fact.type not in types
+    ]
+    for key in unused:
+        yield survey.fault(
+            "S165", f"{path}.{key}", f"The fact {fact.name!r} has a {key!r}, which a {fact.type} fact does not use.",
+            f"Delete {key!r}, or change the type.",
+        )
+    if fact.minimum is not None and fact.maximum is not None and fact.minimum > fact.maximum:
+        yield survey.fault(
+            "S165", f"{path}.minimum", f"The minimum of the fact {fact.name!r} is above its maximum.", "Swap them."
+        )
+
+
+def _pattern(survey: Survey, where: str, pattern: str) -> Iterator[Fault]:
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError, MemoryError) as error:
+        yield survey.fault(
+            "S163", where, f"The pattern {printable(pattern, 60)!r} does not compile: {printable(error)}.",
+            "Mend the regular expression.",
+        )
+        return
+    danger = endless(pattern)
+    if danger:
+        yield survey.fault(
+            "S164", where, f"The pattern {printable(pattern, 60)!r} {danger}; a message could hold it up for ever.",
+            "Repeat single characters or classes only, and use no back-references.",
+        )
+
+
+def endless(pattern: str) -> str:
+    """Why matching could take exponential time, or nothing. Careful rather than exact."""
+    if len(pattern) > _MAX_PATTERN:
+        return f"is longer than {_MAX_PATTERN} characters"
+    if re.search(r"\\[1-9]|\(\?P=|\(\?\(", re.sub(r"\\\\", "", pattern)):
+        return "refers back to what it matched"
+    # Characters and classes cannot repeat anything: reduced to one letter, only groups and quantifiers remain.
+    rest = re.sub(r"\\.", "x", pattern, flags=re.DOTALL)
+    rest = re.sub(r"\[\^?\]?[^\]]*\]", "x", rest)
+    inside: list[bool] = [False]
+    index = 0
+    while index < len(rest):
+        character = rest[index]
+        repeat = re.compile(r"[*+]|\{[0-9]*,?[0-9]*\}").match(rest, index)
+        if character == "(":
+            inside.append(False)
+        elif character == "|":
+            inside[-1] = True
+        elif character == ")" and len(inside) > 1:
+            varied = inside.pop()
+            after = re.compile(r"[*+]|\{([0-9]*,[0-9]*|[0-9]{2,})\}").match(rest, index + 1)
+            if varied and after:
+                return "repeats a group that itself repeats or branches"
+            inside[-1] = inside[-1] or varied
+        elif repeat and "," in repeat.group() + ("," if character in "*+" else ""):
+            inside[-1] = True
+        index += 1
+    return ""
+
+
+def routers_fit(survey: Survey) -> Iterator[Fault]:
+    for router in survey.flow.routers:
+        path = f"routers.{router.name}"
+        if not router.labels:
+            yield survey.fault("S170", f"{path}.labels", f"The router {router.name!r} has no labels.", "Write them under `labels`.")
+        for index, rule in enumerate(router.rules):
+            where = f"{path}.rules.{index}"
+            if rule.label not in router.labels and router.labels:
+                yield survey.fault(
+                    "S171", f"{where}.label", f"A rule of {router.name!r} gives {rule.label!r}, which is no label of it.",
+                    f"Its labels are {listed(router.labels)}.",
+                )
+            if not any(phrase.strip() for phrase in rule.any) and not rule.patterns:
+                yield survey.fault(
+                    "S172", where, f"A rule of {router.name!r} for {rule.label!r} looks for nothing.",
+                    "Give it phrases under `any`, or `patterns`.",
+                )
+            for pattern in rule.patterns:
+                yield from _pattern(survey, f"{where}.patterns", pattern)
+        for screen in router.screen:
+            if screen not in SCREENS:
+                yield survey.fault(
+                    "S173", f"{path}.screen", f"There is no screen {screen!r}.", f"The screens are {listed(SCREENS)}."
+                )
+        for gate in ("threshold", "margin", "scope"):
+            # Decimal6 has one spelling for each number, so 1 and below is read off its first digits.
+            written = getattr(router, gate)
+            if written.startswith("-") or (int(written.partition(".")[0]) >= 1 and written != "1.000000"):
+                yield survey.fault(
+                    "S174", f"{path}.{gate}", f"The {gate} of router {router.name!r} is {written}.",
+                    "Write a number between 0 and 1.",
+                )
+
+
+def limits_hold(survey: Survey) -> Iterator[Fault]:
+    limits = survey.flow.limits
+    for name in Limits.model_fields:
+        if getattr(limits, name) <= 0:
+            yield survey.fault(
+                "S166", f"limits.{name}", f"The limit {name!r} is 0, so nothing could ever happen.", "Write at least 1."
+            )
+    for agent in survey.flow.agents:
+        path = f"agents.{agent.name}"
+        for bound in ("max_input_tokens", "max_output_tokens"):
+            if getattr(agent, bound) <= 0:
+                yield survey.fault("S166", f"{path}.{bound}", f"The {bound!r} of agent {agent.name!r} is 0.", "Write at least 1.")
+        if agent.max_output_tokens > limits.turn_tokens:
+            yield survey.fault(
+                "S167", f"{path}.max_output_tokens", f"One answer of agent {agent.name!r} may take "
+                f"{agent.max_output_tokens} tokens, but a turn only {limits.turn_tokens}.",
+                "Lower `max_output_tokens`, or raise the limit `turn_tokens`.",
+            )
+        if agent.max_output_tokens * agent.price.output_nano > limits.turn_cost:
+            yield survey.fault(
+                "S168", f"{path}.price", f"One answer of agent {agent.name!r} may cost more than a whole turn.",
+                "Lower `max_output_tokens`, or raise the limit `turn_cost`.",
+            )
+
+
+def tools_safe(survey: Survey) -> Iterator[Fault]:
+    for tool in survey.flow.tools:
+        if tool.consequential and not tool.keyed and not tool.says.strip():
+            yield survey.fault(
+                "S169", "states", f"The tool {tool.name!r} changes something outside, takes no idempotency key, and does "
+                "not say what it does.", "Let it take the key, or say in words what a person must look up after a crash.",
+            )
+
+
+def texts_sayable(survey: Survey) -> Iterator[Fault]:
+    known = (*survey.facts, *PLACES)
+    for path, text in _texts(survey):
+        try:
+            places = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(text) if name is not None]
+        except ValueError as error:
+            yield survey.fault(
+                "S175", path, f"A text has a brace without its pair: {printable(error)}.",
+                "Write {name} for a fact, and {{ or }} for a brace.",
+            )
+            continue
+        for name, spec, conversion in places:
+            if name not in known or spec or conversion:
+                yield survey.fault(
+                    "S175", path, f"A text says {{{printable(name, 60)}}}, which is no fact.",
+                    f"Write one of {listed(known)} in braces.",
+                )
+
+
+def _texts(survey: Survey) -> Iterator[tuple[str, str]]:
+    for state in survey.flow.states:
+        for key in ("say", "confirm", "meanwhile"):
+            yield f"states.{state.name}.{key}", getattr(state, key, "")
+    for fact in survey.flow.facts:
+        yield f"facts.{fact.name}.ask", fact.ask
+        yield f"facts.{fact.name}.help", fact.help
+
+
+CONTENTS = (facts_askable, routers_fit, limits_hold, tools_safe, texts_sayable)

@@ -1,0 +1,245 @@
+"""Names: each declared once, none reserved, and every one that is used declared."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from string import Formatter
+
+from ...contracts.errors import Fault
+from ...contracts.flow import ANY, OPERATOR_INPUTS, RESERVED, RETURN, Guard, State
+from ...contracts.values import listed
+from .survey import LIMIT, Survey, shown_row
+
+SCREENS = ("size", "encoding", "injection")
+_OWN_OUTCOMES = {"wait": ("message", "expired"), "human": ("expired",)}
+_ROUTER_OUTCOMES = ("unsure", "blocked")
+
+
+def suggestion(word: str, names: Iterable[str]) -> str:
+    """The name that was probably meant, or those that there are."""
+    allowed = list(names)
+    close = difflib.get_close_matches(word, allowed, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Declared are: {listed(allowed)}."
+
+
+def duplicates(survey: Survey) -> Iterator[Fault]:
+    flow = survey.flow
+    for section, found in (
+        ("states", flow.states), ("facts", flow.facts), ("agents", flow.agents), ("routers", flow.routers),
+    ):
+        seen: set[str] = set()
+        for one in found:
+            if one.name in seen:
+                where = f"{section}.{one.name}"
+                yield survey.fault("S101", where, f"Two {section} are called {one.name!r}.", "Rename one of them.")
+            seen.add(one.name)
+
+
+def reserved(survey: Survey) -> Iterator[Fault]:
+    for state in survey.flow.states:
+        if state.name in RESERVED:
+            yield survey.fault(
+                "S102", f"states.{state.name}", f"No state may be called {state.name!r}: the word has a meaning in rows.",
+                "Rename the state.",
+            )
+        yield from _outcome_names(survey, state)
+    for router in survey.flow.routers:
+        for label in router.labels:
+            if label in (*_ROUTER_OUTCOMES, LIMIT, *OPERATOR_INPUTS):
+                yield survey.fault(
+                    "S103", f"routers.{router.name}.labels.{label}", f"No label may be called {label!r}: it already "
+                    "is a trigger of its own.", "Rename the label.",
+                )
+
+
+def _outcome_names(survey: Survey, state: State) -> Iterator[Fault]:
+    key, names = "", ()
+    if state.kind == "wait":
+        key, names = "inputs", state.inputs
+    elif state.kind == "human":
+        key, names = "decisions", state.decisions
+    taken = (*_OWN_OUTCOMES.get(state.kind, ()), LIMIT, *OPERATOR_INPUTS)
+    for index, name in enumerate(names):
+        if name in taken or name in names[:index]:
+            yield survey.fault(
+                "S103", f"states.{state.name}.{key}", f"{name!r} stands in {key} of {state.name!r}, but already is "
+                "a trigger there.", "Rename or delete it.",
+            )
+
+
+def owned(survey: Survey) -> Iterator[Fault]:
+    if not survey.flow.owner.strip():
+        yield survey.fault("S104", "owner", "The flow has no owner.", "Write who answers for it under `owner`.")
+    for index, row in survey.rows:
+        if not row.policy.strip():
+            yield survey.fault(
+                "S136", f"transitions.{index}.policy", f"The row {shown_row(row)} names no policy clause.",
+                "Write the clause that permits it in the last column.",
+            )
+
+
+def writable(survey: Survey) -> Iterator[Fault]:
+    """Texts that could not be written to a file and read back."""
+    for path, text in _texts(survey.flow.model_dump(mode="python", exclude={"guards", "tools"}), ""):
+        strange = next((c for c in text if not (c.isprintable() or c in "\n\t") and c not in "\u00a0\u00ad"), "")
+        if strange and _control(strange):
+            yield survey.fault(
+                "S105", path, f"A text holds the character U+{ord(strange):04X}, which no flow file may hold.",
+                "Delete the character.",
+            )
+
+
+def _control(character: str) -> bool:
+    code = ord(character)
+    return code < 0x20 or 0x7F <= code <= 0x9F or 0xD800 <= code <= 0xDFFF or code in (0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)
+
+
+def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _texts(part, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            name = part["name"] if isinstance(part, dict) and "name" in part and "." not in path else index
+            yield from _texts(part, f"{path}.{name}")
+
+
+def states_known(survey: Survey) -> Iterator[Fault]:
+    names = [*survey.states]
+    if not survey.knows_state(survey.flow.initial):
+        initial = survey.flow.initial
+        yield survey.fault(
+            "S110", "initial", f"The initial state {initial!r} is not declared.", suggestion(initial, names)
+        )
+    for index, row in survey.rows:
+        if row.source != ANY and not survey.knows_state(row.source):
+            yield survey.fault(
+                "S111", f"transitions.{index}.from", f"The row {shown_row(row)} leaves {row.source!r}, which is no state.",
+                suggestion(row.source, [*names, ANY]),
+            )
+        if not survey.knows_state(row.target) and not (row.target == RETURN and not row.push):
+            yield survey.fault(
+                "S112", f"transitions.{index}.go to", f"The row {shown_row(row)} goes to {row.target!r}, which is no state.",
+                suggestion(row.target, [*names, *(() if row.push else (RETURN,))]),
+            )
+
+
+def guards_known(survey: Survey) -> Iterator[Fault]:
+    for index, row in survey.rows:
+        where = f"transitions.{index}.only if"
+        for call in _calls(row.guard):
+            if call.op == "otherwise":
+                yield survey.fault(
+                    "S133", where, f"'otherwise' stands inside the guard of {shown_row(row)}.",
+                    "It may only stand alone, in the last row.",
+                )
+            if call.op != "call" or survey.code is None:
+                continue
+            maker = survey.code.guards.get(call.name)
+            if maker is None:
+                yield survey.fault(
+                    "S113", where, f"The guard {call.name!r} is not declared in the flow's code.",
+                    suggestion(call.name, survey.code.guards),
+                )
+            elif maker.problem_with(call.arguments):
+                yield survey.fault(
+                    "S114", where, maker.problem_with(call.arguments), f"Write it as {maker.usage()}."
+                )
+    for spec in survey.flow.guards:
+        maker = survey.code.guards.get(spec.name) if survey.code else None
+        places = tuple(dict.fromkeys(place for _, place, _, _ in Formatter().parse(spec.says) if place is not None))
+        if maker and places != maker.parameters:
+            yield survey.fault(
+                "S126", "transitions", f"The sentence of guard {spec.name!r} says {listed(places)}; its arguments are "
+                f"{listed(maker.parameters)}.", "Give each argument its place in the sentence, in their order.",
+            )
+
+
+def _calls(guard: Guard, inside: bool = False) -> Iterator[Guard]:
+    if guard.op == "call" or (guard.op == "otherwise" and inside):
+        yield guard
+    for part in guard.parts:
+        yield from _calls(part, inside=True)
+
+
+def references(survey: Survey) -> Iterator[Fault]:
+    """Agents, routers, facts and tools that states name."""
+    flow = survey.flow
+    agents = {agent.name for agent in flow.agents}
+    for state in flow.states:
+        path = f"states.{state.name}"
+        if state.kind == "agent":
+            yield from _unknown(survey, "S115", f"{path}.agent", "agent", (state.agent,), agents)
+            yield from _unknown_tools(survey, f"{path}.tools", state.tools)
+            yield from _unknown(survey, "S119", f"{path}.reads", "fact", state.reads, survey.facts)
+        elif state.kind == "call":
+            yield from _unknown_tools(survey, f"{path}.tool", (state.tool,))
+            yield from _unknown(survey, "S119", f"{path}.reads", "fact", state.reads, survey.facts)
+        elif state.kind == "route":
+            yield from _unknown(survey, "S118", f"{path}.router", "router", (state.router,), survey.routers)
+        elif state.kind == "collect":
+            yield from _unknown(survey, "S119", f"{path}.facts", "fact", state.facts, survey.facts)
+            yield from _unknown(survey, "S119", f"{path}.optional", "fact", state.optional, survey.facts)
+        elif state.kind == "human":
+            yield from _unknown(survey, "S119", f"{path}.shows", "fact", state.shows, survey.facts)
+    if flow.digressions is not None:
+        yield from _unknown(survey, "S118", "digressions", "router", (flow.digressions,), survey.routers)
+
+
+def in_code(survey: Survey) -> Iterator[Fault]:
+    """Contracts and classifiers that must be in the flow's code, and what a tool needs to be called."""
+    code = survey.code
+    if code is None:
+        return
+    for agent in survey.flow.agents:
+        if agent.contract is not None:
+            yield from _unknown(
+                survey, "S117", f"agents.{agent.name}.contract", "contract", (agent.contract,), code.contracts
+            )
+    for router in survey.flow.routers:
+        if router.classifier is None:
+            continue
+        where = f"routers.{router.name}.classifier"
+        classifier = code.classifiers.get(router.classifier)
+        if classifier is None:
+            yield survey.fault(
+                "S120", where, f"The classifier {router.artefact or router.classifier[:12]!r} of router {router.name!r} "
+                "is not loaded.", "Load this artefact into the flow's code, or name the one that is there.",
+            )
+        else:
+            strange = [label for label in classifier.labels if label not in router.labels]
+            if strange:
+                yield survey.fault(
+                    "S121", where, f"The classifier of router {router.name!r} knows labels that the router does not: "
+                    f"{listed(strange)}.", "Declare them under `labels`, or train it again without them.",
+                )
+    for state in survey.flow.states:
+        if state.kind == "call" and state.tool in code.tools:
+            needed = [
+                name for name, one in code.tools[state.tool].arguments.model_fields.items()
+                if one.is_required() and name not in state.reads
+            ]
+            if needed:
+                yield survey.fault(
+                    "S122", f"states.{state.name}.reads", f"{state.name!r} calls {state.tool!r} without {listed(needed)}, "
+                    "which the tool needs.", "Name these facts under `reads`.",
+                )
+
+
+def _unknown_tools(survey: Survey, where: str, names: Iterable[str]) -> Iterator[Fault]:
+    known = survey.code.tools if survey.code is not None else {tool.name for tool in survey.flow.tools}
+    yield from _unknown(survey, "S116", where, "tool", names, known)
+
+
+def _unknown(
+    survey: Survey, code: str, where: str, kind: str, names: Iterable[str], known: Iterable[str]
+) -> Iterator[Fault]:
+    declared = set(known)
+    for name in names:
+        if name not in declared and name not in survey.unread:
+            what = f"The {kind} {name!r} is not declared."
+            yield survey.fault(code, where, what, suggestion(name, sorted(declared)))
+
+
+NAMES = (duplicates, reserved, owned, writable, states_known, guards_known, references, in_code)
