@@ -9,7 +9,9 @@ MODULE_LINES = 400
 FUNCTION_LINES = 50
 
 # "path" or "path::function" -> why it is better whole.
-ALLOWED: dict[str, str] = {}
+ALLOWED: dict[str, str] = {
+    "fsm/evolve.py::evolve": "one exhaustive match over the events: cut in two, a missing case would not show",
+}
 
 
 def oversized(sources: Iterable[Module]) -> dict[str, int]:
