@@ -161,7 +161,6 @@ class CollectState(_State):
 
     kind: Literal["collect"] = "collect"
     facts: tuple[Name, ...] = Field(min_length=1)
-    optional: tuple[Name, ...] = ()
     say: str = ""
     confirm: str = ""
     """A sentence with the facts to be confirmed with yes before `complete`; empty for none."""
@@ -242,7 +241,8 @@ class Flow(Value):
     agents: tuple[AgentSpec, ...] = ()
     routers: tuple[RouterSpec, ...] = ()
     digressions: Name | None = None
-    """The router that reads messages for digressions: a label with a `push` row interrupts a form."""
+    """The router that reads messages for what interrupts a form: a label that a row from there serves.
+    A `push` row comes back to the form, any other leaves it."""
     states: tuple[State, ...]
     transitions: tuple[Transition, ...]
     limits: Limits = Limits()

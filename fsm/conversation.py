@@ -57,7 +57,6 @@ class Visit(_Changed):
 
     entered: int = 0
     question: Question | None = None
-    skipped: tuple[str, ...] = ()
     attempts: int = 0
     rounds: int = 0
     timer: int | None = None

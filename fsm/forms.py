@@ -33,9 +33,10 @@ def answered(draft: Draft, state: CollectState, reading: Reading, version: int) 
     """What one message means to the form. A label that may interrupt it comes first where nothing was answered."""
     question = draft.conversation.visit.question
     asked = question.fact if question else None
-    answers = any(fact.answers for fact in reading.facts)
-    if not answers and reading.control is None and (label := _digression(draft, reading, version)):
-        return label
+    if reading.control is None and not _answers_plainly(draft, reading):
+        label = _interruption(draft, reading, version)
+        if label is not None:
+            return label
     draft.learn(reading.facts, "message", version)
     if reading.facts:
         return _go_on(draft, state, reading)
@@ -43,13 +44,16 @@ def answered(draft: Draft, state: CollectState, reading: Reading, version: int) 
         case "cancel":
             return "gave_up"
         case "decline":
-            return _declined(draft, state, asked)
+            return "declined"
         case "back":
             return _back(draft, state, asked)
         case "repeat":
             return _ask(draft, state, asked, attempt=question.attempt if question else 1, how="repeat")
         case "yes" if asked is None:
             return "complete"
+        case "no" if asked is None:
+            draft.reply("phrase.what_to_change")
+            return _again(draft, state, asked)
         case _:
             return _again(draft, state, asked)
 
@@ -64,14 +68,27 @@ def _go_on(draft: Draft, state: CollectState, reading: Reading) -> str | None:
     return _ask(draft, state, wanted, attempt=1, how="ask" if wanted else "confirm")
 
 
-def _digression(draft: Draft, reading: Reading, version: int) -> str | None:
-    """The label of a digression that the message asks for and that a row allows from here."""
+def _answers_plainly(draft: Draft, reading: Reading) -> bool:
+    """Whether the open question was answered by something that is recognisably an answer.
+
+    Any text can be taken for a name, so a free-text answer does not keep a clear digression out.
+    """
+    return any(fact.answers and draft.program.facts[fact.name].type != "text" for fact in reading.facts)
+
+
+def _interruption(draft: Draft, reading: Reading, version: int) -> str | None:
+    """The label that the message asks for instead of answering, if a row from here serves it.
+
+    A `push` row comes back to the form; any other leaves it. Facts that were volunteered are kept.
+    """
     flow = draft.program.flow
     if reading.digression is None or flow.digressions is None:
         return None
     decision = choose(draft.program.routers[flow.digressions], reading.digression)
-    if decision.outcome not in draft.program.pushes:
+    if decision.outcome in ("unsure", "blocked") or not draft.program.rows_for(
+            draft.conversation.state, decision.outcome):
         return None
+    draft.learn(tuple(fact for fact in reading.facts if not fact.answers), "message", version)
     draft.record(RoutingDecided(state=draft.conversation.state, message=version, evidence=reading.digression,
                                 decision=decision))
     return decision.outcome
@@ -94,10 +111,6 @@ def _again(draft: Draft, state: CollectState, fact: str | None) -> str | None:
     if attempt > state.attempts:
         return "gave_up"
     return _ask(draft, state, fact, attempt=attempt, how="again")
-
-
-def _declined(draft: Draft, state: CollectState, asked: str | None) -> str | None:
-    return "declined"
 
 
 def _back(draft: Draft, state: CollectState, asked: str | None) -> str | None:

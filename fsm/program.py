@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ..contracts.canonical import digest_of
+from ..contracts.canonical import canonical, digest_of
 from ..contracts.commands import FlowRef
 from ..contracts.errors import FlowError
 from ..contracts.events import Verdict
@@ -28,6 +28,8 @@ class Program:
     flow: Flow
     code: Code
     ref: FlowRef
+    body: bytes
+    """The flow's canonical JSON, whose SHA-256 is the digest."""
     states: Mapping[str, State]
     rows: Mapping[tuple[str, str], Rows]
     facts: Mapping[str, FactSpec]
@@ -37,8 +39,6 @@ class Program:
     functions: Mapping[str, GuardFunction]
     prompts: Mapping[str, str]
     """Digest of each agent's instructions and contract."""
-    pushes: frozenset[str]
-    """Labels that may interrupt a form."""
     machine: FlowMachine
 
     def rows_for(self, state: str, on: str) -> Rows:
@@ -79,6 +79,7 @@ def compiled(flow: Flow, code: Code) -> Program:
         rows[row.source, row.on] = (*rows.get((row.source, row.on), ()), (index, row))
     return Program(
         flow=flow, code=code, ref=FlowRef(name=flow.name, version=flow.version, digest=flow.digest),
+        body=canonical(flow.written()),
         states=MappingProxyType({one.name: one for one in flow.states}),
         rows=MappingProxyType(rows),
         facts=MappingProxyType({one.name: one for one in flow.facts}),
@@ -90,6 +91,5 @@ def compiled(flow: Flow, code: Code) -> Program:
             one.name: digest_of({"instructions": one.instructions, "contract": one.contract_schema})
             for one in flow.agents
         }),
-        pushes=frozenset(row.on for row in flow.transitions if row.push),
         machine=FlowMachine(flow),
     )

@@ -1,0 +1,44 @@
+"""Where time and randomness come from: the only place, so that tests and replays can hold them."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from ..contracts.payload import Payload, PayloadClass
+
+
+class Clock(Protocol):
+    """Tells the time. Aware, UTC; may stand still but is never asked to wait."""
+
+    def now(self) -> datetime: ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class ManualClock:
+    """A clock that moves when told: for tests, and for demonstrations of deadlines."""
+
+    def __init__(self, start: datetime | None = None) -> None:
+        self.moment = start or datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def advance(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+def random_id() -> str:
+    """A random UUID (version 4)."""
+    return str(UUID(bytes=os.urandom(16), version=4))
+
+
+def minted(name: str, kind: PayloadClass, plaintext: bytes) -> Payload:
+    """A payload with fresh random bytes for its commitment."""
+    return Payload(name=name, kind=kind, r=os.urandom(32), plaintext=plaintext)

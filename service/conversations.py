@@ -1,0 +1,87 @@
+"""The conversations in memory: found, loaded from the log, read again when somebody else appended."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from ..contracts.envelope import Head
+from ..contracts.errors import CallError, FlowError, UnknownConversation
+from ..contracts.store import Store
+from ..contracts.values import listed
+from ..fsm.conversation import Conversation
+from ..fsm.program import Program
+from .live import Live
+from .loading import loaded
+
+
+class Conversations:
+    """A bounded cache over the log. What it forgets is folded again when asked for: nothing else is lost."""
+
+    def __init__(self, store: Store, programs: Iterable[Program], remembered: int = 1_000) -> None:
+        self._store, self._remembered = store, remembered
+        self.programs = {program.ref.digest: program for program in programs}
+        self._live: OrderedDict[str, Live] = OrderedDict()
+
+    async def known(self, conversation: str) -> Live:
+        """The conversation, or `UnknownConversation`."""
+        live = await self.find(conversation)
+        if live is None:
+            raise UnknownConversation(
+                f"There is no conversation {conversation!r} in this log.",
+                fix="Start it first, or list what there is with `interlock log`.")
+        return live
+
+    async def find(self, conversation: str) -> Live | None:
+        live = self._live.get(conversation)
+        if live is not None:
+            self._live.move_to_end(conversation)
+            return live if live.head.length else None
+        entries = await asyncio.to_thread(self._store.read, conversation)
+        if not entries:
+            return None
+        return self._live.get(conversation) or self._kept(loaded(conversation, entries, self.pinned))
+
+    def opened(self, conversation: str, program: Program) -> Live:
+        """A conversation that is about to start."""
+        return self._live.get(conversation) or self._kept(
+            Live(conversation, program, Conversation(id=conversation), Head(conversation)))
+
+    async def reload(self, live: Live) -> None:
+        """Somebody else appended: take the stream as it is now."""
+        entries = await asyncio.to_thread(self._store.read, live.id)
+        live.become(loaded(live.id, entries, self.pinned))
+
+    def forget(self, conversation: str) -> None:
+        self._live.pop(conversation, None)
+
+    def is_busy(self, conversation: str) -> bool:
+        live = self._live.get(conversation)
+        return live is not None and live.lock.locked()
+
+    def pinned(self, digest: str) -> Program:
+        """The program of a flow digest, or `FlowError`: another version never runs a conversation in its place."""
+        if digest not in self.programs:
+            there = (f"{one.ref.name} v{one.ref.version} {one.ref.digest[:12]}" for one in self.programs.values())
+            raise FlowError(
+                f"The conversation is pinned to flow digest {digest[:12]}, which is not loaded.",
+                where=f"loaded: {listed(there)}",
+                fix="Load that version of the flow beside the new one; `interlock log` shows who needs it.")
+        return self.programs[digest]
+
+    def newest(self, flow: str | None) -> Program:
+        """The highest loaded version of the flow; of the only flow where no name is given."""
+        found = [one for one in self.programs.values() if flow in (None, one.ref.name)]
+        names = sorted({one.ref.name for one in self.programs.values()})
+        if not found or (flow is None and len(names) > 1):
+            raise CallError(f"No flow {flow!r} is loaded." if flow else "Several flows are loaded and none was named.",
+                            fix=f"Use one of {listed(names)}.")
+        return max(found, key=lambda one: one.ref.version)
+
+    def _kept(self, live: Live) -> Live:
+        self._live[live.id] = live
+        while len(self._live) > self._remembered:
+            oldest = next((one for one in self._live.values() if not one.lock.locked() and one is not live), None)
+            if oldest is None:
+                break
+            del self._live[oldest.id]
+        return live

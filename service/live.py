@@ -1,0 +1,71 @@
+"""One conversation in memory: its fold, its head, and where each message of its history is found."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ..contracts.envelope import Head
+from ..contracts.events import (
+    AgentReturned,
+    Event,
+    MessageReceived,
+    ReplySent,
+    ToolRefused,
+    ToolRequested,
+    ToolReturned,
+    TransitionTaken,
+)
+from ..contracts.facts import KnownFact
+from ..fsm.conversation import Conversation
+from ..fsm.evolve import evolve
+from ..fsm.program import Program
+
+RoundEvent = AgentReturned | ToolRequested | ToolRefused | ToolReturned
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One message of the history: the event that brought it, and what a template needs to be filled again."""
+
+    version: int
+    event: MessageReceived | ReplySent
+    known: Mapping[str, KnownFact]
+    candidates: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Live:
+    """What the shell keeps of a conversation between commands. Everything in it comes from the entries."""
+
+    id: str
+    program: Program
+    conversation: Conversation
+    head: Head
+    lines: list[Line] = field(default_factory=list)
+    rounds: list[tuple[int, RoundEvent]] = field(default_factory=list)
+    """Agent results and tool calls of the present visit."""
+    keys: dict[str, int] = field(default_factory=dict)
+    started_at: str = ""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def take(self, recorded: Iterable[tuple[Event, str | None, str]], head: Head) -> None:
+        """Fold committed events (with key and time of each), and move the head."""
+        for event, key, at in recorded:
+            version = self.conversation.version
+            if key is not None:
+                self.keys[key] = version
+            if version == 0:
+                self.started_at = at
+            if isinstance(event, TransitionTaken):
+                self.rounds.clear()
+            elif isinstance(event, AgentReturned | ToolRequested | ToolRefused | ToolReturned):
+                self.rounds.append((version, event))
+            self.conversation = evolve(self.conversation, event)
+            if isinstance(event, ReplySent) or (isinstance(event, MessageReceived) and event.disposition != "refused"):
+                self.lines.append(Line(version, event, self.conversation.known, self.conversation.candidates))
+        self.head = head
+
+    def become(self, other: "Live") -> None:
+        """Take everything but the lock from a fresh reading of the same stream."""
+        self.program, self.conversation, self.head = other.program, other.conversation, other.head
+        self.lines, self.rounds, self.keys, self.started_at = other.lines, other.rounds, other.keys, other.started_at

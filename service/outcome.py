@@ -1,0 +1,73 @@
+"""What a submission led to: the replies, where the conversation stands, and what it waits for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from ..contracts.events import ReplySent
+from .live import Live
+from .submission import OUTSIDE
+from .texts import Texts
+
+Standing = Literal["waiting", "working", "with_person", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An open task for a person: decide it with its `number`."""
+
+    number: int
+    role: str
+    decisions: tuple[str, ...]
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOutcome:
+    """The same for the same submission, however often it is asked for.
+
+    `version` is that of the submission's own event; `length` the stream's length now.
+    """
+
+    conversation: str
+    version: int
+    length: int
+    state: str
+    standing: Standing
+    replies: tuple[str, ...]
+    task: Task | None = None
+
+    @property
+    def text(self) -> str:
+        """All replies as one text."""
+        return "\n".join(self.replies)
+
+
+async def outcome_since(live: Live, texts: Texts, version: int) -> TurnOutcome:
+    """The outcome of the submission recorded at `version`: replies up to the next submission from outside."""
+    following = min((at for key, at in live.keys.items() if at > version and key.startswith(OUTSIDE)), default=None)
+    replies = []
+    for line in reversed(live.lines):
+        if line.version < version:
+            break
+        if isinstance(line.event, ReplySent) and (following is None or line.version < following):
+            replies.append(await texts.line(live, line))
+    return TurnOutcome(
+        conversation=live.id, version=version, length=live.conversation.version, state=live.conversation.state,
+        standing=_standing(live), replies=tuple(reversed(replies)), task=_task(live),
+    )
+
+
+def _standing(live: Live) -> Standing:
+    if live.conversation.status == "ended":
+        return "ended"
+    if live.conversation.pending:
+        return "working"
+    return "with_person" if live.conversation.visit.task is not None else "waiting"
+
+
+def _task(live: Live) -> Task | None:
+    visit = live.conversation.visit
+    if visit.task is None or visit.opened is None:
+        return None
+    return Task(visit.task, visit.opened.role, visit.opened.decisions, visit.opened.due)

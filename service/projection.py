@@ -1,0 +1,22 @@
+"""The summary row of a conversation: what lists, timers and recovery look up without reading streams."""
+
+from ..contracts.events import TaskOpened
+from ..contracts.store import Summary, TimerRow
+from ..contracts.values import written_time
+from ..fsm.conversation import Conversation
+
+
+def summary_of(conversation: Conversation, at: str, started_at: str, owner: str) -> Summary:
+    """Derived from the fold alone, but for the times and the owner."""
+    flow, visit = conversation.flow, conversation.visit
+    timers = ()
+    if visit.timer is not None and visit.due is not None:
+        timers = (TimerRow(conversation.id, visit.timer, written_time(visit.due)),)
+    tasks = (visit.task,) if isinstance(visit.opened, TaskOpened) and visit.task is not None else ()
+    return Summary(
+        stream=conversation.id, flow_name=flow.name if flow else "", flow_version=flow.version if flow else 0,
+        flow_digest=flow.digest if flow else "", subject=conversation.subject, state=conversation.state,
+        status="ended" if conversation.status == "ended" else "open", length=conversation.version,
+        started_at=started_at, updated_at=at, undecided=len(conversation.pending), owner=owner, timers=timers,
+        tasks=tasks,
+    )

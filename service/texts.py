@@ -1,0 +1,86 @@
+"""Texts rebuilt by reference: what people and agents said, and what the flow's templates said for us."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+
+from ..contracts.events import MessageReceived
+from ..contracts.facts import KnownFact
+from ..contracts.payload import Payload, PayloadAt
+from ..contracts.store import Store
+from ..fsm.program import Program
+from ..fsm.render import ERASED, filled, places_in, said
+from .live import Line, Live
+
+
+class Texts:
+    """Reads payloads through a bounded cache, and fills templates with the facts of their time."""
+
+    def __init__(self, store: Store, capacity: int = 8_192, largest: int = 65_536) -> None:
+        self._store, self._capacity, self._largest = store, capacity, largest
+        self._cache: OrderedDict[tuple[str, PayloadAt], str] = OrderedDict()
+
+    def keep(self, stream: str, version: int, payloads: Iterable[Payload]) -> None:
+        """Remember payloads that were just written."""
+        for payload in payloads:
+            self._put((stream, PayloadAt(version=version, name=payload.name)), payload.text)
+
+    def forget(self, stream: str) -> None:
+        """Drop every text of the stream: after an erasure, none may come from memory."""
+        for key in [key for key in self._cache if key[0] == stream]:
+            del self._cache[key]
+
+    async def text(self, stream: str, at: PayloadAt) -> str:
+        """The payload's text, or `ERASED`."""
+        key = (stream, at)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        found = await asyncio.to_thread(self._store.payload, stream, at)
+        if found is None:
+            return ERASED
+        self._put(key, found.text)
+        return found.text
+
+    def _put(self, key: tuple[str, PayloadAt], text: str) -> None:
+        if len(text) > self._largest:
+            return
+        self._cache[key] = text
+        while len(self._cache) > self._capacity:
+            self._cache.popitem(last=False)
+
+    async def fact_texts(
+        self, stream: str, program: Program, known: Mapping[str, KnownFact], names: Iterable[str]
+    ) -> dict[str, str]:
+        """Facts in words, as a customer or an agent is told them; unknown ones are left out."""
+        found: dict[str, str] = {}
+        for name in names:
+            fact = known.get(name)
+            if fact is None:
+                continue
+            if fact.sealed is not None:
+                found[name] = await self.text(stream, fact.sealed)
+            elif fact.value is not None:
+                found[name] = said(program.facts[name], fact.value, program.flow.currency)
+        return found
+
+    async def line(self, live: Live, line: Line) -> str:
+        """The full text of one message of the history."""
+        event = line.event
+        if isinstance(event, MessageReceived):
+            return await self.text(live.id, PayloadAt(version=line.version, name=event.message.name))
+        if event.agent is not None:
+            return await self.text(live.id, PayloadAt(version=event.agent, name="reply"))
+        template = live.program.template(event.text)
+        names = places_in(template)
+        values = {name: "" for name in names}
+        values |= await self.fact_texts(live.id, live.program, line.known, names)
+        values |= self._choices(live.program, line.candidates)
+        values["reference"] = live.id[:8]
+        values["limit"] = str(live.program.flow.limits.message_bytes)
+        return filled(template, values)
+
+    def _choices(self, program: Program, candidates: tuple[str, ...]) -> dict[str, str]:
+        words = {label: text for router in program.flow.routers for label, text in router.labels.items()}
+        names = ("first_choice", "second_choice")
+        return {name: words.get(label, label) for name, label in zip(names, candidates, strict=False)}
