@@ -92,6 +92,13 @@ class FactForgotten(Value):
     name: Name
 
 
+class FactSkipped(Value):
+    """The person declined to give an optional fact."""
+
+    type: Literal["fact_skipped"] = "fact_skipped"
+    name: Name
+
+
 class QuestionAsked(Value):
     """A form asked for a fact. `attempt` counts from 1; `how` says why it was asked."""
 
@@ -294,7 +301,7 @@ class ConversationEnded(Value):
 
 Event = Annotated[
     ConversationStarted | MessageReceived | MessageTaken | InputReceived | FactsRecorded | FactForgotten
-    | QuestionAsked | RoutingDecided | TransitionTaken | TransitionRefused | HandoffMade | AgentRequested
+    | FactSkipped | QuestionAsked | RoutingDecided | TransitionTaken | TransitionRefused | HandoffMade | AgentRequested
     | AgentReturned | OverBudget | ToolRequested | ToolRefused | ToolReturned | ReplySent | TaskOpened | TaskDecided
     | TimerSet | TimerFired | LimitReached | EffectResolved | CommandRefused | ConversationEnded,
     Field(discriminator="type"),
@@ -331,8 +338,8 @@ def command_of(event: Event) -> CommandBody | None:
             return Resolve(effect=event.effect, how=event.how)
         case CommandRefused():
             return event.command
-        case (MessageTaken() | FactsRecorded() | FactForgotten() | QuestionAsked() | TransitionTaken()
-              | TransitionRefused() | HandoffMade() | AgentRequested() | OverBudget() | ToolRequested()
+        case (MessageTaken() | FactsRecorded() | FactForgotten() | FactSkipped() | QuestionAsked()
+              | TransitionTaken() | TransitionRefused() | HandoffMade() | AgentRequested() | OverBudget() | ToolRequested()
               | ToolRefused() | ReplySent() | TaskOpened() | TimerSet() | LimitReached() | ConversationEnded()):
             return None
         case _:

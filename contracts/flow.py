@@ -161,6 +161,8 @@ class CollectState(_State):
 
     kind: Literal["collect"] = "collect"
     facts: tuple[Name, ...] = Field(min_length=1)
+    optional: tuple[Name, ...] = ()
+    """Those of the facts that the person may decline; the form goes on without them."""
     say: str = ""
     confirm: str = ""
     """A sentence with the facts to be confirmed with yes before `complete`; empty for none."""

@@ -119,6 +119,10 @@ class Store(Protocol):
         """All payloads of the stream's events from version `after` on."""
         ...
 
+    def streams(self) -> Sequence[str]:
+        """Every stream that has an entry, in order: what verification walks, whatever the projections say."""
+        ...
+
     def put_flow(self, row: FlowRow) -> None:
         """Keep the flow under its digest; the same digest again changes nothing."""
         ...

@@ -57,6 +57,8 @@ class Visit(_Changed):
 
     entered: int = 0
     question: Question | None = None
+    skipped: tuple[str, ...] = ()
+    """Optional facts that the person declined."""
     attempts: int = 0
     rounds: int = 0
     timer: int | None = None

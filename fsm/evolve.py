@@ -16,6 +16,7 @@ from ..contracts.events import (
     Event,
     FactForgotten,
     FactsRecorded,
+    FactSkipped,
     HandoffMade,
     InputReceived,
     LimitReached,
@@ -70,6 +71,9 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
         case FactForgotten():
             kept = {name: fact for name, fact in conversation.known.items() if name != event.name}
             return conversation.changed(version=following, known=MappingProxyType(kept))
+        case FactSkipped():
+            skipped = conversation.visit.changed(skipped=(*conversation.visit.skipped, event.name))
+            return conversation.changed(version=following, visit=skipped)
         case QuestionAsked():
             visit = conversation.visit.changed(question=Question(event.fact, event.attempt))
             return conversation.changed(version=following, visit=visit)

@@ -4,7 +4,7 @@ Functions return the state's outcome when it has one, or None while an answer is
 """
 
 from ..contracts.commands import Reading
-from ..contracts.events import FactForgotten, QuestionAsked, RoutingDecided, TimerSet
+from ..contracts.events import FactForgotten, FactSkipped, QuestionAsked, RoutingDecided, TimerSet
 from ..contracts.flow import CollectState
 from .draft import Draft
 from .route import choose
@@ -39,10 +39,13 @@ def answered(draft: Draft, state: CollectState, reading: Reading, version: int) 
             return label
     draft.learn(reading.facts, "message", version)
     if reading.facts:
-        return _go_on(draft, state, reading)
+        return _go_on(draft, state)
     match reading.control:
         case "cancel":
             return "gave_up"
+        case "decline" if asked in state.optional and asked is not None:
+            draft.record(FactSkipped(name=asked))
+            return _go_on(draft, state)
         case "decline":
             return "declined"
         case "back":
@@ -58,7 +61,7 @@ def answered(draft: Draft, state: CollectState, reading: Reading, version: int) 
             return _again(draft, state, asked)
 
 
-def _go_on(draft: Draft, state: CollectState, reading: Reading) -> str | None:
+def _go_on(draft: Draft, state: CollectState) -> str | None:
     wanted = _next_missing(draft, state)
     question = draft.conversation.visit.question
     if wanted is None and not _must_confirm(draft, state):
@@ -125,8 +128,8 @@ def _back(draft: Draft, state: CollectState, asked: str | None) -> str | None:
 
 
 def _next_missing(draft: Draft, state: CollectState) -> str | None:
-    facts = draft.conversation.facts
-    return next((name for name in state.facts if not facts.known(name)), None)
+    facts, skipped = draft.conversation.facts, draft.conversation.visit.skipped
+    return next((name for name in state.facts if not facts.known(name) and name not in skipped), None)
 
 
 def _must_confirm(draft: Draft, state: CollectState) -> bool:
