@@ -1,1 +1,1 @@
-"""One module per change of the schema, oldest first."""
+"""One revision of the schema a file."""

@@ -1,0 +1,50 @@
+"""The database as it is now, for an operator to read."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from . import statements as sql
+from .sqlite_file import SqliteFile
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The database as it is now, for `interlock doctor`. `missing_triggers` are those an operator removed."""
+
+    path: str
+    log: str
+    sqlite_version: str
+    schema: str
+    journal_mode: str
+    synchronous: str
+    lock: str
+    triggers: tuple[str, ...]
+    missing_triggers: tuple[str, ...]
+    counts: dict[str, int]
+    bytes_on_disk: int
+
+
+TRIGGERS = frozenset({
+    *(f"{table}_refuses_{act}" for table in ("event", "flow", "meta") for act in ("update", "delete", "replace")),
+    "event_refuses_gap",
+})
+"""What the migrations create; one that is missing was dropped by somebody who may write the file."""
+
+_SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
+
+
+def described(file: SqliteFile) -> Description:
+    present = tuple(sorted(name for (name,) in file.run(sql.TRIGGERS)))
+    return Description(
+        path=str(file.path),
+        log=file.log,
+        sqlite_version=sqlite3.sqlite_version,
+        schema=str(file.run(sql.REVISION)[0][0]),
+        journal_mode=str(file.pragma("journal_mode")),
+        synchronous=_SYNCHRONOUS.get(file.pragma("synchronous"), "?"),
+        lock=str(file.lock_path) if file.takes_turns else "",
+        triggers=present,
+        missing_triggers=tuple(sorted(TRIGGERS - set(present))),
+        counts={name: int(file.run(statement)[0][0]) for name, statement in sql.COUNTS.items()},
+        bytes_on_disk=int(file.pragma("page_count")) * int(file.pragma("page_size")),
+    )

@@ -1,0 +1,153 @@
+"""A store in memory: for tests, demonstrations and dry runs. Nothing outlives the process."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from threading import Lock
+from uuid import uuid4
+
+from ..contracts.envelope import Entry, Head
+from ..contracts.errors import StreamMoved
+from ..contracts.payload import Payload, PayloadAt
+from ..contracts.store import Append, FlowRow, Status, StoredEntry, Summary, TimerRow
+from .codec import checked, stored
+from .presence import OnlyProcess, Presence
+from .refusals import closed_store, stream_moved
+
+
+class MemoryStore:
+    """Passes the same suite as the store on SQLite; durable for as long as the object lives."""
+
+    def __init__(self, *, origin: str = "") -> None:
+        self.log = origin or f"interlock-{uuid4().hex}"
+        self._lock = Lock()
+        self._entries: dict[str, list[StoredEntry]] = {}
+        self._keys: dict[tuple[str, str], int] = {}
+        self._payloads: dict[str, dict[PayloadAt, Payload]] = {}
+        self._flows: dict[str, FlowRow] = {}
+        self._summaries: dict[str, Summary] = {}
+        self._closed = False
+
+    def presence(self) -> Presence:
+        return OnlyProcess()
+
+    def enqueue(self, append: Append) -> "Future[int]":
+        append = checked(append)
+        future: Future[int] = Future()
+        with self._open():
+            moved = self._refusal(append)
+            if moved is None:
+                self._record(append)
+        if moved is None:
+            future.set_result(append.summary.length)
+        else:
+            future.set_exception(moved)
+        return future
+
+    def append(self, append: Append) -> int:
+        return self.enqueue(append).result()
+
+    def _refusal(self, append: Append) -> StreamMoved | None:
+        stream = append.summary.stream
+        found = len(self._entries.get(stream, ()))
+        repeated = any((stream, entry.key) in self._keys for entry in append.entries if entry.key is not None)
+        return stream_moved(append, found) if repeated or found != append.expected else None
+
+    def _record(self, append: Append) -> None:
+        stream = append.summary.stream
+        self._entries.setdefault(stream, []).extend(stored(entry) for entry in append.entries)
+        for entry in append.entries:
+            self._record_beside(entry)
+        self._summaries[stream] = append.summary
+
+    def _record_beside(self, entry: Entry) -> None:
+        if entry.key is not None:
+            self._keys[entry.stream, entry.key] = entry.version
+        rows = self._payloads.setdefault(entry.stream, {})
+        for payload in entry.payloads:
+            rows[PayloadAt(version=entry.version, name=payload.name)] = payload
+
+    def head(self, stream: str) -> Head:
+        with self._open():
+            entries = self._entries.get(stream)
+            return Head(stream, len(entries), entries[-1].leaf) if entries else Head(stream)
+
+    def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[StoredEntry]:
+        with self._open():
+            found = self._entries.get(stream, [])[max(after, 0):]
+            return tuple(found if limit is None else found[:limit])
+
+    def find_key(self, stream: str, key: str) -> int | None:
+        with self._open():
+            return self._keys.get((stream, key))
+
+    def payload(self, stream: str, at: PayloadAt) -> Payload | None:
+        with self._open():
+            return self._payloads.get(stream, {}).get(at)
+
+    def payloads(self, stream: str, *, after: int = 0) -> dict[PayloadAt, Payload]:
+        with self._open():
+            return {at: found for at, found in self._payloads.get(stream, {}).items() if at.version >= after}
+
+    def streams(self) -> Sequence[str]:
+        with self._open():
+            return tuple(sorted(self._entries))
+
+    def put_flow(self, row: FlowRow) -> None:
+        with self._open():
+            self._flows.setdefault(row.digest, row)
+
+    def flow(self, digest: str) -> FlowRow | None:
+        with self._open():
+            return self._flows.get(digest)
+
+    def flows(self) -> Sequence[FlowRow]:
+        with self._open():
+            return tuple(sorted(self._flows.values(), key=lambda row: (row.name, row.version, row.digest)))
+
+    def summary(self, stream: str) -> Summary | None:
+        with self._open():
+            return self._summaries.get(stream)
+
+    def summaries(
+        self, *, status: Status | None = None, undecided: bool = False, limit: int | None = None,
+    ) -> Sequence[Summary]:
+        with self._open():
+            kept = [
+                summary for summary in self._summaries.values()
+                if (status is None or summary.status == status) and (summary.undecided > 0 or not undecided)
+            ]
+        kept.sort(key=lambda summary: summary.stream)
+        kept.sort(key=lambda summary: summary.updated_at, reverse=True)
+        return tuple(kept if limit is None else kept[:limit])
+
+    def _live_timers(self) -> list[TimerRow]:
+        with self._open():
+            live = [timer for summary in self._summaries.values() if summary.status == "open"
+                    for timer in summary.timers]
+        return sorted(live, key=lambda timer: (timer.due, timer.stream, timer.timer))
+
+    def due_timers(self, now: str, *, limit: int = 100) -> Sequence[TimerRow]:
+        return tuple(timer for timer in self._live_timers() if timer.due <= now)[:limit]
+
+    def next_due(self) -> str | None:
+        live = self._live_timers()
+        return live[0].due if live else None
+
+    def claim(self, stream: str, owner: str, previous: str) -> bool:
+        with self._open():
+            summary = self._summaries.get(stream)
+            if summary is None or summary.owner != previous:
+                return False
+            self._summaries[stream] = replace(summary, owner=owner)
+            return True
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+
+    def _open(self) -> Lock:
+        """The lock to hold. Raises `StorageError` after `close`, as a store on a disk does."""
+        if self._closed:
+            raise closed_store(self.log)
+        return self._lock

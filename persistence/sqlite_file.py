@@ -1,0 +1,220 @@
+"""One connection to the database file: how it is opened, set, brought to this release's schema, and written.
+
+Everything here runs on the one thread that owns the connection.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy.exc import DBAPIError
+
+from ..contracts.errors import StorageError
+from . import statements as sql
+from .locks import ProcessLock
+from .migrations import HEAD, REVISIONS
+from .settings import PRAGMAS, needs_write_lock
+from .sqlite_errors import translated
+from .statements import Statement
+
+
+class SqliteFile:
+    """The connection, with the lock that its writes need.
+
+    `suspect` is set once a write has failed in a way that may have touched the disk: the connection must
+    then be closed and a new one opened with `mend=True`, and never be asked to commit again.
+    """
+
+    def __init__(self, path: Path, *, wait_seconds: float, origin: str, mend: bool = False) -> None:
+        """Open or create the database, under the lock. Raises `StorageError`, and then holds nothing."""
+        self.path = path
+        self.suspect = False
+        self._wait_seconds = wait_seconds
+        self.lock_path = path.with_name(path.name + ".lock")
+        self._lock = ProcessLock(self.lock_path)
+        self.takes_turns = needs_write_lock()
+        self._connection: Connection | None = None
+        try:
+            with self._lock.held(wait_seconds):
+                self._connection = self._connected()
+                self._to_head()
+                if mend:
+                    self._leave_no_doubt()
+                self.log = self._origin(origin)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, Exception):
+                raise translated(error, path) from error
+            raise
+
+    def run(self, statement: Statement, **values: Any) -> Sequence[Any]:
+        """The rows that `statement` gives."""
+        rows: Sequence[Any] = self._open.exec_driver_sql(statement.sql, statement.values(**values)).fetchall()
+        return rows
+
+    def change(self, statement: Statement, **values: Any) -> int:
+        """How many rows `statement` changed."""
+        return self._open.exec_driver_sql(statement.sql, statement.values(**values)).rowcount
+
+    def add(self, statement: Statement, rows: list[tuple[Any, ...]]) -> None:
+        """Run `statement` for each of `rows`, whose values are in its order."""
+        if rows:
+            self._open.exec_driver_sql(statement.sql, rows)
+
+    def pragma(self, name: str) -> Any:
+        """The value of a PRAGMA of ours."""
+        return self._open.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A write transaction: durable when the block has been left, and undone if it raises.
+
+        A failure before the first write leaves the connection as it was. One after it makes the connection
+        `suspect`, unless it was only a refused row that could be rolled back.
+        """
+        with self._lock.held(self._wait_seconds) if self.takes_turns else nullcontext():
+            self._begin("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._open.exec_driver_sql("COMMIT")  # durable at this line, or not at all
+            except BaseException as error:
+                refused_row = isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.IntegrityError)
+                self.suspect = isinstance(error, DBAPIError) and not refused_row
+                self._roll_back()
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Several reads of one state of the database."""
+        self._begin("BEGIN")
+        try:
+            yield
+        finally:
+            self._roll_back()
+
+    def close(self) -> None:
+        """Let go of the file. Closing the last connection checkpoints, so it takes its turn as a write does."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            with suppress(StorageError, DBAPIError), self._lock.held(self._wait_seconds):
+                connection.close()
+            with suppress(DBAPIError):
+                connection.close()
+        self._lock.close()
+
+    @property
+    def _open(self) -> Connection:
+        if self._connection is None:
+            raise StorageError("The connection is closed.", where=str(self.path), fix="Open the store again.")
+        return self._connection
+
+    def _begin(self, how: str) -> None:
+        self._open.exec_driver_sql(how)
+
+    def _roll_back(self) -> None:
+        # SQLite rolls back by itself on some errors, and then has no transaction to end.
+        try:
+            if self._driver().in_transaction:
+                self._open.exec_driver_sql("ROLLBACK")
+        except DBAPIError:
+            self.suspect = True
+
+    def _driver(self) -> sqlite3.Connection:
+        driver = self._open.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)  # noqa: S101
+        return driver
+
+    def _connected(self) -> Connection:
+        def connect() -> sqlite3.Connection:
+            # Without an isolation level the driver begins and ends nothing by itself: its own transactions are
+            # DEFERRED, and upgrading one to write fails at once with SQLITE_BUSY, whatever the timeout.
+            return sqlite3.connect(
+                self.path, timeout=self._wait_seconds, isolation_level=None, check_same_thread=False,
+            )
+
+        engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            for name, value in PRAGMAS:
+                connection.exec_driver_sql(f"PRAGMA {name} = {value}")
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+        except BaseException:
+            connection.close()
+            raise
+        if mode != "wal":
+            connection.close()
+            raise StorageError(
+                f"The journal mode is {mode!r}, not 'wal'.", where=str(self.path),
+                fix="Put the database on a local disk: a network file system or memory cannot hold a log.",
+            )
+        return connection
+
+    def _leave_no_doubt(self) -> None:
+        """Move everything that is committed out of the write-ahead log, with writes and syncs of its own.
+
+        After a failed sync the kernel may hold pages that it counts as clean and never wrote. What a commit
+        left in the log must then not be built upon: its content is written anew, to the database file.
+        """
+        busy, _, _ = self._open.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if busy:
+            raise StorageError(
+                "A write failed, and the log file cannot be emptied while another program reads.",
+                where=str(self.path), fix="End the other program's transaction; nothing is written until then.",
+            )
+
+    def _revision(self) -> str | None:
+        """The schema's revision, by plain SQL: Alembic costs more to import than the rest of opening."""
+        tables = {name for (name,) in self._open.exec_driver_sql(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )}
+        found = None
+        if "alembic_version" in tables:
+            found = self._open.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        if tables and (found is None or "event" not in tables):
+            raise StorageError(
+                "The database holds the tables of another program.", where=str(self.path),
+                fix="Give the path of an Interlock database, or of a new file.",
+            )
+        if found is not None and found not in REVISIONS:
+            raise StorageError(
+                f"The database has schema {found!r}; this release knows {', '.join(REVISIONS)}.", where=str(self.path),
+                fix="A newer release wrote it: install that release or a later one.",
+            )
+        return found
+
+    def _to_head(self) -> None:
+        """Apply the missing revisions, all or none. The caller holds the lock."""
+        if self._revision() == HEAD:
+            return
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        config.attributes["connection"] = self._open
+        self._begin("BEGIN IMMEDIATE")
+        try:
+            command.upgrade(config, "head")
+            self._open.exec_driver_sql("COMMIT")
+        finally:
+            self._roll_back()
+
+    def _origin(self, wanted: str) -> str:
+        """The origin of this log: given or made when the database is new, and fixed from then on."""
+        rows = self.run(sql.GET_META, called="log")
+        if not rows:
+            self._begin("BEGIN IMMEDIATE")
+            self.add(sql.ADD_META, [("log", wanted or f"interlock-{uuid4().hex}")])
+            self._open.exec_driver_sql("COMMIT")
+            rows = self.run(sql.GET_META, called="log")
+        found = str(rows[0][0])
+        if wanted and wanted != found:
+            raise StorageError(
+                f"The log's origin is {found!r}, not {wanted!r}.", where=str(self.path),
+                fix="Open it without an origin, or give the path of the other log.",
+            )
+        return found

@@ -1,0 +1,137 @@
+"""Every SQL statement of the store, compiled once from the tables: compiling costs more than running."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from sqlalchemy import Select, Table, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.sql.expression import ClauseElement
+
+from .tables import METADATA
+
+EVENT, PAYLOAD, CONVERSATION = (METADATA.tables[name] for name in ("event", "payload", "conversation"))
+TIMER, FLOW, META = (METADATA.tables[name] for name in ("timer", "flow", "meta"))
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL text, the names of its places in order, and the values of those that never change."""
+
+    sql: str
+    names: tuple[str, ...]
+    constants: Mapping[str, Any]
+
+    def values(self, **given: Any) -> tuple[Any, ...]:
+        """One value for each place, in order."""
+        return tuple(given[name] if name in given else self.constants[name] for name in self.names)
+
+
+def compiled(clause: ClauseElement, columns: Sequence[str] | None = None) -> Statement:
+    """`clause` for SQLite; `columns` are those an insert gives values for, which are its names in table order."""
+    result = clause.compile(
+        dialect=sqlite.dialect(), column_keys=list(columns) if columns else None,  # type: ignore[no-untyped-call]
+    )
+    names: tuple[str, ...] = tuple(result.positiontup or ())  # type: ignore[attr-defined]
+    constants = {name: value for name, value in result.params.items() if value is not None}
+    return Statement(str(result), names, constants)
+
+
+def _columns(table: Table, without: str = "") -> list[str]:
+    return [column.name for column in table.columns if column.name != without]
+
+
+def _replacing_conversation() -> Statement:
+    clause = upsert(CONVERSATION)
+    names = _columns(CONVERSATION)
+    changed = {name: clause.excluded[name] for name in names if name != "stream"}
+    return compiled(clause.on_conflict_do_update(index_elements=["stream"], set_=changed), names)
+
+
+_stream, _limit = bindparam("in_stream"), bindparam("at_most")
+
+ADD_EVENT = compiled(insert(EVENT), _columns(EVENT, without="id"))
+ADD_PAYLOAD = compiled(insert(PAYLOAD), _columns(PAYLOAD))
+PUT_CONVERSATION = _replacing_conversation()
+ADD_TIMER = compiled(insert(TIMER), _columns(TIMER))
+DROP_TIMERS = compiled(delete(TIMER).where(TIMER.c.stream == _stream))
+ADD_FLOW = compiled(insert(FLOW), _columns(FLOW))
+ADD_META = compiled(insert(META), _columns(META))
+GET_META = compiled(select(META.c.value).where(META.c.name == bindparam("called")))
+
+LENGTH = compiled(select(func.coalesce(func.max(EVENT.c.version) + 1, 0)).where(EVENT.c.stream == _stream))
+HEAD = compiled(
+    select(EVENT.c.version, EVENT.c.leaf).where(EVENT.c.stream == _stream)
+    .order_by(EVENT.c.version.desc()).limit(1)
+)
+ENTRIES = compiled(
+    select(
+        EVENT.c.stream, EVENT.c.version, EVENT.c.type, EVENT.c.at, EVENT.c.idempotency_key, EVENT.c.leaf,
+        EVENT.c.entry,
+    )
+    .where(EVENT.c.stream == _stream, EVENT.c.version >= bindparam("first"))
+    .order_by(EVENT.c.version).limit(_limit)
+)
+VERSION_OF_KEY = compiled(
+    select(EVENT.c.version).where(EVENT.c.stream == _stream, EVENT.c.idempotency_key == bindparam("given"))
+)
+STREAMS = compiled(select(EVENT.c.stream).distinct().order_by(EVENT.c.stream))
+
+_payload = select(PAYLOAD.c.version, PAYLOAD.c.name, PAYLOAD.c.kind, PAYLOAD.c.r, PAYLOAD.c.body)
+ONE_PAYLOAD = compiled(_payload.where(
+    PAYLOAD.c.stream == _stream, PAYLOAD.c.version == bindparam("of"), PAYLOAD.c.name == bindparam("called")
+))
+PAYLOADS = compiled(
+    _payload.where(PAYLOAD.c.stream == _stream, PAYLOAD.c.version >= bindparam("first"))
+    .order_by(PAYLOAD.c.version, PAYLOAD.c.name)
+)
+
+FLOW_OF = compiled(
+    select(FLOW.c.digest, FLOW.c.name, FLOW.c.version, FLOW.c.body, FLOW.c.source)
+    .where(FLOW.c.digest == bindparam("under"))
+)
+FLOWS = compiled(
+    select(FLOW.c.digest, FLOW.c.name, FLOW.c.version, FLOW.c.body, FLOW.c.source)
+    .order_by(FLOW.c.name, FLOW.c.version, FLOW.c.digest)
+)
+
+_conversation = select(*(CONVERSATION.c[name] for name in _columns(CONVERSATION)))
+CONVERSATION_OF = compiled(_conversation.where(CONVERSATION.c.stream == _stream))
+
+
+def _conversations(*, of_status: bool, undecided: bool) -> Statement:
+    clause: Select[Any] = _conversation
+    if of_status:
+        clause = clause.where(CONVERSATION.c.status == bindparam("status"))
+    if undecided:  # written out, so that the partial index serves
+        clause = clause.where(CONVERSATION.c.undecided > literal_column("0"))
+    return compiled(clause.order_by(CONVERSATION.c.updated_at.desc(), CONVERSATION.c.stream).limit(_limit))
+
+
+CONVERSATIONS = {
+    (of_status, undecided): _conversations(of_status=of_status, undecided=undecided)
+    for of_status, undecided in product((False, True), repeat=2)
+}
+TIMERS_OF = compiled(select(TIMER.c.timer, TIMER.c.due).where(TIMER.c.stream == _stream).order_by(TIMER.c.timer))
+_live = TIMER.join(CONVERSATION, TIMER.c.stream == CONVERSATION.c.stream)
+DUE = compiled(
+    select(TIMER.c.stream, TIMER.c.timer, TIMER.c.due).select_from(_live)
+    .where(CONVERSATION.c.status == "open", TIMER.c.due <= bindparam("now"))
+    .order_by(TIMER.c.due, TIMER.c.stream, TIMER.c.timer).limit(_limit)
+)
+NEXT_DUE = compiled(
+    select(func.min(TIMER.c.due)).select_from(_live).where(CONVERSATION.c.status == "open")
+)
+CLAIM = compiled(
+    update(CONVERSATION).values(owner=bindparam("new_owner"))
+    .where(CONVERSATION.c.stream == _stream, CONVERSATION.c.owner == bindparam("previous"))
+)
+COUNTS = {name: compiled(select(func.count()).select_from(table)) for name, table in (
+    ("events", EVENT), ("payloads", PAYLOAD), ("conversations", CONVERSATION), ("flows", FLOW), ("timers", TIMER),
+)}
+
+# Of SQLite and Alembic themselves, so not of our tables.
+TRIGGERS = Statement("SELECT name FROM sqlite_master WHERE type = 'trigger'", (), {})
+REVISION = Statement("SELECT version_num FROM alembic_version", (), {})

@@ -1,0 +1,132 @@
+"""The log's tables. Rows never leave the package: `codec` translates them.
+
+`event` and `flow` are append-only, held so by triggers that the migrations create. `payload` rows may be
+deleted: that is what erasing a person means. `conversation` and `timer` are projections, replaced with
+every append and recomputable from the entries.
+"""
+
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, MetaData, text
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+METADATA = MetaData(naming_convention={
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+})
+
+
+class LogTable(SQLModel, registry=registry(metadata=METADATA)):
+    """Of our own registry: tables that a user declares with SQLModel beside ours never collide with them."""
+
+
+class EventRow(LogTable, table=True):
+    """One entry. `entry` is the truth; the columns before it repeat what it says, to be searched.
+
+    `id` is the order of commits. The key's index leaves out entries without a key, which are most.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (
+        Index("uq_event_stream_version", "stream", "version", unique=True),
+        Index(
+            "uq_event_stream_idempotency_key", "stream", "idempotency_key", unique=True,
+            sqlite_where=text("idempotency_key IS NOT NULL"), postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    stream: str
+    version: int
+    type: str
+    at: str
+    idempotency_key: str | None = None
+    leaf: bytes = Field(sa_type=LargeBinary)
+    entry: bytes = Field(sa_type=LargeBinary)
+
+
+class PayloadRow(LogTable, table=True):
+    """What a person or a model wrote, at the event that brought it.
+
+    In clear `r` and `body` hold the commitment's random bytes and the plaintext. A row with a `key_id` is
+    encrypted: then `body` is AES-256-GCM over both, `nonce` its nonce, and `r` is null.
+    """
+
+    __tablename__ = "payload"
+    __table_args__ = (
+        ForeignKeyConstraint(["stream", "version"], ["event.stream", "event.version"]),
+        Index("ix_payload_subject", "subject"),
+    )
+
+    stream: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    kind: str
+    subject: str
+    r: bytes | None = Field(default=None, sa_type=LargeBinary)
+    body: bytes = Field(sa_type=LargeBinary)
+    key_id: str | None = None
+    nonce: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class ConversationRow(LogTable, table=True):
+    """Projection: where each conversation stands. `tasks` is a JSON list of versions."""
+
+    __tablename__ = "conversation"
+    __table_args__ = (
+        Index("ix_conversation_updated_at", "updated_at"),
+        Index(
+            "ix_conversation_undecided", "undecided",
+            sqlite_where=text("undecided > 0"), postgresql_where=text("undecided > 0"),
+        ),
+    )
+
+    stream: str = Field(primary_key=True)
+    flow_name: str
+    flow_version: int
+    flow_digest: str
+    subject: str
+    state: str
+    status: str
+    length: int
+    started_at: str
+    updated_at: str
+    undecided: int
+    owner: str
+    tasks: str
+
+
+class DeadlineRow(LogTable, table=True):
+    """Projection: a deadline now in force, named by the version of the event that set it."""
+
+    __tablename__ = "timer"
+    __table_args__ = (
+        ForeignKeyConstraint(["stream"], ["conversation.stream"]),
+        Index("ix_timer_due", "due"),
+    )
+
+    stream: str = Field(primary_key=True)
+    timer: int = Field(primary_key=True)
+    due: str
+
+
+class KeptFlowRow(LogTable, table=True):
+    """A flow under its digest, as it was when a conversation first ran on it."""
+
+    __tablename__ = "flow"
+
+    digest: str = Field(primary_key=True)
+    name: str
+    version: int
+    body: bytes = Field(sa_type=LargeBinary)
+    source: str
+
+
+class MetaRow(LogTable, table=True):
+    """What is true of the whole database for its life: `log`, the origin that stands in every envelope."""
+
+    __tablename__ = "meta"
+
+    name: str = Field(primary_key=True)
+    value: str

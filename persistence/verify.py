@@ -1,0 +1,207 @@
+"""Is the log intact? Recomputed from the stored bytes, and the first broken position is named.
+
+It finds every change to an entry, a leaf, a column, a payload or the projection, and every entry missing
+between two others. What it cannot find alone is a log rewritten from some point on, or cut at its end
+together with its projection: that takes a checkpoint signed or seen by somebody else.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..contracts.canonical import leaf_hash, parsed
+from ..contracts.errors import NotEncodable, UnknownConversation
+from ..contracts.payload import Payload, PayloadAt, commitment
+from ..contracts.store import Store, StoredEntry, Summary
+
+_REF = {"commit", "kind", "length", "name"}
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The first position of a stream that does not hold, and what is wrong there."""
+
+    stream: str
+    version: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was checked. `erased` payloads are gone and their commitments stand; that breaks nothing."""
+
+    streams: int = 0
+    events: int = 0
+    payloads: int = 0
+    erased: int = 0
+    broken: tuple[Broken, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.broken
+
+    @property
+    def first(self) -> Broken | None:
+        return self.broken[0] if self.broken else None
+
+
+class _Break(Exception):  # noqa: N818 - never leaves this module
+    """Stops the walk over a stream at its first broken position."""
+
+    def __init__(self, version: int, what: str) -> None:
+        self.version, self.what = version, what
+        super().__init__(what)
+
+
+def verify(
+    store: Store, *, streams: Sequence[str] | None = None,
+    projected: Callable[[Sequence[StoredEntry]], Summary] | None = None,
+    progress: Callable[[Verified], None] | None = None,
+) -> Verified:
+    """Check every stream of `store`, or those named; at most one broken position a stream, in their order.
+
+    May run while the log is written. `projected` folds a stream's entries into its summary: with it the
+    whole projection is compared (but for who performs effects), without it what the envelopes say.
+    `progress` is called after each stream. Raises `UnknownConversation` for a named stream that does not
+    exist, and `StorageError` where the database cannot be read at all.
+    """
+    report = Verified()
+    for stream in _named(store, streams):
+        report = _stream(store, stream, projected, report)
+        if progress is not None:
+            progress(report)
+    return report
+
+
+def _named(store: Store, streams: Sequence[str] | None) -> Sequence[str]:
+    if streams is None:
+        return sorted({*store.streams(), *(summary.stream for summary in store.summaries())})
+    for stream in streams:
+        if not store.head(stream).length and store.summary(stream) is None:
+            raise UnknownConversation(
+                f"There is no conversation {stream!r} in this log.", where=store.log,
+                fix="`interlock log` lists the conversations.",
+            )
+    return streams
+
+
+def _stream(
+    store: Store, stream: str, projected: Callable[[Sequence[StoredEntry]], Summary] | None, report: Verified,
+) -> Verified:
+    entries, payloads, summary = _consistent(store, stream)
+    checked = erased = 0
+    broken = report.broken
+    try:
+        named: set[PayloadAt] = set()
+        previous = b""
+        for position, row in enumerate(entries):
+            fields = _entry(row, stream, position, previous, store.log)
+            for at, ref in _refs(row, fields):
+                if at not in named:
+                    named.add(at)
+                    erased += _payload(row.version, ref, payloads.get(at))
+            previous = row.leaf
+            checked += 1
+        for at in sorted(payloads.keys() - named, key=lambda at: at.version):
+            if at.version < len(entries):
+                raise _Break(at.version, f"The payload {at.name!r} is named by no entry.")
+        _projection(entries, summary, projected)
+    except _Break as found:
+        broken = (*broken, Broken(stream, found.version, found.what))
+    return Verified(
+        streams=report.streams + 1, events=report.events + checked, payloads=report.payloads + len(payloads),
+        erased=report.erased + erased, broken=broken,
+    )
+
+
+def _consistent(
+    store: Store, stream: str,
+) -> tuple[Sequence[StoredEntry], Mapping[PayloadAt, Payload], Summary | None]:
+    """A stream as it was at one time, though it may be written meanwhile."""
+    while True:
+        entries = store.read(stream)
+        payloads, summary = store.payloads(stream), store.summary(stream)
+        overtaken = summary is not None and summary.length > len(entries)
+        if not overtaken or store.head(stream).length <= len(entries):
+            return entries, payloads, summary
+
+
+def _entry(row: StoredEntry, stream: str, position: int, previous: bytes, log: str) -> Mapping[str, Any]:
+    """The entry's fields. Raises `_Break` where the row is not what belongs there."""
+    if row.version != position:
+        raise _Break(position, f"The entry is missing; the next one has version {row.version}.")
+    if leaf_hash(row.data) != row.leaf:
+        raise _Break(position, "The entry does not hash to its leaf.")
+    try:
+        fields = parsed(row.data)
+    except NotEncodable as error:
+        raise _Break(position, error.what) from error
+    if not isinstance(fields, dict):
+        raise _Break(position, "The entry is not a JSON object.")
+    if fields.get("prev", "") != previous.hex():
+        raise _Break(position, "The entry does not follow from the one before it: `prev` is another hash.")
+    columns = {
+        "log": log, "stream": stream, "ver": row.version, "type": row.type, "at": row.at, "key": row.key,
+    }
+    for name, column in columns.items():
+        if fields.get(name) != column:
+            raise _Break(position, f"The entry says {name} {fields.get(name)!r}, the database {column!r}.")
+    return fields
+
+
+def _refs(row: StoredEntry, fields: Mapping[str, Any]) -> Iterator[tuple[PayloadAt, Mapping[str, Any]]]:
+    """Every payload that the entry names: they lie at the first event of its decision."""
+    if b'"commit":' in row.data:
+        for ref in _refs_in(fields.get("data")):
+            try:
+                at = PayloadAt(version=fields["cause"], name=ref["name"])
+            except (KeyError, ValueError) as error:
+                raise _Break(row.version, "The entry names a payload in a form that cannot be.") from error
+            yield at, ref
+
+
+def _refs_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, dict):
+        if value.keys() == _REF:
+            yield value
+        else:
+            for part in value.values():
+                yield from _refs_in(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _refs_in(part)
+
+
+def _payload(version: int, ref: Mapping[str, Any], payload: Payload | None) -> int:
+    """1 if it was erased, 0 if it is what was committed to."""
+    if payload is None:
+        return 1
+    if (payload.kind, len(payload.plaintext)) != (ref["kind"], ref["length"]):
+        raise _Break(version, f"The payload {payload.name!r} has another class or length than its entry says.")
+    if commitment(payload.r, payload.plaintext) != ref["commit"]:
+        raise _Break(version, f"The payload {payload.name!r} is not the one that was committed to.")
+    return 0
+
+
+def _projection(
+    entries: Sequence[StoredEntry], summary: Summary | None,
+    projected: Callable[[Sequence[StoredEntry]], Summary] | None,
+) -> None:
+    if summary is None:
+        raise _Break(len(entries), "The projection lacks the conversation.")
+    if summary.length != len(entries):
+        raise _Break(
+            min(summary.length, len(entries)),
+            f"The projection says {summary.length} entries; there are {len(entries)}.",
+        )
+    if projected is not None:
+        expected = replace(projected(entries), owner=summary.owner)
+        wrong = [name for name in Summary.__slots__ if getattr(expected, name) != getattr(summary, name)]
+    else:
+        first, last = parsed(entries[0].data), parsed(entries[-1].data)
+        said = {"started_at": first["at"], "updated_at": last["at"], "flow_digest": last["flow"]}
+        if first["type"] == "conversation_started":
+            said["subject"] = first["data"]["subject"]
+        wrong = [name for name, value in said.items() if getattr(summary, name) != value]
+    if wrong:
+        raise _Break(len(entries) - 1, f"The projection is not what the entries give: {', '.join(wrong)}.")
