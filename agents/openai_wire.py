@@ -15,11 +15,11 @@ from .strict_json import written
 from .strict_schema import strict_schema
 
 Structured = Literal["json_schema", "json_object", "prompt"]
-TokenLimit = Literal["max_completion_tokens", "max_tokens"]
+OutputLimit = Literal["max_completion_tokens", "max_tokens"]
 
 
 def request_body(
-    request: AgentRequest, *, model: str, structured: Structured, token_limit: TokenLimit, send_temperature: bool,
+    request: AgentRequest, *, model: str, structured: Structured, output_limit: OutputLimit, send_temperature: bool,
     stream: bool,
 ) -> dict[str, Any]:
     """The arguments of `chat.completions.create` for this request. The request is not changed.
@@ -33,7 +33,7 @@ def request_body(
     body: dict[str, Any] = {
         "model": request.model or model,
         "messages": [_message(message) for message in messages],
-        token_limit: request.max_output_tokens,
+        output_limit: request.max_output_tokens,
     }
     if send_temperature:
         body["temperature"] = float(request.temperature)
@@ -121,7 +121,7 @@ def usage_of(given: object) -> Usage:
 
 def malformed(what: str, request_id: str = "") -> AgentFailed:
     return AgentFailed(
-        f"The model's server answered with something else than a completion: {what}.", reason="malformed_response",
+        f"The model's server answered with something other than a completion: {what}.", reason="malformed_response",
         request_id=printable(request_id), fix="Check that the base URL ends where `/chat/completions` begins.",
     )
 

@@ -113,7 +113,7 @@ def _syntax(error: json.JSONDecodeError, length: int, what: str) -> str:
 
 def _too_deep(value: Any) -> bool:
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [part for whole in level if isinstance(whole, dict | list)
                  for part in (whole.values() if isinstance(whole, dict) else whole)]
         if not level:

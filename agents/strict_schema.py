@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _DROPPED = frozenset({
-    "default", "discriminator", "title", "examples", "deprecated", "readOnly", "writeOnly", "$comment", "$schema", "$id",
-    "minLength", "maxLength", "uniqueItems", "contentEncoding", "contentMediaType", "minContains", "maxContains",
+    "default", "discriminator", "title", "examples", "deprecated", "readOnly", "writeOnly", "$comment", "$schema",
+    "$id", "minLength", "maxLength", "uniqueItems", "contentEncoding", "contentMediaType", "minContains", "maxContains",
 })
 """Say nothing of the structure: a strict schema without them admits more, never less."""
 _KEPT = frozenset({
