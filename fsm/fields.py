@@ -115,7 +115,7 @@ def decimal(places: int, unit: str) -> Callable[[Node], int]:
                 node.line,
             )
         sign = -1 if found.startswith("-") else 1
-        amount = int(whole.lstrip("-")) * 10**places + int(fraction.rstrip("0").ljust(places, "0") or "0")
+        amount: int = int(whole.lstrip("-")) * 10**places + int(fraction.rstrip("0").ljust(places, "0") or "0")
         if amount > MAX_SAFE_INTEGER:
             raise Misread("R207", f"{shown(node)} is too large.", "Write a smaller number.", node.line)
         return sign * amount
@@ -200,8 +200,14 @@ FACT_KEYS = {
     "ask": _TEXT, "says": _TEXT, "help": _TEXT, "choices": _NAMES, "pattern": _TEXT, "confirm": Key(yes_no),
     "volunteered": Key(yes_no), "minimum": _NUMBER, "maximum": _NUMBER,
 }
-_MONEY = Key(decimal(2, "the currency"))
-MONEY_KEYS = {**FACT_KEYS, "minimum": _MONEY, "maximum": _MONEY}
+
+
+def money_keys(digits: int) -> Mapping[str, Key]:
+    """A money fact's keys: bounds in the currency, kept in its minor units."""
+    money = Key(decimal(digits, "the currency"))
+    return {**FACT_KEYS, "minimum": money, "maximum": money}
+
+
 AGENT_KEYS = {
     "says": _TEXT, "model": _TEXT, "instructions": Key(text, needed=True, stand_in="unread"), "contract": Key(name),
     "handles": _TEXTS, "refuses": _TEXTS, "history": Key(one_of(*get_args(HistoryPolicy))), "window": _NUMBER,
@@ -222,7 +228,6 @@ FLOW_KEYS = {
     "version": Key(whole_number, needed=True, stand_in=1), "owner": Key(text, needed=True, stand_in="unread"),
     "says": _TEXT, "currency": Key(text), "initial": _A_NAME, "digressions": Key(name), "phrases": Key(words),
 }
-COLUMNS = ("from", "on", "only if", "go to", "policy")
 
 
 def _seconds(node: Node) -> int:

@@ -57,14 +57,14 @@ class FlowMachine:
         )
         for source, index, target in moves_of(flow):
             self._machine.add_transition(_trigger(index), source, target)
-        self._events = self._machine.events
+        self._events = tuple(self._machine.events.get(_trigger(index)) for index in range(len(flow.transitions)))
 
     def step(self, state: str, row: int, target: str) -> str:
         """The state after taking row number `row` of the flow from `state`; it is `target`.
 
         Raises `FlowError` where no such move exists, or where it leads elsewhere.
         """
-        event = self._events.get(_trigger(row))
+        event = self._events[row] if 0 <= row < len(self._events) else None
         if event is None or state not in self._states:
             raise self._impossible(state, row, target)
         token = _Token(state)

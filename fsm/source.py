@@ -18,7 +18,9 @@ from ..contracts.values import printable
 
 MAX_BYTES = 1_000_000
 MAX_NESTING = 32
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+_PYYAML_MISTAKES = (ValueError, OverflowError, RecursionError, IndexError, TypeError, AttributeError)
+"""What PyYAML lets through instead of a `YAMLError`, e.g. ValueError for the escape `\\UFFFFFFFF`."""
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
@@ -95,7 +97,7 @@ def decoded(data: str | bytes) -> tuple[str, tuple[Fault, ...]]:
         return "", (
             Fault("Y102", f"The file is larger than {MAX_BYTES:,} bytes.", "Split the flow, or shorten its texts.", 1),
         )
-    found = _CONTROL.search(text)
+    found = CONTROL.search(text)
     if found:
         line = text[: found.start()].count("\n") + 1
         return "", (_control_fault(found.group(), line),)
@@ -146,11 +148,10 @@ class _Composer:
             said = printable(error.problem or error.context or "unreadable")
             self.fault(
                 "Y104", f"This is not YAML: {said}.", "Check the indentation, brackets and quotes here and just above.",
-                mark.line + 1 if mark else 0,
+                mark.line + 1 if mark is not None else 0,
             )
             return None
-        except (yaml.YAMLError, ValueError, OverflowError, RecursionError, IndexError, TypeError, AttributeError) as error:
-            # PyYAML lets some of its own mistakes through, e.g. ValueError for the escape "\\UFFFFFFFF".
+        except (yaml.YAMLError, *_PYYAML_MISTAKES) as error:
             self.fault("Y104", f"This is not YAML: {printable(error)}.", "Check quotes and escapes here and below.")
             return None
         if node is None:
@@ -170,9 +171,11 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             self.fault("Y105", f"*{printable(event.anchor)} repeats a value by reference.", "Write the value out here.")
             return Scalar(line, "", plain=True)
-        if getattr(event, "anchor", None):
+        if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            return Scalar(line, "", plain=True)
+        if event.anchor:
             self.fault("Y105", f"&{printable(event.anchor)} names a value for reference.", "Delete the anchor.")
-        if getattr(event, "tag", None):
+        if event.tag:
             self.fault("Y106", f"The tag {printable(event.tag)!r} asks for a type.", "Delete the tag; types are fixed.")
         if isinstance(event, yaml.MappingStartEvent):
             return self._table(line, events, depth)
@@ -183,11 +186,13 @@ class _Composer:
                     break
                 items.append(self._node(part, events, depth + 1))
             return Listing(line, tuple(items))
-        assert isinstance(event, yaml.ScalarEvent)
-        control = _CONTROL.search(event.value)
+        if not isinstance(event, yaml.ScalarEvent):
+            return Scalar(line, "", plain=True)
+        value = str(event.value)
+        control = CONTROL.search(value)
         if control:
             self.faults.append(_control_fault(control.group(), line))
-        return Scalar(line, event.value, plain=event.style is None)
+        return Scalar(line, value, plain=event.style is None)
 
     def _table(self, line: int, events: Iterator[yaml.Event], depth: int) -> Table:
         entries: dict[str, Node] = {}

@@ -2,20 +2,24 @@
 
 import re
 from collections.abc import Iterator
-from string import Formatter
 
-from ...contracts.errors import Fault
+from ...contracts.errors import Fault, FlowError
 from ...contracts.facts import FactType
 from ...contracts.flow import FactSpec
 from ...contracts.limits import Limits
 from ...contracts.values import listed, printable
-from .names import SCREENS
+from ..render import places_in
+from ..screen import screen_rules
 from .survey import Survey
 
 PLACES = ("first_choice", "second_choice", "reference")
 """What a reply may say besides facts."""
+_PHRASE_PLACES = ("limit", "says")
+"""What the sentences under `phrases` may say as well."""
 _BOUNDED: tuple[FactType, ...] = ("money", "integer")
 _MAX_PATTERN = 300
+_FEW = 5
+_QUANTIFIER = re.compile(r"[*+]|\{[0-9]*,(?P<most>[0-9]{0,6})\}|\{(?P<exact>[0-9]{1,6})\}")
 
 
 def facts_askable(survey: Survey) -> Iterator[Fault]:
@@ -35,7 +39,8 @@ def facts_askable(survey: Survey) -> Iterator[Fault]:
 def _fact_fits_type(survey: Survey, fact: FactSpec, path: str) -> Iterator[Fault]:
     if fact.type == "choice" and not fact.choices:
         yield survey.fault(
-            "S162", f"{path}.choices", f"The fact {fact.name!r} is a choice of nothing.", "List what can be chosen under `choices`."
+            "S162", f"{path}.choices", f"The fact {fact.name!r} is a choice of nothing.",
+            "List what can be chosen under `choices`.",
         )
     unused = [
         key for key, there, types in (
@@ -83,36 +88,42 @@ def endless(pattern: str) -> str:
     rest = re.sub(r"\\.", "x", pattern, flags=re.DOTALL)
     rest = re.sub(r"\[\^?\]?[^\]]*\]", "x", rest)
     inside: list[bool] = [False]
-    index = 0
-    while index < len(rest):
-        character = rest[index]
-        repeat = re.compile(r"[*+]|\{[0-9]*,?[0-9]*\}").match(rest, index)
+    for index, character in enumerate(rest):
         if character == "(":
             inside.append(False)
         elif character == "|":
             inside[-1] = True
         elif character == ")" and len(inside) > 1:
             varied = inside.pop()
-            after = re.compile(r"[*+]|\{([0-9]*,[0-9]*|[0-9]{2,})\}").match(rest, index + 1)
-            if varied and after:
+            if varied and _repeats_often(rest, index + 1):
                 return "repeats a group that itself repeats or branches"
             inside[-1] = inside[-1] or varied
-        elif repeat and "," in repeat.group() + ("," if character in "*+" else ""):
+        elif _repeats_often(rest, index):
             inside[-1] = True
-        index += 1
     return ""
+
+
+def _repeats_often(pattern: str, index: int) -> bool:
+    """True if a quantifier stands at `index` that has no bound, or one above `_FEW`."""
+    found = _QUANTIFIER.match(pattern, index)
+    if not found:
+        return False
+    most = found["most"] or found["exact"]
+    return not most or int(most) > _FEW
 
 
 def routers_fit(survey: Survey) -> Iterator[Fault]:
     for router in survey.flow.routers:
         path = f"routers.{router.name}"
         if not router.labels:
-            yield survey.fault("S170", f"{path}.labels", f"The router {router.name!r} has no labels.", "Write them under `labels`.")
+            what = f"The router {router.name!r} has no labels."
+            yield survey.fault("S170", f"{path}.labels", what, "Write them under `labels`.")
         for index, rule in enumerate(router.rules):
             where = f"{path}.rules.{index}"
             if rule.label not in router.labels and router.labels:
                 yield survey.fault(
-                    "S171", f"{where}.label", f"A rule of {router.name!r} gives {rule.label!r}, which is no label of it.",
+                    "S171", f"{where}.label",
+                    f"A rule of {router.name!r} gives {rule.label!r}, which is no label of it.",
                     f"Its labels are {listed(router.labels)}.",
                 )
             if not any(phrase.strip() for phrase in rule.any) and not rule.patterns:
@@ -121,12 +132,17 @@ def routers_fit(survey: Survey) -> Iterator[Fault]:
                     "Give it phrases under `any`, or `patterns`.",
                 )
             for pattern in rule.patterns:
-                yield from _pattern(survey, f"{where}.patterns", pattern)
+                problems = tuple(_pattern(survey, f"{where}.patterns", pattern))
+                yield from problems
+                if not problems and re.compile(pattern).search(""):
+                    yield survey.fault(
+                        "S172", f"{where}.patterns", f"The pattern {printable(pattern, 60)!r} finds nothing in particular: "
+                        "it matches every message.", "Let it ask for at least one character.",
+                    )
         for screen in router.screen:
-            if screen not in SCREENS:
-                yield survey.fault(
-                    "S173", f"{path}.screen", f"There is no screen {screen!r}.", f"The screens are {listed(SCREENS)}."
-                )
+            if screen not in screen_rules():
+                fix = f"The screens are {listed(screen_rules())}."
+                yield survey.fault("S173", f"{path}.screen", f"There is no screen {printable(screen)!r}.", fix)
         for gate in ("threshold", "margin", "scope"):
             # Decimal6 has one spelling for each number, so 1 and below is read off its first digits.
             written = getattr(router, gate)
@@ -148,7 +164,8 @@ def limits_hold(survey: Survey) -> Iterator[Fault]:
         path = f"agents.{agent.name}"
         for bound in ("max_input_tokens", "max_output_tokens"):
             if getattr(agent, bound) <= 0:
-                yield survey.fault("S166", f"{path}.{bound}", f"The {bound!r} of agent {agent.name!r} is 0.", "Write at least 1.")
+                what = f"The {bound!r} of agent {agent.name!r} is 0."
+                yield survey.fault("S166", f"{path}.{bound}", what, "Write at least 1.")
         if agent.max_output_tokens > limits.turn_tokens:
             yield survey.fault(
                 "S167", f"{path}.max_output_tokens", f"One answer of agent {agent.name!r} may take "
@@ -166,8 +183,9 @@ def tools_safe(survey: Survey) -> Iterator[Fault]:
     for tool in survey.flow.tools:
         if tool.consequential and not tool.keyed and not tool.says.strip():
             yield survey.fault(
-                "S169", "states", f"The tool {tool.name!r} changes something outside, takes no idempotency key, and does "
-                "not say what it does.", "Let it take the key, or say in words what a person must look up after a crash.",
+                "S169", "states", f"The tool {tool.name!r} changes something outside, takes no idempotency key, and "
+                "does not say what it does.",
+                "Let it take the key, or say in words what a person must look up after a crash.",
             )
 
 
@@ -175,19 +193,14 @@ def texts_sayable(survey: Survey) -> Iterator[Fault]:
     known = (*survey.facts, *PLACES)
     for path, text in _texts(survey):
         try:
-            places = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(text) if name is not None]
-        except ValueError as error:
-            yield survey.fault(
-                "S175", path, f"A text has a brace without its pair: {printable(error)}.",
-                "Write {name} for a fact, and {{ or }} for a brace.",
-            )
+            places = places_in(text)
+        except FlowError as error:
+            yield survey.fault("S175", path, error.what, error.fix)
             continue
-        for name, spec, conversion in places:
-            if name not in known or spec or conversion:
-                yield survey.fault(
-                    "S175", path, f"A text says {{{printable(name, 60)}}}, which is no fact.",
-                    f"Write one of {listed(known)} in braces.",
-                )
+        for name in places:
+            if name not in known and not (path.startswith("phrases.") and name in _PHRASE_PLACES):
+                fix = f"Write one of {listed(known)} in braces."
+                yield survey.fault("S175", path, f"A text says {{{name}}}, which is no fact.", fix)
 
 
 def _texts(survey: Survey) -> Iterator[tuple[str, str]]:
@@ -197,6 +210,8 @@ def _texts(survey: Survey) -> Iterator[tuple[str, str]]:
     for fact in survey.flow.facts:
         yield f"facts.{fact.name}.ask", fact.ask
         yield f"facts.{fact.name}.help", fact.help
+    for name, text in survey.flow.phrases.items():
+        yield f"phrases.{name}", text
 
 
 CONTENTS = (facts_askable, routers_fit, limits_hold, tools_safe, texts_sayable)

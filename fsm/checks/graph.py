@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from ...contracts.errors import Fault
-from ...contracts.flow import ANY, RETURN
+from ...contracts.flow import RETURN
 from ...contracts.values import listed
 from .survey import Survey
 
@@ -56,7 +56,8 @@ def ends_reached(survey: Survey) -> Iterator[Fault]:
     for name in survey.states:
         if name in reachable(survey) - ending and any(survey.rows_for(name, one) for one in survey.outcomes[name]):
             yield survey.fault(
-                "S143", f"states.{name}", f"From {name!r} no final state can be reached without a limit or an operator.",
+                "S143", f"states.{name}",
+                f"From {name!r} no final state can be reached without a limit or an operator.",
                 f"Write a row that leads on to {listed(sorted(finals))}.",
             )
 
@@ -105,4 +106,3 @@ def _loop_from(start: str, edges: Mapping[str, tuple[str, ...]]) -> tuple[str, .
 
 
 GRAPH = (all_reached, ends_reached, no_loop_by_itself)
-__all__ = ["ANY", "GRAPH", "reachable"]

@@ -7,9 +7,9 @@ from string import Formatter
 from ...contracts.errors import Fault
 from ...contracts.flow import ANY, OPERATOR_INPUTS, RESERVED, RETURN, Guard, State
 from ...contracts.values import listed
+from ..source import CONTROL
 from .survey import LIMIT, Survey, shown_row
 
-SCREENS = ("size", "encoding", "injection")
 _OWN_OUTCOMES = {"wait": ("message", "expired"), "human": ("expired",)}
 _ROUTER_OUTCOMES = ("unsure", "blocked")
 
@@ -38,7 +38,8 @@ def reserved(survey: Survey) -> Iterator[Fault]:
     for state in survey.flow.states:
         if state.name in RESERVED:
             yield survey.fault(
-                "S102", f"states.{state.name}", f"No state may be called {state.name!r}: the word has a meaning in rows.",
+                "S102", f"states.{state.name}",
+                f"No state may be called {state.name!r}: the word has a meaning in rows.",
                 "Rename the state.",
             )
         yield from _outcome_names(survey, state)
@@ -52,7 +53,7 @@ def reserved(survey: Survey) -> Iterator[Fault]:
 
 
 def _outcome_names(survey: Survey, state: State) -> Iterator[Fault]:
-    key, names = "", ()
+    key, names = "", tuple[str, ...]()
     if state.kind == "wait":
         key, names = "inputs", state.inputs
     elif state.kind == "human":
@@ -80,17 +81,12 @@ def owned(survey: Survey) -> Iterator[Fault]:
 def writable(survey: Survey) -> Iterator[Fault]:
     """Texts that could not be written to a file and read back."""
     for path, text in _texts(survey.flow.model_dump(mode="python", exclude={"guards", "tools"}), ""):
-        strange = next((c for c in text if not (c.isprintable() or c in "\n\t") and c not in "\u00a0\u00ad"), "")
-        if strange and _control(strange):
+        strange = CONTROL.search(text)
+        if strange:
             yield survey.fault(
-                "S105", path, f"A text holds the character U+{ord(strange):04X}, which no flow file may hold.",
+                "S105", path, f"A text holds the character U+{ord(strange[0]):04X}, which no flow file may hold.",
                 "Delete the character.",
             )
-
-
-def _control(character: str) -> bool:
-    code = ord(character)
-    return code < 0x20 or 0x7F <= code <= 0x9F or 0xD800 <= code <= 0xDFFF or code in (0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)
 
 
 def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
@@ -115,12 +111,14 @@ def states_known(survey: Survey) -> Iterator[Fault]:
     for index, row in survey.rows:
         if row.source != ANY and not survey.knows_state(row.source):
             yield survey.fault(
-                "S111", f"transitions.{index}.from", f"The row {shown_row(row)} leaves {row.source!r}, which is no state.",
+                "S111", f"transitions.{index}.from",
+                f"The row {shown_row(row)} leaves {row.source!r}, which is no state.",
                 suggestion(row.source, [*names, ANY]),
             )
         if not survey.knows_state(row.target) and not (row.target == RETURN and not row.push):
             yield survey.fault(
-                "S112", f"transitions.{index}.go to", f"The row {shown_row(row)} goes to {row.target!r}, which is no state.",
+                "S112", f"transitions.{index}.go to",
+                f"The row {shown_row(row)} goes to {row.target!r}, which is no state.",
                 suggestion(row.target, [*names, *(() if row.push else (RETURN,))]),
             )
 
@@ -203,9 +201,10 @@ def in_code(survey: Survey) -> Iterator[Fault]:
         where = f"routers.{router.name}.classifier"
         classifier = code.classifiers.get(router.classifier)
         if classifier is None:
+            artefact = router.artefact or router.classifier[:12]
             yield survey.fault(
-                "S120", where, f"The classifier {router.artefact or router.classifier[:12]!r} of router {router.name!r} "
-                "is not loaded.", "Load this artefact into the flow's code, or name the one that is there.",
+                "S120", where, f"The classifier {artefact!r} of router {router.name!r} is not loaded.",
+                "Load this artefact into the flow's code, or name the one that is there.",
             )
         else:
             strange = [label for label in classifier.labels if label not in router.labels]
@@ -222,8 +221,9 @@ def in_code(survey: Survey) -> Iterator[Fault]:
             ]
             if needed:
                 yield survey.fault(
-                    "S122", f"states.{state.name}.reads", f"{state.name!r} calls {state.tool!r} without {listed(needed)}, "
-                    "which the tool needs.", "Name these facts under `reads`.",
+                    "S122", f"states.{state.name}.reads",
+                    f"{state.name!r} calls {state.tool!r} without {listed(needed)}, which the tool needs.",
+                    "Name these facts under `reads`.",
                 )
 
 

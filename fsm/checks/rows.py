@@ -25,7 +25,7 @@ def outcomes_covered(survey: Survey) -> Iterator[Fault]:
         elif missing:
             yield survey.fault(
                 "S130", where, f"The state {name!r} can end with {listed(missing)}, and no row says where to go.",
-                f"Write a row [{name}, {missing[0]}, otherwise, …], or a flow-wide one [any, {missing[0]}, otherwise, …].",
+                f"Write [{name}, {missing[0]}, otherwise, …], or for the whole flow [any, {missing[0]}, otherwise, …].",
             )
 
 
@@ -41,7 +41,8 @@ def rows_total(survey: Survey) -> Iterator[Fault]:
             last = len(rows)
         for index, row in rows[last + 1 :]:
             yield survey.fault(
-                "S132", f"transitions.{index}", f"The row {shown_row(row)} is never reached: 'otherwise' stands above it.",
+                "S132", f"transitions.{index}",
+                f"The row {shown_row(row)} is never reached: 'otherwise' stands above it.",
                 "Move it above the row with `otherwise`, or delete it.",
             )
         seen: set[str] = set()
@@ -70,7 +71,7 @@ def triggers_possible(survey: Survey) -> Iterator[Fault]:
             interventions = () if not possible else (survey.interventions - set(survey.digression_labels))
             if row.on not in possible and row.on not in interventions and not _router_unread(survey, row.source):
                 kind = survey.states[row.source].kind
-                fix = suggestion(row.on, possible) if possible else "Delete the row: a final state ends the conversation."
+                fix = suggestion(row.on, possible) if possible else "Delete the row: a conversation ends there."
                 yield survey.fault(
                     "S135", where, f"{row.source!r} is a {kind} state and cannot end with {row.on!r}.", fix
                 )
@@ -90,8 +91,9 @@ def flow_wide_used(survey: Survey) -> Iterator[Fault]:
         if givers and all((name, on) in survey.groups for name in givers):
             index, row = rows[0]
             yield survey.fault(
-                "S137", f"transitions.{index}", f"The row {shown_row(row)} is never used: every state that can end with "
-                f"{on!r} has rows of its own.", "Delete it, or the states' own rows.",
+                "S137", f"transitions.{index}",
+                f"The row {shown_row(row)} is never used: every state that can end with {on!r} has rows of its own.",
+                "Delete it, or the states' own rows.",
             )
 
 
@@ -115,22 +117,24 @@ def digressions_return(survey: Survey) -> Iterator[Fault]:
     for index, row in survey.rows:
         if row.target == RETURN and not asks(row.guard, "in_digression"):
             yield survey.fault(
-                "S146", f"transitions.{index}.only if", f"The row {shown_row(row)} returns without asking in_digression.",
+                "S146", f"transitions.{index}.only if",
+                f"The row {shown_row(row)} returns without asking in_digression.",
                 "Write in_digression, or all_of(in_digression, …).",
             )
         if not row.push:
             continue
         if row.source != ANY:
             yield survey.fault(
-                "S147", f"transitions.{index}.from", f"The row {shown_row(row)} pushes from one state; a digression may "
-                "leave any.", "Write `any` in the first column, or go there without `push`.",
+                "S147", f"transitions.{index}.from",
+                f"The row {shown_row(row)} pushes from one state; a digression may leave any.",
+                "Write `any` in the first column, or go there without `push`.",
             )
         if row.on not in survey.digression_labels and not _digressions_unread(survey):
             labels = survey.digression_labels
-            fix = suggestion(row.on, labels) if labels else "Name the router that hears digressions under `digressions`."
+            fix = suggestion(row.on, labels) if labels else "Write `digressions:` with the router that hears them."
             yield survey.fault(
-                "S148", f"transitions.{index}.on", f"The row {shown_row(row)} pushes on {row.on!r}, which is no label of "
-                "the digressions router.", fix,
+                "S148", f"transitions.{index}.on",
+                f"The row {shown_row(row)} pushes on {row.on!r}, which is no label of the digressions router.", fix,
             )
 
 
