@@ -1,1 +1,1 @@
-"""A retail bank's customer service: cards, transfers, top-ups, identity, refunds and disputes."""
+"""A retail bank's customer service: `flow.yaml` is the program, `code.py` the Python it names."""

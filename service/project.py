@@ -1,0 +1,152 @@
+"""Finding a flow and its code: from a file, a folder, a package, or a Python object.
+
+Reading a flow file never runs code. Loading a *project* imports the code that the flow names, and only
+from the flow's own folder or package: load projects that you would run.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from ..contracts.agents import Agent
+from ..contracts.errors import SetupError
+from ..contracts.flow import Flow
+from ..fsm.code import Code
+from ..fsm.load import LoadedFlow, read_flow
+from ..fsm.program import Program, compiled
+
+BUILT_IN = {"bank": "interlock.examples.bank"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A flow ready to run, where it came from, and its script for running without a model, if it has one."""
+
+    program: Program
+    source: str
+    lines: dict[str, int] = field(default_factory=dict)
+    scripted: Callable[[], Agent] | None = None
+    file: str = ""
+
+
+def load_project(spec: str) -> Project:
+    """The project that `spec` names: `bank`, `path/to/flow.yaml`, `path/to/folder`, `package`, or `module:attribute`.
+
+    Raises `SetupError` where nothing is found there, `FlowError` with every fault of the flow.
+    """
+    name = BUILT_IN.get(spec, spec)
+    module, colon, attribute = name.partition(":")
+    if colon and not Path(name).exists():
+        return _from_object(module, attribute)
+    path = Path(name)
+    if path.is_dir():
+        path = path / "flow.yaml"
+    if path.is_file():
+        return _from_file(path, str(path))
+    if path.suffix or "/" in name or not all(part.isidentifier() for part in name.split(".")):
+        raise SetupError(f"There is no flow at {name!r}.", fix="Give a flow.yaml, its folder, a package, or `bank`.")
+    return _from_package(name)
+
+
+def _from_package(name: str) -> Project:
+    package = _imported(name)
+    folder = Path(package.__file__ or "").parent
+    if not (folder / "flow.yaml").is_file():
+        raise SetupError(f"The package {name!r} holds no flow.yaml.", where=str(folder),
+                         fix="Put the flow beside its `__init__.py`, or name an object as `module:attribute`.")
+    code = _imported(f"{name}.code") if (folder / "code.py").is_file() else None
+    script = _imported(f"{name}.scripted") if (folder / "scripted.py").is_file() else None
+    return _project(folder / "flow.yaml", name, code, script)
+
+
+def _from_file(path: Path, source: str) -> Project:
+    folder = path.resolve().parent
+    named = _code_named_in(path)
+    code = _module_at(folder, named) if named else None
+    script = _module_at(folder, "scripted.py") if (folder / "scripted.py").is_file() else None
+    return _project(path, source, code, script)
+
+
+def _code_named_in(path: Path) -> str:
+    """The `code:` line of a flow file, found without judging the rest of the file."""
+    for line in path.read_bytes().decode("utf-8", "replace").splitlines():
+        if line.startswith("code:"):
+            return line.partition(":")[2].partition("#")[0].strip().strip("\"'")
+    return ""
+
+
+def _module_at(folder: Path, relative: str) -> ModuleType:
+    target = (folder / relative).resolve()
+    if folder not in target.parents or not target.is_file():
+        raise SetupError(f"The flow's code {relative!r} is not a file in the flow's folder.", where=str(folder),
+                         fix="Put the code beside the flow and name it, as in `code: code.py`.")
+    name = f"interlock_project_{abs(hash(str(target)))}_{target.stem}"
+    spec = importlib.util.spec_from_file_location(name, target)
+    if spec is None or spec.loader is None:
+        raise SetupError(f"{target.name!r} is no Python file.", where=str(target), fix="Name a `.py` file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(folder))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise SetupError(f"The flow's code stopped with {type(error).__name__}: {error}", where=str(target),
+                         fix="Mend it, or try `python " + target.name + "` for the full traceback.") from error
+    finally:
+        sys.path.remove(str(folder))
+    return module
+
+
+def _project(path: Path, source: str, code: ModuleType | None, script: ModuleType | None) -> Project:
+    named = getattr(code, "code", None) if code else Code()
+    if not isinstance(named, Code):
+        raise SetupError("The flow's code defines no `code = Code.of(...)`.", where=str(path),
+                         fix="Gather guards, tools and contracts in a value called `code`.")
+    loaded = read_file(path, named)
+    scripted = getattr(script, "scripted", None) or getattr(code, "scripted", None)
+    return Project(compiled(loaded.flow, named), source, dict(loaded.lines), scripted, str(path))
+
+
+def read_file(path: Path, code: Code) -> LoadedFlow:
+    """The flow in a file. Artefacts are read from the same folder only."""
+    folder = path.resolve().parent
+
+    def beside(name: str) -> bytes:
+        target = (folder / name).resolve()
+        if folder not in target.parents:
+            raise FileNotFoundError(name)
+        return target.read_bytes()
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SetupError(f"The flow cannot be read: {error.strerror}.", where=str(path),
+                         fix="Check the path and its permissions.") from error
+    return read_flow(data, code, file=str(path), folder_reader=beside)
+
+
+def _from_object(module: str, attribute: str) -> Project:
+    found = getattr(_imported(module), attribute, None)
+    source = f"{module}:{attribute}"
+    if isinstance(found, Project):
+        return found
+    if isinstance(found, Program):
+        return Project(found, source)
+    if isinstance(found, Flow):
+        code = getattr(_imported(module), "code", Code())
+        return Project(compiled(found, code), source, scripted=getattr(_imported(module), "scripted", None))
+    raise SetupError(f"{source} is {type(found).__name__}, not a Flow, Program or Project.",
+                     fix="Name a module-level flow, as in `my_flows:refunds`.")
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise SetupError(f"There is no flow, file or package called {name!r}.",
+                         fix="Give a flow.yaml, its folder, an installed package, or `bank`.") from error
