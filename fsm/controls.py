@@ -1,0 +1,375 @@
+"""What people say to the form itself, and around an answer: yes, no, say it again, go back, rather not, never mind,
+"sorry, I meant", "my name is".
+
+Precision over recall: a message with anything else in it is not a control, because acting on a control that
+nobody meant loses what they said. Everything here is total and takes time linear in the text.
+"""
+
+import re
+from functools import lru_cache
+from typing import Literal
+
+from ..contracts.facts import Control
+from ..contracts.flow import FactSpec
+
+LOOKED_AT = 20_000
+"""Characters of a message that rules look at; what stands behind them is not read."""
+LONGEST_CONTROL = 120
+_NEAR = 40
+"""How many characters before a value a word like "sorry" may stand to say that the value is a correction."""
+
+_SPELLINGS: dict[int, str] = {
+    **dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u00b4`\uff07"), "'"),
+    **dict.fromkeys(map(ord, "\u201c\u201d\u201e\u00ab\u00bb"), '"'),
+    **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212"), "-"),
+    **dict.fromkeys(map(ord, "\x00\t\r\u00a0\u2007\u2009\u202f\u3000\ufeff"), " "),
+    **dict.fromkeys([*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], " "),
+    **{zero + n: str(n) for zero in (0x660, 0x6F0, 0x966, 0xFF10) for n in range(10)},
+    ord("\u2014"): ";", ord("\u2026"): ";", ord("\u066b"): ".", ord("\u066c"): ",",
+}
+
+
+def plain(text: str) -> str:
+    """The part of `text` that is read, in one spelling of quotes, dashes, spaces and digits; positions stay."""
+    return text[:LOOKED_AT].translate(_SPELLINGS)
+
+
+def _words(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+def _any_of(*phrases: str) -> str:
+    return "|".join(sorted((phrase for line in phrases for phrase in line.split("/")), key=len, reverse=True))
+
+
+_YES_WORDS = "yes/yeah/yep/yup/yea/ya/yess/yass/yeh/yes sir/aye"
+_NO_WORDS = "no/nope/nah/noo/nay/no no"
+_YES = _any_of(
+    _YES_WORDS, "y/sure/sure thing/correct/right/true/ok/okay/k/kk/fine/great/perfect/exactly/absolutely/definitely",
+    "certainly/indeed/affirmative/of course/for sure/confirm/confirmed/agreed/go ahead/go for it/please do/do it",
+    "proceed/sounds good/looks good/looks right/looks correct/all good/all correct/why not/you bet/you got it",
+    "it is/i do/i did/i am/i have/i can/i would/i will/i think so/i believe so/i confirm/i agree/that works",
+    *(f"{that} {good}" for that in ("that's", "thats", "that is", "it's", "its", "it is", "this is", "all is")
+      for good in ("right", "correct", "true", "fine", "ok", "okay", "good", "it", "perfect")),
+    "👍/✅/👌",
+)
+_NO = _any_of(
+    _NO_WORDS, "n/wrong/incorrect/false/negative/never/not really/not at all/not yet/not quite/not right/not correct",
+    "absolutely not/definitely not/certainly not/of course not/no way/by no means/i don't think so/i do not think so",
+    "i think not/i'm afraid not/afraid not/none/no thanks/no thank you/no ty/don't/do not/please don't",
+    "i don't/i do not/i didn't/i did not/i'm not/i am not/i haven't/i have not/i can't/i cannot/i won't",
+    "it isn't/it is not/it's not/it doesn't/it does not/it wasn't/that isn't it",
+    *(f"{that} {bad}" for that in ("that's", "thats", "that is", "it's", "it is", "this is")
+      for bad in ("wrong", "incorrect", "not right", "not correct", "not it", "not true", "false")),
+    "👎/❌",
+)
+_FILLER = _any_of(
+    "please/pls/plz/thanks/thank you/thx/ty/oh/um/uh/uhm/hmm/hm/er/ah/well/sorry/actually/so/just/hi/hello/hey/then",
+    "now/sir/madam/ma'am/man/wait/no wait/hold on/no problem/no problems/no worries/no doubt/no rush/and/but/i'm sorry",
+    "i am sorry/very much/so much/a lot/i guess/lol/honestly/alright/all right/you know/you know what",
+)
+_PIECE = re.compile(rf"(?:(?P<filler>{_FILLER})|(?P<no>{_NO})|(?P<yes>{_YES}))(?: |$)")
+_LEADING_YES = re.compile(
+    rf"(?:{_any_of(_YES_WORDS, 'sure/correct/absolutely/definitely/of course/exactly/indeed')})\b")
+_LEADING_NO = re.compile(
+    rf"(?:{_any_of(_NO_WORDS)})\b(?! (?:idea|clue|one|problem|worries|doubt|rush|matter|longer|wonder|issue)s?\b)"
+    r"|(?:not really|not at all|absolutely not|definitely not)\b")
+_TRAILING = re.compile(r"(?:^| )(?:(?P<yes>yes|yeah|yep|yup)|(?P<no>no|nope|nah))$")
+_UNSURE = re.compile(
+    r"\b(?:(?:don't|dont|do not|didn't|can't|cannot) (?:really )?(?:know|remember|recall)|dunno|idk|no idea|no clue|"
+    r"not (?:so |really |entirely |too |quite )?(?:sure|certain)|unsure|maybe|perhaps|might be)\b")
+_WORDS = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[👍✅👌👎❌]")
+_CLAUSES = re.compile(r"[,.;:!?\n()]| - ")
+
+_THAT = r"(?: (?:that|it|this|so|your question|(?:the|that) last (?:bit|part|one)|the (?:question|one|part|bit)))?"
+_ASK = r"(?:(?:can|could|would|will) (?:you|u) (?:please |kindly )?|(?:i )?need you to )?"
+_LAST = r"(?:(?:the|my|that) )?(?:last|previous|prior|earlier|first|other) (?:question|one|answer|step|thing|field)"
+_TELL = (r"(?:say|tell|answer|share|give|provide|disclose|reveal|discuss)(?: you)?"
+         r"(?: (?:that|it|this|any of that|that information|my(?: [^\W_]+){1,4}|you that|out))?(?: to you| here)?")
+_KINDS: tuple[tuple[Control, re.Pattern[str]], ...] = (
+    ("repeat", re.compile(
+        rf"what|huh|eh|pardon(?: me)?|come again|{_ASK}(?:repeat|rephrase|say|ask"
+        rf"|explain){_THAT}(?: (?:once more|one more time"
+        rf"|again|for me|to me))*|what did you (?:say|ask|mean)(?: again)?|what (?:was|is) (?:that|the question"
+        rf"|your question)"
+        r"(?: again)?|what's the question(?: again)?|what do you mean(?: by (?:that|this))?|say what|one more time"
+        rf"|i (?:didn't|did not|don't|do not|couldn't) (?:quite |really )?(?:catch|hear|get|understand"
+        rf"|follow)(?: you)?{_THAT}")),
+    ("back", re.compile(
+        rf"back|(?:(?:can|could|may|let) (?:we|i|you|me|us) |let's |lets |take me |i (?:want|need"
+        rf"|would like) to |i'd like to |"
+        rf"please )?(?:go|going|step) back(?: (?:one|a step|one step|a question|to {_LAST}))?|(?:the )?previous"
+        rf"(?: (?:question|one|step))?|i (?:made|did) (?:a mistake|an error)(?: (?:in|on|with|at) {_LAST})?"
+        rf"|undo(?: (?:that|it))?"
+        rf"|(?:(?:can|could|may|let) (?:we|i|me) |i (?:want|need) to |i'd like to )?(?:change|correct|fix"
+        rf"|edit) {_LAST}"
+        r"|take me back|(?:my|the) (?:last|previous) (?:answer|one) (?:was|is) (?:wrong|incorrect)")),
+    ("decline", re.compile(
+        rf"(?:i(?:'d| would)? )?(?:much )?(?:rather|prefer) not(?: to)?(?: {_TELL}| do that)?"
+        rf"|i would not like to {_TELL}"
+        rf"|i(?:'m| am) not (?:going to|gonna|willing to|comfortable|allowed to)(?: {_TELL}| (?:sharing|giving"
+        rf"|telling)(?: you)? that)?"
+        rf"|i (?:don't|do not|dont|won't|will not|wont) (?:(?:want|wish|like|need|feel comfortable) to )?{_TELL}"
+        rf"|i (?:can't|cannot) {_TELL}|skip{_THAT}(?: question| one)?|pass|no comment|(?:that's "
+        rf"|that is )?none of your business"
+        r"|i refuse(?: to (?:say|answer|tell)(?: (?:that|this|you|it))?)?|(?:that's|that is|it's) (?:private"
+        r"|personal|confidential)"
+        r"|not telling(?: you)?(?: that)?|not (?:your|ur) business")),
+    ("cancel", re.compile(
+        r"never ?mind(?: (?:that|it|then|about it|all that))?|nvm|(?:please )?forget (?:it|this|that"
+        r"|about (?:it|this|that)|"
+        r"the whole thing|everything)|cancel(?: (?:this|that|it|everything|all|all of it|the (?:form|process"
+        r"|conversation)))?"
+        r"|(?:(?:let's|lets|can we|could we|i want to|i'd like to|you can) )?(?:stop|quit|abort|exit|end)"
+        r"(?: (?:this|that|it|here|now|asking|the (?:form|process|chat|conversation)))?|i give up|i(?:'ve"
+        r"| have)? changed my mind"
+        r"|(?:let's |lets )?leave it|i (?:don't|do not|no longer) want (?:this|it|to (?:do this|continue|go on"
+        r"|proceed))"
+        r"(?: any ?more| now)?|i (?:don't|do not|no longer) need (?:this|it|help)(?: any ?more)?|enough|don't bother"
+        r"|not interested(?: any ?more)?")),
+)
+_CORRECTION = re.compile(
+    r"\b(?:sorry|i mean|i meant|meant to (?:say|type|write)|no wait|wait|hold on|actually|correction"
+    r"|scratch that|oops|"
+    r"whoops|my (?:mistake|bad)|i was wrong|make (?:it|that)|instead)\b|\bno(?= ?[,;]| (?:it|the|[0-9€$£]))", re.I)
+_PLAIN_CORRECTION = re.compile(
+    r"\b(?:i meant|meant to (?:say|type|write)|correction|scratch that|i made a mistake|i was wrong"
+    r"|my (?:mistake|bad)|"
+    r"(?:should|must) (?:be|have been|read|say)|(?:that's|that is|is|was) (?:wrong|incorrect|not (?:right|correct))|"
+    r"(?:change|correct|update) (?:it|that|this|the|my)|typo|mistyped)\b", re.I)
+_SAID_NO = re.compile(r"\W*(?:no|nope|nah|wrong|incorrect|not (?:right|correct|quite))\b(?! (?:problem|worries"
+    r"|doubt|rush|idea))", re.I)
+
+
+def _clauses(text: str) -> list[str]:
+    """The clauses of a short message as bare lower-case words."""
+    clauses = (" ".join(_WORDS.findall(clause)) for clause in _CLAUSES.split(plain(text).lower()))
+    return [clause for clause in clauses if clause]
+
+
+def _pieces(clause: str) -> tuple[set[str], str]:
+    """The kinds of stock phrase that `clause` begins with, and what is left after them."""
+    kinds: set[str] = set()
+    position = 0
+    while found := _PIECE.match(clause, position):
+        kinds.add(found.lastgroup or "")
+        position = found.end()
+    return kinds, clause[position:]
+
+
+def _kind_of(clause: str) -> str | None:
+    """`filler`, or the control that the whole of `clause` is."""
+    for start in (clause, _pieces(clause)[1]):
+        bare = re.sub(r"(?: (?:please|pls|thanks|thank you|then|now|sorry|again|ok))+$", "", start)
+        for kind, pattern in _KINDS:
+            if pattern.fullmatch(start) or pattern.fullmatch(bare):
+                return kind
+    kinds, rest = _pieces(clause)
+    kinds.discard("filler")
+    if rest or len(kinds) > 1:
+        return None
+    return kinds.pop() if kinds else "filler"
+
+
+def control_in(text: str) -> Control | None:
+    """The control that the whole message is, or None. "No, never mind" is `cancel`: the plainer word wins."""
+    if len(text) > LONGEST_CONTROL:
+        return None
+    clauses = _clauses(text)
+    if " ".join(clauses) in ("sorry", "excuse me", "i'm sorry", "sorry what") and "?" in text:
+        return "repeat"
+    if not clauses and text.strip() in ("?", "??", "???"):
+        return "repeat"
+    kinds = {_kind_of(clause) for clause in clauses} - {"filler"}
+    if len(kinds) > 1:
+        kinds -= {"yes", "no"}
+    match kinds.pop() if len(kinds) == 1 else None:
+        case "yes" | "no" | "repeat" | "back" | "decline" | "cancel" as kind:
+            return kind
+        case _:
+            return None
+
+
+def yes_no_in(text: str) -> bool | None:
+    """Yes or no as an answer to a question, also inside a longer answer; None if neither, both, or unsure.
+
+    A later clause counts only if it is nothing else ("I have it here, yes"); "no wait, yes" is a yes.
+    """
+    clauses = _clauses(text)[:60]
+    verdicts = [verdict for first, clause in zip((True, *[False] * 60), clauses, strict=False)
+                if (verdict := _verdict(clause, first)) is not None]
+    if not verdicts or (_UNSURE.search(" ".join(clauses)) and _verdict(clauses[0], True) is None):
+        return None
+    if len(set(verdicts)) > 1 and not re.search(r"\b(?:wait|sorry|i mean|actually|hold on)\b", " ".join(clauses)):
+        return None
+    return verdicts[-1]
+
+
+def _verdict(clause: str, first: bool) -> bool | None:
+    """What one clause answers; only a `first` clause may go on after its yes or no."""
+    kinds, rest = _pieces(clause)
+    kinds.discard("filler")
+    if not rest:
+        return kinds == {"yes"} if len(kinds) == 1 else None
+    if first:
+        bare = re.sub(r"^(?:(?:well|oh|um|uh|hmm|ok|okay|so|and|hi|hello|please) )+", "", clause)
+        if _LEADING_NO.match(bare):
+            return False
+        if _LEADING_YES.match(bare):
+            return True
+    trailing = _TRAILING.search(clause) if not _UNSURE.search(clause) else None
+    return None if trailing is None else trailing.lastgroup == "yes"
+
+
+def says_unsure(text: str) -> bool:
+    """True for "I don't know", "no idea", "not sure": an answer that holds no value."""
+    return _UNSURE.search(" ".join(_WORDS.findall(plain(text).lower()))) is not None
+
+
+def corrects_between(gap: str) -> bool:
+    """True if what stands between two values takes the first one back: "40, sorry, 45"."""
+    return len(gap) <= 2 * _NEAR and _CORRECTION.search(gap) is not None
+
+
+def starts_with_no(message: str) -> bool:
+    """True if the message begins by saying no or wrong."""
+    return _SAID_NO.match(message) is not None
+
+
+def corrects(message: str, start: int | None = None) -> bool:
+    """True if the plain `message` says that the value at `start` replaces an earlier one.
+
+    Words like "sorry" and "actually" must stand right before it: "sorry for the delay, I paid 12" is none.
+    """
+    if _SAID_NO.match(message) or _PLAIN_CORRECTION.search(message):
+        return True
+    if start is None:
+        return _CORRECTION.search(message) is not None
+    before = message[max(0, start - _NEAR):start]
+    found = None
+    for found in _CORRECTION.finditer(before):  # noqa: B007 - the last one counts
+        pass
+    return found is not None and len(before[found.end():].split()) <= 4
+
+
+_COMMON = _words(
+    "the your you for and was are has have that this with number how many much time value which what from into when "
+    "where who whose its his her their our please tell want would like full given ask")
+_LINKS = _words(
+    "is was are were be been being should must of for to at the a an on about only it s actually now number code ends "
+    "ending in with that this my exactly just no date day value meant sorry amount total")
+
+
+@lru_cache(maxsize=1024)
+def words_of(name: str, says: str) -> frozenset[str]:
+    """The telling words of a fact's name and sentence, without plural endings."""
+    words = re.findall(r"[a-z]+", f"{name} {says}".lower().replace("_", " "))
+    return frozenset(word.removesuffix("s") for word in words if len(word) > 2 and word not in _COMMON)
+
+
+def is_named(spec: FactSpec, message: str, span: tuple[int, int], beside: frozenset[str] = frozenset()) -> bool:
+    """True if the fact's own words (those not in `beside`) stand right before the span, or right after it."""
+    words = words_of(spec.name, spec.says) - beside
+    before = re.split(r"[0-9.;!?\n]", message[max(0, span[0] - 64):span[0]].lower())[-1]
+    for word in reversed(re.findall("[a-z]+", before)):
+        if word.removesuffix("s") in words:
+            return True
+        if word not in _LINKS:
+            break
+    after = re.findall(r"[a-z]+|[^a-z -]", message[span[1]:span[1] + 40].lower())[:3]
+    near = [word for word in after[:2] if word.isalpha()] if after and after[0].isalpha() else []
+    follows = after[len(near)] if len(after) > len(near) else ""
+    if near and follows and (follows in ("is", "was", "of") or follows in ":=€$£0123456789"):
+        near.pop()
+    return any(word.removesuffix("s") in words for word in near)
+
+
+_OTHERS_NAMES = _words(
+    "merchant shop store company business payee recipient beneficiary bank product street city file pet maiden mother "
+    "father user login nick domain screen host brand")
+_SHORT_ANSWERS = _words("name address email mail phone city street country town postcode zip")
+_CAPITAL = r"[^\W\d_a-z][\w'-]*"
+_MY_NAME = (r"\b(?:my (?:full |first |last |sur)?name(?: is|'s| ?[:=])|the name(?: is|'s)|(?:you can "
+    r"|please )?call me|"
+            rf"i(?:'m| am|m)(?= (?-i:{_CAPITAL}(?: {_CAPITAL}){{1,3}})(?:[,.!]|$| (?:and|from|calling|but|born"
+            rf"|with)\b)))")
+_CLAUSE_END = re.compile(
+    r"(?<=\w\w\w)[.!?](?=\s)|[\n;]|,? (?:and|but|so|because) (?=(?:i|i'm|i've|my|the|it|it's|we|this|that"
+    r"|please|can|was|am|"
+    r"would|need|want|have)\b)|,? (?=(?:i|i'm|i've|my|please|can|could|thanks|thank)\b)", re.I)
+_NAME_END = re.compile(r"[(]|,? (?:and|from|calling|here|born|with|on behalf|who)\b|,? ?[0-9]", re.I)
+_GREETING = re.compile(
+    r"(?:(?:hi|hello|hey|ok|okay|sure|yes|yeah|yep|well|oh|um|uh|of course|certainly|so|no problem"
+    r"|good (?:morning|day|evening|"
+    r"afternoon)|thanks|thank you|sorry|actually)(?![\w'])[,.!;: ]*)*+", re.I)
+_IT_IS = re.compile(r"(?:it's|it is|its|that's|that is|that would be|that'd be|it would be|this is"
+    r"|the answer is|here is|here's)\b ?:? ?", re.I)
+_I_AM = re.compile(r"(?:i am|i'm|im|call me)\b ", re.I)
+_THANKS = re.compile(r"[\s,.;:!]*(?:\b(?:please|pls|thanks|thank you|thx)[\s.!]*)?\Z", re.I)
+_QUESTION = re.compile(r"(?:why|what|how|who|when|where|which|can|could|do|does|is|are|will|would|should"
+    r"|did)\b", re.I)
+_SENTENCE = re.compile(r"(?:i|i'm|i've|my|we|you|can|could|there|they|how|because|please|not|no)\b", re.I)
+_EDGES = " \"'.,;:!?-\n"
+
+
+@lru_cache(maxsize=256)
+def _lead_in(name: str, says: str) -> re.Pattern[str]:
+    """What stands before the text of a fact: "my name is" for a person's name, else "my/the <its words> is"."""
+    spoken = {name.lower().replace("_", " "), re.sub(r"^(?:your|the|a|an|our|my) ", "", says.lower()).strip()}
+    called = "|".join(re.escape(one) for one in sorted(spoken, key=len, reverse=True) if one)
+    own = rf"\b(?:(?:my|the|our) (?:{called})(?: is|'s|:| ?=| was| would be)|(?:{called}) ?[:=])"
+    return re.compile(rf"(?:{f'{_MY_NAME}|' if _is_person(name, says) else ''}{own}) ", re.I)
+
+
+def _is_person(name: str, says: str) -> bool:
+    words = set(re.findall("[a-z]+", f"{name} {says}".lower().replace("_", " ")))
+    return bool(words & {"name", "fullname", "surname"}) and not words & _OTHERS_NAMES
+
+
+def told_text(spec: FactSpec, message: str) -> tuple[int, int] | None:
+    """Where the text of `spec` stands after an explicit lead-in, up to the end of its clause."""
+    found = _lead_in(spec.name, spec.says).search(message)
+    if found is None:
+        return None
+    end = _CLAUSE_END.search(message, found.end())
+    stop = end.start() if end else len(message)
+    if _is_person(spec.name, spec.says) and (cut := _NAME_END.search(message, found.end(), stop)):
+        stop = cut.start()
+    start, stop = _trimmed(message, found.end(), stop)
+    return (start, stop) if start < stop else None
+
+
+def bare_answer(spec: FactSpec, message: str) -> tuple[int, int] | Literal["question", "not_found"] | None:
+    """The whole message as the asked text, without greeting and thanks; None if nothing is left.
+
+    A name, an address and the like are neither questions back nor sentences about something else.
+    """
+    person = _is_person(spec.name, spec.says)
+    greeting = _GREETING.match(message, len(message) - len(message.lstrip(_EDGES)))
+    start = greeting.end() if greeting else 0
+    for lead in (_IT_IS, _I_AM) if person else (_IT_IS,):
+        if found := lead.match(message, start):
+            start = found.end()
+    start, stop = _trimmed(message, start, len(message))
+    short = words_of(spec.name, spec.says) & _SHORT_ANSWERS or person
+    if short and message.rstrip().endswith("?") and _QUESTION.match(message, start):
+        return "question"
+    if short and _SENTENCE.match(message, start):
+        return "not_found"
+    if person:
+        end = _CLAUSE_END.search(message, start, stop)
+        start, stop = _trimmed(message, start, end.start() if end else stop)
+        if len(message[start:stop].split()) > 6 or any(one.isdigit() for one in message[start:stop]):
+            return "not_found"
+    return (start, stop) if start < stop else None
+
+
+def _trimmed(message: str, start: int, stop: int) -> tuple[int, int]:
+    """The span without thanks, quotes and punctuation at its edges."""
+    tail = _THANKS.search(message, max(start, stop - 40), stop)
+    stop = tail.start() if tail else stop
+    while start < stop and message[start] in _EDGES:
+        start += 1
+    while stop > start and message[stop - 1] in _EDGES:
+        stop -= 1
+    return start, stop

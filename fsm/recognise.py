@@ -1,0 +1,404 @@
+"""Finds the value of one fact in one message: amounts, whole numbers, dates, choices, yes or no, codes and text.
+
+Each type has a function that lists *spots*: where something of that type stands, with its value or the reason why
+it has none. One rule then settles which spot counts. Asked, a bare answer is enough; unasked, it must be plain from
+the words around it what is meant. Everything is total, and linear in the text (`spec.pattern` is the flow's own).
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final, Literal, get_args
+
+from ..contracts.facts import FactType
+from ..contracts.flow import FactSpec
+from ..contracts.values import MAX_SAFE_INTEGER
+from .controls import (
+    bare_answer,
+    corrects,
+    corrects_between,
+    is_named,
+    plain,
+    says_unsure,
+    told_text,
+    yes_no_in,
+)
+from .render import MONTHS, SCALES, SIGNS, WORD_VALUES, minor_digits, of_figures, of_words
+
+LONGEST_NUMBER = 24
+TEXT_LIMIT = 200
+"""The most characters of a `text` fact."""
+
+ReasonWord = Literal[
+    "not_found", "unknown", "question", "several", "ambiguous", "relative", "no_year", "no_such_date", "not_whole",
+    "too_precise", "too_small", "too_large", "negative", "other_currency", "too_long", "empty"]
+"""Why an answer could not be taken: nothing like it; "I don't know"; a question back; more than one; day or month;
+"yesterday"; a date without its year, or of no calendar; a fraction; fractions of a cent; outside the bounds; ..."""
+REASONS: Final = frozenset(get_args(ReasonWord))
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Something was there, and this is why it is no value."""
+
+    word: ReasonWord
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A value, where it stood, and whether the message says that it replaces another one."""
+
+    value: bool | int | str
+    span: Span
+    corrected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place that may hold a value. `marked` ones say themselves what they are: a currency, a unit, a name."""
+
+    value: bool | int | str | Reason
+    start: int
+    end: int
+    marked: bool = True
+    cents: bool = False
+
+
+def recognise(spec: FactSpec, text: str, asked: bool) -> bool | int | str | Reason | None:
+    """The value of `spec` in `text`; None if nothing is there, a `Reason` if something is that cannot be taken."""
+    seen = look_for(spec, text, asked=asked)
+    return seen.value if isinstance(seen, Seen) else seen
+
+
+def look_for(
+    spec: FactSpec, text: str, *, asked: bool, currency: str = "", keep: Callable[[Spot], bool] | None = None,
+) -> Seen | Reason | None:
+    """As `recognise`, with the place. Only spots that `keep` allows count; `currency` refuses the signs of others."""
+    message = plain(text)
+    spots = [spot for spot in _SPOTTERS[spec.type](spec, message, asked, currency) if keep is None or keep(spot)]
+    settled = _settled(spots, message, asked)
+    if spec.type in ("money", "integer") and isinstance(settled, Seen):
+        settled = within(spec, settled)
+    elif spec.type == "text" and isinstance(settled, Seen):
+        settled = replace(settled, value=text[slice(*settled.span)])
+    if settled is None and asked and says_unsure(message):
+        return Reason("unknown")
+    return settled
+
+
+def _settled(spots: Sequence[Spot], message: str, asked: bool) -> Seen | Reason | None:
+    """The one value among `spots`: those taken back ("not 40", "40, sorry, 45") do not count."""
+    if asked and any(spot.marked for spot in spots):
+        spots = [spot for spot in spots if spot.marked]
+    standing = [spot for spot in spots if not _NEGATED.search(message[max(0, spot.start - 24):spot.start])]
+    last = 0
+    for place in range(1, len(standing)):
+        one, other = standing[place - 1], standing[place]
+        if other.value != one.value and corrects_between(message[one.end:min(other.start, one.end + 99)]):
+            last = place
+    kept = [spot for spot in standing[last:] if not isinstance(spot.value, Reason)] or standing[last:]
+    if not kept:
+        return None
+    if len({(type(spot.value), spot.value) for spot in kept}) > 1:
+        return Reason("several")
+    value, span = kept[0].value, (kept[0].start, kept[0].end)
+    if isinstance(value, Reason):
+        return value
+    return Seen(value, span, len(kept) < len(spots) or corrects(message, span[0]))
+
+
+_NEGATED = re.compile(
+    r"\b(?:not|instead of|rather than|isn't|wasn't|don't want|do not want|no) (?:(?:at|a|an|the|on|for|my) )?$", re.I)
+
+
+def within(spec: FactSpec, seen: Seen) -> Seen | Reason:
+    """`seen` if it is inside the bounds of `spec`; below zero only where the minimum allows it."""
+    value = int(seen.value)
+    if value < 0 and (spec.minimum is None or spec.minimum >= 0):
+        return Reason("negative")
+    if spec.minimum is not None and value < spec.minimum:
+        return Reason("too_small")
+    if abs(value) > MAX_SAFE_INTEGER or (spec.maximum is not None and value > spec.maximum):
+        return Reason("too_large")
+    return seen
+
+
+# --- numbers -------------------------------------------------------------------------------------------------------
+
+_WORD = rf"(?:{'|'.join(sorted(WORD_VALUES.keys() - {'k', 'grand'}, key=len, reverse=True))})\b"
+_WORD_NUMBER = rf"(?:an?\x20(?=hundred|thousand|million))?{_WORD}(?:[\x20-]{{1,3}}(?:and\x20)?{_WORD}){{0,12}}+"
+_SIGN = r"(?:us\$|[€$£¥₹]|(?:eur|usd|gbp|jpy|inr|cad|aud|nzd|chf|sek|nok|dkk|pln|czk|cny)(?![a-z]))"
+_SIGN_AFTER = (rf"(?:{_SIGN}|(?:euros?|dollars?|bucks?|pounds?|quid|yen|rupees?|francs?|zloty|kr|kronor|kroner)\b)")
+_NUMBER = re.compile(rf"""
+    (?<![\w/\#])(?<![0-9][-:.,'])                     # not inside a word, a date, a time, a range or a path
+    (?P<minus>-|minus\x20|negative\x20)?
+    (?:(?P<before>{_SIGN})\x20{{0,2}}(?P<minus_inside>-)?)?
+    (?:(?P<digits>[0-9]{{1,3}}(?:\x20[0-9]{{3}}){{1,5}}+(?![0-9])(?:[.,][0-9]{{1,2}}(?![0-9]))?
+                 |[0-9]++(?:[.,'][0-9]++)*+|(?<![\w.])\.[0-9]{{1,2}}(?![0-9]))
+       (?:(?P<k>k)\b|\x20(?P<scale>hundred|thousand|grand|million)\b)?
+     |(?P<words>{_WORD_NUMBER}))
+    (?:\x20{{0,2}}(?:(?P<after>{_SIGN_AFTER})|(?P<cents>cents?\b|ct\b|pence\b|penny\b|[cp]\b)))?
+    (?:(?<=[€$£])(?P<joined>[0-9]{{2}})(?![0-9]))?    # 12€50
+    (?![\w%]|[-/:][0-9])""", re.X | re.I | re.A)
+_COUNTED = re.compile(
+    r" {0,2}(?:(?:more |full |business |working )?(?:second|minute|min|hour|hr|day|week|month|year|time|night"
+    r"|star|percent|"
+    r"people|person|passenger|bag|suitcase|item|card|account|transaction|attempt|piece|kid|child|adult)(?:s|ren)?\b"
+    r"|[ap]\.?m\b|o'clock|%|of (?:them|those|my|the|these)\b)", re.I)
+_ALONE = re.compile(r"\W*(?:(?:just|only|it's|it was|about|i have|i want|i need|the) )?(?:one|zero"
+    r"|none)(?: please| thanks)?\W*", re.I)
+_MONEY_BEFORE = re.compile(
+    r"\b(?:amounts?|amounted|refund of|refunded|charge[ds]? (?:me |us )?(?:of|for)?|charged(?: me| us)?"
+    r"|payment of|transfer of)"
+    r"(?: (?:is|was|of|to|for|at|should be|should have been|about|only|exactly))*(?: ?[:=] ?| )$", re.I)
+
+
+def _numbers(message: str) -> Iterator[tuple[re.Match[str], Fraction | Reason]]:
+    """Every number that stands for itself, with its value; a date's or a time's numbers do not."""
+    dates = [(spot.start, spot.end) for spot in _dates(message)]
+    for found in _NUMBER.finditer(message):
+        while dates and dates[0][1] <= found.start():
+            dates.pop(0)
+        if dates and dates[0][0] < found.end():
+            continue
+        if found["words"] is not None:
+            value = of_words(found["words"])
+        elif len(found["digits"]) > LONGEST_NUMBER:
+            yield found, Reason("too_large")
+            continue
+        else:
+            value = of_figures(found["digits"])
+        if value is not None:
+            value *= SCALES.get((found["k"] or found["scale"] or "").lower(), 1)
+            yield found, -value if found["minus"] or found["minus_inside"] else value
+
+
+def _money_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+    """Amounts in minor units. Euros and the cents that follow them are one amount."""
+    held: Spot | None = None
+    for found, value in _numbers(message):
+        spot = _money_spot(spec, found, value, message, currency)
+        if spot is None or not (asked or spot.marked):
+            continue
+        if held and spot.cents and not held.cents and re.fullmatch(r" ?(?:,|and"
+            r"|&)? ?", message[held.end:spot.start]) \
+                and isinstance(held.value, int) and isinstance(spot.value, int):
+            held = replace(held, value=held.value + (spot.value if held.value >= 0 else -spot.value), end=spot.end)
+            continue
+        if held:
+            yield held
+        held = spot
+    if held:
+        yield held
+
+
+def _money_spot(
+    spec: FactSpec, found: re.Match[str], value: Fraction | Reason, message: str, currency: str,
+) -> Spot | None:
+    digits = minor_digits(currency)
+    start, end = found.span()
+    sign = (found["before"] or found["after"] or "").lower()
+    marked = bool(sign or found["cents"] or _MONEY_BEFORE.search(message[max(0, start - 48):start])
+                  or is_named(spec, message, (start, end)))
+    if not marked and (_COUNTED.match(message, end) or (found["words"] == "one" and not _ALONE.fullmatch(message))):
+        return None
+    if isinstance(value, Reason):
+        return Spot(value, start, end, marked)
+    if sign and currency and currency not in SIGNS.get(sign, ()):
+        return Spot(Reason("other_currency"), start, end, marked)
+    if digits == 3 and found["digits"] and re.fullmatch(r"[1-9][0-9]{0,2}[.,][0-9]{3}", found["digits"]):
+        return Spot(Reason("ambiguous"), start, end, marked)
+    minor = value if found["cents"] else value * 10**digits + int(found["joined"] or 0)
+    if minor.denominator != 1:
+        return Spot(Reason("too_precise"), start, end, marked)
+    return Spot(_safe(minor), start, end, marked, bool(found["cents"]))
+
+
+def _safe(value: Fraction) -> int | Reason:
+    return int(value) if abs(value) <= MAX_SAFE_INTEGER else Reason("too_large")
+
+
+def _integer_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+    """Whole numbers that are no amounts; unasked, only beside the fact's own words ("2 bags", "bags: 2")."""
+    for found, value in _numbers(message):
+        named = is_named(spec, message, found.span())
+        alone = (found["words"] or "").lower() != "one" or _ALONE.fullmatch(message)
+        if found["before"] or found["after"] or found["cents"] or not (named or (asked and alone)):
+            continue
+        whole = value if isinstance(value, Reason) else Reason("not_whole") if value.denominator != 1 else _safe(value)
+        yield Spot(whole, *found.span(), named)
+    if asked and (none := re.fullmatch(r"\W*(?:none|nil|nothing)\W*", message, re.I)):
+        yield Spot(0, *none.span())
+
+
+# --- dates ---------------------------------------------------------------------------------------------------------
+
+_MONTH = (r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may(?! (?:i|be|we|you|it|have|not"
+    r"|need)\b)|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+          r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?")
+_DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
+_DATE_FORMS = tuple(re.compile(form, re.I | re.A) for form in (
+    r"(?<![\w/.-])(?P<year>[0-9]{4})(?P<sep>[-/.])(?P<number>[0-9]{1,2})(?P=sep)(?P<day>[0-9]{1,2})(?![0-9]"
+    r"|[-/.][0-9])",
+    rf"(?<![\w/.-]){_DAY}(?:[ -]|(?: day)? of )?{_MONTH}(?:(?:,? |-|,|/)(?P<year>[0-9]{{4}})(?![0-9]))?",
+    rf"\b{_MONTH} ?(?:the )?{_DAY}(?![\w:]|[.,][0-9]{{1,2}}\b)(?:,? (?P<year>[0-9]{{4}})(?![0-9]))?",
+    (r"(?<![\w/.-])(?P<one>[0-9]{1,2})(?P<sep>[-/.])(?P<other>[0-9]{1,2})(?P=sep)(?P<year>[0-9]{4}|[0-9]{2})"
+     r"(?![0-9]|[-/.][0-9])"),
+))
+_RELATIVE = re.compile(
+    r"\b(?:yesterday|today|tomorrow|tonight|(?:last|next|this|past|coming) (?:week|month|year|weekend|night|morning)|"
+    r"(?:days?|weeks?|months?|years?) ago|(?:mon|tues|wednes|thurs|fri|satur|sun)day|just now)\b", re.I)
+
+
+def _dates(message: str) -> list[Spot]:
+    """Every calendar date, in order; of two that overlap, the longer one."""
+    spots = [Spot(_day_of(found.groupdict()), *found.span())
+             for form in _DATE_FORMS for found in form.finditer(message)]
+    kept: list[Spot] = []
+    for spot in sorted(spots, key=lambda spot: (spot.start, -spot.end)):
+        if kept and spot.start < kept[-1].end:
+            if spot.end - spot.start > kept[-1].end - kept[-1].start:
+                kept[-1] = spot
+        else:
+            kept.append(spot)
+    return kept
+
+
+def _day_of(parts: dict[str, str | None]) -> str | Reason:
+    year, day, month = parts.get("year"), parts.get("day"), parts.get("number")
+    if named := parts.get("month"):
+        month = str(1 + [name[:3].lower() for name in MONTHS].index(named[:3].lower()))
+    elif (one := parts.get("one")) and (other := parts.get("other")):
+        if len(year or "") == 2 or (int(one) <= 12 and int(other) <= 12 and int(one) != int(other)):
+            return Reason("ambiguous")
+        day, month = (one, other) if int(one) > 12 else (other, one)
+    if year is None:
+        return Reason("no_year")
+    try:
+        return date(int(year), int(month or 0), int(day or 0)).isoformat()
+    except ValueError:
+        return Reason("no_such_date")
+
+
+def is_date(written: str) -> bool:
+    """True for a day of the calendar, written `YYYY-MM-DD`."""
+    found = _DATE_FORMS[0].fullmatch(written)
+    return found is not None and _day_of(found.groupdict()) == written
+
+
+def _date_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+    spots = _dates(message)
+    yield from spots
+    if not spots and (found := _RELATIVE.search(message)):
+        yield Spot(Reason("relative"), *found.span())
+
+
+# --- choices, yes or no, codes, text -------------------------------------------------------------------------------
+
+_ORDINALS = {word: n for n, words in enumerate(
+    ("first 1st one 1", "second 2nd two 2", "third 3rd three 3", "fourth 4th four 4", "fifth 5th five 5",
+     "sixth 6th six 6", "seventh 7th seven 7", "eighth 8th eight 8", "ninth 9th nine 9")) for word in words.split()}
+_NTH = r"(?P<nth>first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|last|[1-9](?:st|nd|rd|th))"
+_ORDINAL = re.compile(
+    rf"\W*(?:(?:i'll take|i want|i choose|i'd like|it's|give me|let's go with"
+    rf"|maybe) )?(?:the )?{_NTH}(?: (?:one|option|choice))?"
+    rf"(?: please| thanks)?\W*\Z|.{{0,60}}?\b(?:the )?{_NTH.replace('nth', 'said')} (?:one|option|choice)\b"
+    r"|\W*(?:(?:option|number|choice|no\.?|nr\.?) ?)?(?P<digit>[1-9]|one|two|three|four|five|six|seven|eight"
+    r"|nine)\W*\Z", re.I)
+_EVERYDAY = frozenset(("other", "none", "any", "all", "yes", "no", "unknown", "new", "old"))
+
+
+@lru_cache(maxsize=256)
+def _choice_pattern(choices: tuple[str, ...]) -> re.Pattern[str]:
+    names = sorted(choices, key=len, reverse=True)
+    spelled = (r"[\s_-]{0,2}".join(map(re.escape, name.split("_"))) for name in names)
+    return re.compile(rf"(?<![^\W_])(?:{'|'.join(f'({one})' for one in spelled) or '(?!)'})s?(?![^\W_])", re.I)
+
+
+def _choice_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+    """A choice by its name's words; asked, also by its place in the list ("the second one", "2")."""
+    names = sorted(spec.choices, key=len, reverse=True)
+    named = False
+    for found in _choice_pattern(spec.choices).finditer(message):
+        choice = names[(found.lastindex or 1) - 1]
+        if asked or choice.lower() not in _EVERYDAY:
+            named = True
+            yield Spot(choice, *found.span())
+    if asked and not named and (place := _ORDINAL.match(message)):
+        word = (place["nth"] or place["said"] or place["digit"]).lower()
+        index = len(spec.choices) - 1 if word == "last" else _ORDINALS.get(word, 99)
+        if 0 <= index < len(spec.choices):
+            yield Spot(spec.choices[index], *place.span())
+
+
+def _yes_no_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+    """Yes or no means something only as an answer, so it is never volunteered; it takes no place."""
+    verdict = yes_no_in(message) if asked else None
+    if verdict is not None:
+        yield Spot(verdict, 0, 0)
+
+
+@lru_cache(maxsize=256)
+def code_pattern(pattern: str) -> re.Pattern[str] | None:
+    """`pattern` compiled to match whole words (ASCII), or None if it is empty or no regular expression."""
+    flags = re.match(r"\(\?([imsx]+)\)", pattern)
+    inner = f"(?{flags[1]}:{pattern[flags.end():]})" if flags else f"(?:{pattern})"
+    try:
+        return re.compile(rf"(?<!\w){inner}(?!\w)", re.A) if pattern else None
+    except (re.error, OverflowError, RecursionError):
+        return None
+
+
+def _code_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+    """Codes that match exactly; asked, also with spaces or dashes between digits, or in the other case."""
+    pattern = code_pattern(spec.pattern)
+    if pattern is None:
+        return
+    exact = [Spot(found[0], *found.span()) for found in pattern.finditer(message)
+             if found[0] and (asked or _stands_out(found[0], message))]
+    yield from exact
+    if exact or not asked:
+        return
+    gaps = {place for gap in re.finditer(r"(?<=[0-9])[ -]{1,3}(?=[0-9])", message) for place in range(*gap.span())}
+    places = [place for place in range(len(message)) if place not in gaps]
+    squeezed = "".join(message[place] for place in places)
+    for spelled in (squeezed, re.sub("[a-z]", lambda found: found[0].upper(), squeezed)):
+        found_spots = [Spot(found[0], places[found.start()], places[found.end() - 1] + 1)
+                       for found in pattern.finditer(spelled)
+                       if found[0] and (spelled is squeezed or _has_digit(found[0]))]
+        if found_spots:
+            yield from found_spots
+            return
+
+
+def _has_digit(text: str) -> bool:
+    return any("0" <= one <= "9" for one in text)
+
+
+def _stands_out(code: str, message: str) -> bool:
+    """True if `code` is no ordinary word: it has a digit or a sign, or is in capitals where the rest is not."""
+    return not code.isalpha() or (code.isupper() and any(one.islower() for one in message))
+
+
+def _text_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+    """The text after a lead-in ("my name is"); asked, else the whole message without what is said around it."""
+    span = told_text(spec, message) or (bare_answer(spec, message) if asked else None)
+    if span == "question" or span == "not_found":
+        yield Spot(Reason(span), 0, 0)
+    elif span is not None:
+        start, end = span
+        empty = not any(one.isalnum() for one in message[start:end])
+        yield Spot(Reason("empty") if empty else Reason("too_long") if end - start > TEXT_LIMIT else "", start, end)
+    elif asked:
+        yield Spot(Reason("empty"), 0, 0)
+
+
+_SPOTTERS: Final[dict[FactType, Callable[[FactSpec, str, bool, str], Iterator[Spot]]]] = {
+    "money": _money_spots, "integer": _integer_spots, "date": _date_spots, "choice": _choice_spots,
+    "yes_no": _yes_no_spots, "code": _code_spots, "text": _text_spots,
+}
