@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import inspect
+import json
 import threading
 import typing
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from ..contracts.errors import CallError
 from ..contracts.tools import Tool, ToolContext
 from ..contracts.values import listed, printable
 from .contract import fitted
-from .strict_json import read_json, written
+from .strict_json import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,6 @@ def _json(value: Any) -> str:
     if inspect.iscoroutine(value):
         value.close()
     try:
-        return written(value)
+        return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
-        return written(to_jsonable_python(value))  # dates, decimals, sets, dataclasses and pydantic models
+        return json.dumps(to_jsonable_python(value), allow_nan=False)  # dates, decimals, sets, dataclasses, models

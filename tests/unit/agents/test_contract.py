@@ -19,9 +19,9 @@ class Step(BaseModel):
 
 
 class Plan(AgentResult):
-    steps: list[Step] = []
+    steps: tuple[Step, ...] = ()
     kind: Literal["fast", "slow"] = "slow"
-    extras: dict[str, int] = {}
+    extras: dict[str, int] = Field(default_factory=dict)
     due: date | None = None
     price: Decimal | None = None
     code: str = Field(default="AB", pattern="^[A-Z]{2}$", max_length=2)
@@ -35,7 +35,7 @@ def violations(text: str, contract: type[BaseModel] = Plan) -> tuple[str, ...]:
 
 def test_a_result_comes_back_typed_and_as_json_data() -> None:
     found = checked('{"due": "2026-01-31", "price": "1.20", "steps": [{"name": "a"}]}', Plan)
-    assert found.result == Plan(due=date(2026, 1, 31), price=Decimal("1.20"), steps=[Step(name="a")])
+    assert found.result == Plan(due=date(2026, 1, 31), price=Decimal("1.20"), steps=(Step(name="a"),))
     assert found.data == {
         "outcome": "done", "reply": "", "steps": [{"name": "a", "minutes": 1}], "kind": "slow", "extras": {},
         "due": "2026-01-31", "price": "1.20", "code": "AB",
@@ -109,7 +109,8 @@ def test_one_code_fence_around_the_whole_is_taken_off_and_told(text: str) -> Non
     assert (found.result, found.unfenced) == (Plan(kind="fast"), True)
 
 
-@pytest.mark.parametrize("text", ["```json\n{}\n```\nDone!", "Here:\n```json\n{}\n```", "```json\n```json\n{}\n```\n```",
+@pytest.mark.parametrize("text", ["```json\n{}\n```\nDone!", "Here:\n```json\n{}\n```",
+                                  "```json\n```json\n{}\n```\n```",
                                   "`{}`", "```{}```"])
 def test_any_other_wrapping_is_refused(text: str) -> None:
     assert violations(text)[0].startswith("The answer is not JSON")
