@@ -18,11 +18,12 @@ def checked(append: Append) -> Append:
     """`append` if it is one that a store can record whole; its deadlines are put in order.
 
     Raises `CallError` if the entries are not the next ones of one stream, if a key, payload or deadline is
-    given twice, or if the summary is of something else.
+    given twice, if the summary is of something else, or if the stream has no name to find it by.
     """
     summary = append.summary
     faults = [
         ("There is no entry to append.", not append.entries),
+        ("The stream's name is not 1 to 128 printable ASCII characters.", not _is_name(summary.stream)),
         ("The entries are not of the summary's stream.", any(e.stream != summary.stream for e in append.entries)),
         (
             f"The entries do not follow one another from version {append.expected}.",
@@ -42,6 +43,10 @@ def checked(append: Append) -> Append:
             raise CallError(what, where=f"append to stream {summary.stream!r}", fix="Append what `sealed` made.")
     ordered = tuple(sorted(summary.timers, key=lambda timer: timer.timer))
     return append if ordered == summary.timers else replace(append, summary=replace(summary, timers=ordered))
+
+
+def _is_name(stream: str) -> bool:
+    return stream.isascii() and stream.isprintable() and 1 <= len(stream) <= 128
 
 
 def _repeats(values: Iterable[object]) -> bool:

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..contracts.errors import StorageError
 
@@ -32,11 +32,25 @@ _MEANINGS: dict[int, tuple[str, str]] = {
 _UNKNOWN = ("The database failed.", f"See the cause. {_NOTHING_RECORDED}")
 
 
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)
+"""What a statement can raise: through SQLAlchemy, or from the driver."""
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """The driver's own error."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def is_refused_row(error: BaseException) -> bool:
+    """Whether a constraint or a trigger refused a row: then the disk is fine, and so is the connection."""
+    return isinstance(cause_of(error), sqlite3.IntegrityError)
+
+
 def translated(error: Exception, path: Path | str) -> StorageError:
     """`error` as a `StorageError`; the caller raises it `from error`. One that is already ours is returned."""
     if isinstance(error, StorageError):
         return error
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = cause_of(error)
     code = getattr(cause, "sqlite_errorcode", None)
     if isinstance(cause, sqlite3.Error) and isinstance(code, int):
         what, fix = _MEANINGS.get(code & 0xFF, _UNKNOWN)

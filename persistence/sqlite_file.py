@@ -11,14 +11,13 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, NullPool, create_engine
-from sqlalchemy.exc import DBAPIError
 
 from ..contracts.errors import StorageError
 from . import statements as sql
 from .locks import ProcessLock
 from .migrations import HEAD, REVISIONS
 from .settings import PRAGMAS, needs_write_lock
-from .sqlite_errors import translated
+from .sqlite_errors import DATABASE_ERRORS, is_refused_row, translated
 from .statements import Statement
 
 
@@ -41,6 +40,7 @@ class SqliteFile:
         try:
             with self._lock.held(wait_seconds):
                 self._connection = self._connected()
+                self._driver = _driver_of(self._connection)
                 self._to_head()
                 if mend:
                     self._leave_no_doubt()
@@ -66,8 +66,8 @@ class SqliteFile:
             self._open.exec_driver_sql(statement.sql, rows)
 
     def pragma(self, name: str) -> Any:
-        """The value of a PRAGMA of ours."""
-        return self._open.exec_driver_sql(f"PRAGMA {name}").scalar()
+        """The value of a PRAGMA."""
+        return self._driver.execute(f"PRAGMA {name}").fetchone()[0]
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -77,20 +77,19 @@ class SqliteFile:
         `suspect`, unless it was only a refused row that could be rolled back.
         """
         with self._lock.held(self._wait_seconds) if self.takes_turns else nullcontext():
-            self._begin("BEGIN IMMEDIATE")
+            self._driver.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._open.exec_driver_sql("COMMIT")  # durable at this line, or not at all
+                self._driver.execute("COMMIT")  # durable when this line has been passed
             except BaseException as error:
-                refused_row = isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.IntegrityError)
-                self.suspect = isinstance(error, DBAPIError) and not refused_row
+                self.suspect = isinstance(error, DATABASE_ERRORS) and not is_refused_row(error)
                 self._roll_back()
                 raise
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Several reads of one state of the database."""
-        self._begin("BEGIN")
+        self._driver.execute("BEGIN")
         try:
             yield
         finally:
@@ -100,9 +99,10 @@ class SqliteFile:
         """Let go of the file. Closing the last connection checkpoints, so it takes its turn as a write does."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            with suppress(StorageError, DBAPIError), self._lock.held(self._wait_seconds):
+            # Whoever keeps the lock from us has a connection of its own: then ours is not the last one.
+            with suppress(StorageError, *DATABASE_ERRORS), self._lock.held(self._wait_seconds):
                 connection.close()
-            with suppress(DBAPIError):
+            with suppress(*DATABASE_ERRORS):
                 connection.close()
         self._lock.close()
 
@@ -112,21 +112,13 @@ class SqliteFile:
             raise StorageError("The connection is closed.", where=str(self.path), fix="Open the store again.")
         return self._connection
 
-    def _begin(self, how: str) -> None:
-        self._open.exec_driver_sql(how)
-
     def _roll_back(self) -> None:
         # SQLite rolls back by itself on some errors, and then has no transaction to end.
         try:
-            if self._driver().in_transaction:
-                self._open.exec_driver_sql("ROLLBACK")
-        except DBAPIError:
+            if self._driver.in_transaction:
+                self._driver.execute("ROLLBACK")
+        except sqlite3.Error:
             self.suspect = True
-
-    def _driver(self) -> sqlite3.Connection:
-        driver = self._open.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)  # noqa: S101
-        return driver
 
     def _connected(self) -> Connection:
         def connect() -> sqlite3.Connection:
@@ -196,10 +188,10 @@ class SqliteFile:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
         config.attributes["connection"] = self._open
-        self._begin("BEGIN IMMEDIATE")
+        self._driver.execute("BEGIN IMMEDIATE")
         try:
             command.upgrade(config, "head")
-            self._open.exec_driver_sql("COMMIT")
+            self._driver.execute("COMMIT")
         finally:
             self._roll_back()
 
@@ -207,9 +199,9 @@ class SqliteFile:
         """The origin of this log: given or made when the database is new, and fixed from then on."""
         rows = self.run(sql.GET_META, called="log")
         if not rows:
-            self._begin("BEGIN IMMEDIATE")
+            self._driver.execute("BEGIN IMMEDIATE")
             self.add(sql.ADD_META, [("log", wanted or f"interlock-{uuid4().hex}")])
-            self._open.exec_driver_sql("COMMIT")
+            self._driver.execute("COMMIT")
             rows = self.run(sql.GET_META, called="log")
         found = str(rows[0][0])
         if wanted and wanted != found:
@@ -218,3 +210,11 @@ class SqliteFile:
                 fix="Open it without an origin, or give the path of the other log.",
             )
         return found
+
+
+def _driver_of(connection: Connection) -> sqlite3.Connection:
+    """The driver's connection: BEGIN, COMMIT and PRAGMA go there, for they need nothing of SQLAlchemy."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        raise StorageError("The driver is not sqlite3.", fix="Report this: it cannot happen.")
+    return driver

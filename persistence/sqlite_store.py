@@ -5,13 +5,11 @@ one machine's local disk; network file systems are not supported. See
 `docs/decisions/0001-sqlite-wal-lock.md`.
 """
 
-import sqlite3
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from ..contracts.envelope import Head
 from ..contracts.errors import InterlockError, StorageError
@@ -22,7 +20,7 @@ from .codec import checked, conversation_row, event_row, payload_of, payload_row
 from .description import Description, described
 from .presence import FilePresence, Presence
 from .refusals import stream_moved
-from .sqlite_errors import translated
+from .sqlite_errors import DATABASE_ERRORS, is_refused_row, translated
 from .sqlite_file import SqliteFile
 from .writer import Writer
 
@@ -60,9 +58,9 @@ class _SqliteLog:
     def commit(self, appends: Sequence[Append]) -> Sequence[int | Exception]:
         try:
             return self._together(appends)
-        except SQLAlchemyError as error:
+        except DATABASE_ERRORS as error:
             self._seen.clear()
-            refused = isinstance(getattr(error, "orig", None), sqlite3.IntegrityError)
+            refused = is_refused_row(error)
             if refused and len(appends) == 1 and self._has_a_key_of(appends[0]):
                 return [stream_moved(appends[0], appends[0].expected)]
             if not refused or len(appends) == 1:
@@ -90,10 +88,9 @@ class _SqliteLog:
         taken: list[Append] = []
         with file.writing():
             self._forget_if_others_wrote(file)
+            self._look_up(file, {append.summary.stream for append in appends} - self._seen.keys())
             for append in appends:
                 stream = append.summary.stream
-                if stream not in self._seen:
-                    self._seen[stream] = self._look_up(file, stream)
                 length, _ = self._seen[stream]
                 if length == append.expected:
                     taken.append(append)
@@ -122,10 +119,12 @@ class _SqliteLog:
             self._seen.clear()
             self._seen_at = now
 
-    def _look_up(self, file: SqliteFile, stream: str) -> tuple[int, tuple[TimerRow, ...]]:
-        length = file.run(sql.LENGTH, in_stream=stream)[0][0]
-        timers = file.run(sql.TIMERS_OF, in_stream=stream) if length else ()
-        return length, tuple(TimerRow(stream, timer, due) for timer, due in timers)
+    def _look_up(self, file: SqliteFile, streams: set[str]) -> None:
+        """Where these streams end now, in one question for all."""
+        if streams:
+            for stream, length in file.run(sql.LENGTHS, streams=json.dumps(sorted(streams))):
+                timers = file.run(sql.TIMERS_OF, in_stream=stream) if length else ()
+                self._seen[stream] = (length, tuple(TimerRow(stream, timer, due) for timer, due in timers))
 
     def _has_a_key_of(self, append: Append) -> bool:
         return any(
@@ -253,7 +252,7 @@ class SqliteStore:
         def on_the_thread() -> T:
             try:
                 return answer(self._writer.log.file)
-            except (SQLAlchemyError, sqlite3.Error) as error:
+            except DATABASE_ERRORS as error:
                 raise translated(error, self.path) from error
 
         return self._writer.ask(on_the_thread)

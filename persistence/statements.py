@@ -61,7 +61,9 @@ ADD_FLOW = compiled(insert(FLOW), _columns(FLOW))
 ADD_META = compiled(insert(META), _columns(META))
 GET_META = compiled(select(META.c.value).where(META.c.name == bindparam("called")))
 
-LENGTH = compiled(select(func.coalesce(func.max(EVENT.c.version) + 1, 0)).where(EVENT.c.stream == _stream))
+_asked = func.json_each(bindparam("streams")).table_valued("value", name="asked")
+_length = select(func.max(EVENT.c.version) + 1).where(EVENT.c.stream == _asked.c.value).scalar_subquery()
+LENGTHS = compiled(select(_asked.c.value, func.coalesce(_length, 0)))
 HEAD = compiled(
     select(EVENT.c.version, EVENT.c.leaf).where(EVENT.c.stream == _stream)
     .order_by(EVENT.c.version.desc()).limit(1)
