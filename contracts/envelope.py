@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .canonical import canonical, leaf_hash, parsed
+from .canonical import canonical_shape, leaf_hash, parsed
 from .commands import Actor, Command, Key
 from .errors import NotEncodable
 from .events import EVENT, SCHEMA, Event
@@ -72,7 +72,7 @@ class Head:
 
 
 def encoded(fields: dict[str, Any]) -> bytes:
-    data = canonical(fields)
+    data = canonical_shape(fields)
     if len(data) > MAX_ENTRY_BYTES:
         raise NotEncodable(
             f"The entry has {len(data)} bytes; at most {MAX_ENTRY_BYTES} fit the log.",

@@ -1,7 +1,7 @@
 """What is known of one conversation: the fold of its events, and nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal, Self
@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from ..contracts.commands import FlowRef
 from ..contracts.events import AgentRequested, MessageReceived, TaskOpened, ToolRequested
 from ..contracts.facts import Facts, KnownFact
+from ..contracts.values import listed
 
 Pending = AgentRequested | ToolRequested
 NO_FACTS: Mapping[str, KnownFact] = MappingProxyType({})
@@ -19,14 +20,21 @@ REMEMBERED = 200
 
 
 class _Changed:
-    __slots__ = ()
-
     def changed(self, **changes: Any) -> Self:
-        """A copy with `changes`; an unknown name is refused."""
-        return replace(self, **changes)  # type: ignore[type-var]
+        """A copy with `changes`; an unknown name is refused.
+
+        Copies the fields as they are: some ten times cheaper than `dataclasses.replace`, and this is the
+        hottest line of the core.
+        """
+        fields = self.__dict__
+        if not changes.keys() <= fields.keys():
+            raise TypeError(f"{type(self).__name__} has no {listed(sorted(changes.keys() - fields.keys()))}")
+        copy = object.__new__(type(self))
+        copy.__dict__.update(fields, **changes)
+        return copy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Turn(_Changed):
     """Counters between two inputs. Tokens and cost hold what is reserved and what was spent."""
 
@@ -51,7 +59,7 @@ class Question:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Visit(_Changed):
     """The stay in the present state; leaving ends it, a digression sets it aside."""
 
@@ -75,7 +83,7 @@ class Frame:
     visit: Visit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Conversation(_Changed):
     """One conversation after `version` events. Made by `evolve` alone."""
 

@@ -49,10 +49,11 @@ Effect = Route | CallAgent | RunTool
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Facts to record, and what to do once they are durable."""
+    """Facts to record, what to do once they are durable, and the conversation that the facts make."""
 
-    events: tuple[Event, ...] = ()
-    effects: tuple[Effect, ...] = ()
+    events: tuple[Event, ...]
+    effects: tuple[Effect, ...]
+    conversation: Conversation
 
 
 class Draft:
@@ -114,4 +115,4 @@ class Draft:
         return "limit"
 
     def finished(self) -> Decision:
-        return Decision(tuple(self.events), tuple(self.effects))
+        return Decision(tuple(self.events), tuple(self.effects), self.conversation)

@@ -45,7 +45,7 @@ class TurnOutcome:
 
 async def outcome_since(live: Live, texts: Texts, version: int) -> TurnOutcome:
     """The outcome of the submission recorded at `version`: replies up to the next submission from outside."""
-    following = min((at for key, at in live.keys.items() if at > version and key.startswith(OUTSIDE)), default=None)
+    following = _next_submission(live, version)
     replies = []
     for line in reversed(live.lines):
         if line.version < version:
@@ -56,6 +56,17 @@ async def outcome_since(live: Live, texts: Texts, version: int) -> TurnOutcome:
         conversation=live.id, version=version, length=live.conversation.version, state=live.conversation.state,
         standing=_standing(live), replies=tuple(reversed(replies)), task=_task(live),
     )
+
+
+def _next_submission(live: Live, version: int) -> int | None:
+    """Version of the first submission from outside after `version`; keys stand in the order of their versions."""
+    following = None
+    for key, at in reversed(live.keys.items()):
+        if at <= version:
+            break
+        if key.startswith(OUTSIDE):
+            following = at
+    return following
 
 
 def _standing(live: Live) -> Standing:

@@ -1,6 +1,7 @@
 """Performing effects: one attempt each, whatever happens turned into a report for the core."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -124,8 +125,8 @@ class Performer:
     ) -> AgentRequest:
         program = live.program
         contract = program.code.contracts[spec.contract] if spec.contract else None
-        lines = [line for line in live.lines if line.version < request.history.upto]
-        lines = lines[-request.history.count:] if request.history.count else []
+        end = bisect_left(live.lines, request.history.upto, key=lambda line: line.version)
+        lines = live.lines[max(0, end - request.history.count):end]
         history = [
             ChatMessage("user" if isinstance(line.event, MessageReceived) else "assistant",
                         await self._texts.line(live, line))

@@ -40,7 +40,6 @@ from ..contracts.store import Append, FlowRow, Store
 from ..contracts.values import SubjectId, listed, written_time
 from ..fsm.conversation import Conversation
 from ..fsm.decide import decide, effects_of
-from ..fsm.evolve import evolve
 from ..fsm.draft import CallAgent, Effect, Route, RunTool
 from ..fsm.program import Program
 from ..persistence.presence import OnlyProcess, Presence
@@ -268,9 +267,8 @@ class Runtime:
             made = sealed(decision.events, head=head, command=command, flow=program.ref.digest, code=CODE,
                           log=self.store.log, payloads=payloads)
             entries += made
-            for entry in made:
-                conversation = evolve(conversation, entry.event)
-                self.texts.keep(live.id, entry.version, entry.payloads)
+            conversation = decision.conversation
+            self.texts.keep(live.id, head.length, payloads)
             head = Head(live.id, head.length + len(made), made[-1].leaf)
             for effect in decision.effects:
                 if isinstance(effect, Route):
