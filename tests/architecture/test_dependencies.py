@@ -10,7 +10,7 @@ from support.source_tree import Module, modules, pyproject
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "uuid_utils": "uuid-utils", "yaml": "pyyaml"}
 
 # Imported, but brought by a declared one whose own interface it is part of.
-COMES_WITH = {"httpx2": "openai", "numpy": "scikit-learn", "pydantic_core": "pydantic"}
+COMES_WITH = {"httpx2": "openai", "numpy": "scikit-learn", "pydantic_core": "pydantic", "scipy": "scikit-learn"}
 
 # Shipped for users who have these anyway: their test tools.
 FOR_TESTS = {"hypothesis", "pytest"}
