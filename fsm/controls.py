@@ -65,7 +65,7 @@ _NO = _any_of(
 )
 _FILLER = _any_of(
     "please/pls/plz/thanks/thank you/thx/ty/oh/um/uh/uhm/hmm/hm/er/ah/well/sorry/actually/so/just/hi/hello/hey/then",
-    "now/sir/madam/ma'am/man/wait/no wait/hold on/no problem/no problems/no worries/no doubt/no rush/and/but/i'm sorry",
+    "sir/madam/ma'am/man/wait/no wait/hold on/no problem/no problems/no worries/no doubt/no rush/and/but/i'm sorry",
     "i am sorry/very much/so much/a lot/i guess/lol/honestly/alright/all right/you know/you know what",
 )
 _PIECE = re.compile(rf"(?:(?P<filler>{_FILLER})|(?P<no>{_NO})|(?P<yes>{_YES}))(?: |$)")
@@ -131,7 +131,8 @@ _KINDS: tuple[tuple[Control, re.Pattern[str]], ...] = (
 _CORRECTION = re.compile(
     r"\b(?:sorry|i mean|i meant|meant to (?:say|type|write)|no wait|wait|hold on|actually|correction"
     r"|scratch that|oops|"
-    r"whoops|my (?:mistake|bad)|i was wrong|make (?:it|that)|instead)\b|\bno(?= ?[,;]| (?:it|the|[0-9€$£]))", re.I)
+    r"whoops|my (?:mistake|bad)|i was wrong|make (?:it|that)|instead)\b|\bno(?= ?[,;]| (?:it|the|[0-9€$£])"
+    r"| ?$)", re.I)
 _PLAIN_CORRECTION = re.compile(
     r"\b(?:i meant|meant to (?:say|type|write)|correction|scratch that|i made a mistake|i was wrong"
     r"|my (?:mistake|bad)|"
@@ -288,8 +289,9 @@ _OTHERS_NAMES = _words(
     "merchant shop store company business payee recipient beneficiary bank product street city file pet maiden mother "
     "father user login nick domain screen host brand")
 _SHORT_ANSWERS = _words("name address email mail phone city street country town postcode zip")
-_CAPITAL = r"[^\W\d_a-z][\w'-]*"
-_MY_NAME = (r"\b(?:my (?:full |first |last |sur)?name(?: is|'s| ?[:=])|the name(?: is|'s)|(?:you can "
+_CAPITAL = r"[^\W\d_a-z](?=[\w'-]{0,40}[^\W\d_A-Z])[\w'-]*"
+_MY_NAME = (rf"\b(?:my (?:full |first |last |sur)?name(?: is|'s| ?[:=])|the name(?: is|'s)(?= (?-i:{_CAPITAL}))"
+    rf"|(?:you can "
     r"|please )?call me|"
             rf"i(?:'m| am|m)(?= (?-i:{_CAPITAL}(?: {_CAPITAL}){{1,3}})(?:[,.!]|$| (?:and|from|calling|but|born"
             rf"|with)\b)))")
@@ -297,18 +299,19 @@ _CLAUSE_END = re.compile(
     r"(?<=\w\w\w)[.!?](?=\s)|[\n;]|,? (?:and|but|so|because) (?=(?:i|i'm|i've|my|the|it|it's|we|this|that"
     r"|please|can|was|am|"
     r"would|need|want|have)\b)|,? (?=(?:i|i'm|i've|my|please|can|could|thanks|thank)\b)", re.I)
-_NAME_END = re.compile(r"[(]|,? (?:and|from|calling|here|born|with|on behalf|who)\b|,? ?[0-9]", re.I)
+_NAME_END = re.compile(r"[(]|, (?-i:[a-z])|,? (?:and|from|calling|here|born|with|on behalf|who)\b|,? ?[0-9]", re.I)
+_COMMA_DIGIT = re.compile(r",\s?[0-9]")
 _GREETING = re.compile(
     r"(?:(?:hi|hello|hey|ok|okay|sure|yes|yeah|yep|well|oh|um|uh|of course|certainly|so|no problem"
     r"|good (?:morning|day|evening|"
     r"afternoon)|thanks|thank you|sorry|actually)(?![\w'])[,.!;: ]*)*+", re.I)
 _IT_IS = re.compile(r"(?:it's|it is|its|that's|that is|that would be|that'd be|it would be|this is"
     r"|the answer is|here is|here's)\b ?:? ?", re.I)
-_I_AM = re.compile(r"(?:i am|i'm|im|call me)\b ", re.I)
+_I_AM = re.compile(r"(?:i am|i'm|im|call me|the name is|the name's)\b ", re.I)
 _THANKS = re.compile(r"[\s,.;:!]*(?:\b(?:please|pls|thanks|thank you|thx)[\s.!]*)?\Z", re.I)
 _QUESTION = re.compile(r"(?:why|what|how|who|when|where|which|can|could|do|does|is|are|will|would|should"
     r"|did)\b", re.I)
-_SENTENCE = re.compile(r"(?:i|i'm|i've|my|we|you|can|could|there|they|how|because|please|not|no)\b", re.I)
+_SENTENCE = re.compile(r"(?:i|i'm|i've|my|we|you|can|could|there|they|how|because|please|not|no|the)\b", re.I)
 _EDGES = " \"'.,;:!?-\n"
 
 
@@ -336,6 +339,8 @@ def told_text(spec: FactSpec, message: str) -> tuple[int, int] | None:
     if _is_person(spec.name, spec.says) and (cut := _NAME_END.search(message, found.end(), stop)):
         stop = cut.start()
     start, stop = _trimmed(message, found.end(), stop)
+    if ":" in message[start:stop] and _is_person(spec.name, spec.says):
+        return None
     return (start, stop) if start < stop else None
 
 
@@ -357,8 +362,9 @@ def bare_answer(spec: FactSpec, message: str) -> tuple[int, int] | Literal["ques
     if short and _SENTENCE.match(message, start):
         return "not_found"
     if person:
-        end = _CLAUSE_END.search(message, start, stop)
-        start, stop = _trimmed(message, start, end.start() if end else stop)
+        for ending in (_CLAUSE_END, _COMMA_DIGIT):
+            end = ending.search(message, start, stop)
+            start, stop = _trimmed(message, start, end.start() if end else stop)
         if len(message[start:stop].split()) > 6 or any(one.isdigit() for one in message[start:stop]):
             return "not_found"
     return (start, stop) if start < stop else None

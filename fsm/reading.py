@@ -52,14 +52,11 @@ class _Message:
     known: Facts
     asked: FactSpec | None
     confirming: bool
+    plain: str
     taken: list[Span] = field(default_factory=list)
     facts: list[FoundFact] = field(default_factory=list)
     answered_no: bool = False
     """True if a leading "no" answers the open question, and so corrects nothing."""
-
-    @property
-    def plain(self) -> str:
-        return plain(self.text)
 
     def free(self, spot: Spot) -> bool:
         return all(spot.end <= start or end <= spot.start for start, end in self.taken)
@@ -86,7 +83,7 @@ def read_message(
     """
     asked = next((spec for spec in flow.facts if spec.name == asking), None)
     control = control_in(text)
-    message = _Message(flow, code, text, known, asked, confirming)
+    message = _Message(flow, code, text, known, asked, confirming, plain(text))
     if control in _INSISTENT and not (asked and asked.type == "choice"):
         return Found(control)
     claims = dict(_claims(message))

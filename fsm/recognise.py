@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
+from itertools import islice
 from typing import Final, Literal, get_args
 
 from ..contracts.facts import FactType
@@ -29,6 +30,8 @@ from .controls import (
 from .render import MONTHS, SCALES, SIGNS, WORD_VALUES, minor_digits, of_figures, of_words
 
 LONGEST_NUMBER = 24
+MOST_NUMBERS = 300
+"""Numbers of one message that are looked at: nobody answers with more."""
 TEXT_LIMIT = 200
 """The most characters of a `text` fact."""
 
@@ -70,7 +73,7 @@ class Spot:
 
 
 def recognise(spec: FactSpec, text: str, asked: bool) -> bool | int | str | Reason | None:
-    """The value of `spec` in `text`; None if nothing is there, a `Reason` if something is that cannot be taken."""
+    """The value of `spec` in `text`, or None. Asked, a `Reason` if something is there that cannot be taken."""
     seen = look_for(spec, text, asked=asked)
     return seen.value if isinstance(seen, Seen) else seen
 
@@ -86,9 +89,9 @@ def look_for(
         settled = within(spec, settled)
     elif spec.type == "text" and isinstance(settled, Seen):
         settled = replace(settled, value=text[slice(*settled.span)])
-    if settled is None and asked and says_unsure(message):
-        return Reason("unknown")
-    return settled
+    if not asked:
+        return settled if isinstance(settled, Seen) else None
+    return Reason("unknown") if settled is None and says_unsure(message) else settled
 
 
 def _settled(spots: Sequence[Spot], message: str, asked: bool) -> Seen | Reason | None:
@@ -113,7 +116,7 @@ def _settled(spots: Sequence[Spot], message: str, asked: bool) -> Seen | Reason 
 
 
 _NEGATED = re.compile(
-    r"\b(?:not|instead of|rather than|isn't|wasn't|don't want|do not want|no) (?:(?:at|a|an|the|on|for|my) )?$", re.I)
+    r"\b(?:not|instead of|rather than|isn't|wasn't|don't want|do not want) (?:(?:at|a|an|the|on|for|my) )?$", re.I)
 
 
 def within(spec: FactSpec, seen: Seen) -> Seen | Reason:
@@ -127,8 +130,6 @@ def within(spec: FactSpec, seen: Seen) -> Seen | Reason:
         return Reason("too_large")
     return seen
 
-
-# --- numbers -------------------------------------------------------------------------------------------------------
 
 _WORD = rf"(?:{'|'.join(sorted(WORD_VALUES.keys() - {'k', 'grand'}, key=len, reverse=True))})\b"
 _WORD_NUMBER = rf"(?:an?\x20(?=hundred|thousand|million))?{_WORD}(?:[\x20-]{{1,3}}(?:and\x20)?{_WORD}){{0,12}}+"
@@ -146,22 +147,21 @@ _NUMBER = re.compile(rf"""
     (?:(?<=[€$£])(?P<joined>[0-9]{{2}})(?![0-9]))?    # 12€50
     (?![\w%]|[-/:][0-9])""", re.X | re.I | re.A)
 _COUNTED = re.compile(
-    r" {0,2}(?:(?:more |full |business |working )?(?:second|minute|min|hour|hr|day|week|month|year|time|night"
-    r"|star|percent|"
-    r"people|person|passenger|bag|suitcase|item|card|account|transaction|attempt|piece|kid|child|adult)(?:s|ren)?\b"
-    r"|[ap]\.?m\b|o'clock|%|of (?:them|those|my|the|these)\b)", re.I)
-_ALONE = re.compile(r"\W*(?:(?:just|only|it's|it was|about|i have|i want|i need|the) )?(?:one|zero"
-    r"|none)(?: please| thanks)?\W*", re.I)
+    r" {0,2}(?:(?:more |full |business |working )?(?:second|minute|min|hour|hr|day|week|month|year|time|night|"
+    r"star|percent|people|person|passenger|bag|suitcase|item|card|account|transaction|attempt|piece|kid|child|adult)"
+    r"(?:s|ren)?\b|[ap]\.?m\b|o'clock|%|of (?:them|those|my|the|these)\b)", re.I)
+_ALONE = re.compile(
+    r"\W*(?:(?:just|only|it's|it was|about|i have|i want|i need|the) )?one(?: please| thanks)?\W*", re.I)
 _MONEY_BEFORE = re.compile(
-    r"\b(?:amounts?|amounted|refund of|refunded|charge[ds]? (?:me |us )?(?:of|for)?|charged(?: me| us)?"
-    r"|payment of|transfer of)"
+    r"\b(?:amounts?|amounted|refund of|refunded|charge[ds]? (?:me |us )?(?:of|for)?|charged(?: me| us)?|"
+    r"payment of|transfer of)"
     r"(?: (?:is|was|of|to|for|at|should be|should have been|about|only|exactly))*(?: ?[:=] ?| )$", re.I)
 
 
 def _numbers(message: str) -> Iterator[tuple[re.Match[str], Fraction | Reason]]:
     """Every number that stands for itself, with its value; a date's or a time's numbers do not."""
     dates = [(spot.start, spot.end) for spot in _dates(message)]
-    for found in _NUMBER.finditer(message):
+    for found in islice(_NUMBER.finditer(message), MOST_NUMBERS):
         while dates and dates[0][1] <= found.start():
             dates.pop(0)
         if dates and dates[0][0] < found.end():
@@ -236,19 +236,15 @@ def _integer_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> 
         yield Spot(0, *none.span())
 
 
-# --- dates ---------------------------------------------------------------------------------------------------------
-
-_MONTH = (r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may(?! (?:i|be|we|you|it|have|not"
-    r"|need)\b)|june?|july?|aug(?:ust)?|sept?(?:ember)?"
-          r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?")
+_MONTH = (rf"(?P<month>{'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in MONTHS)}|sept)\b\.?"
+          r"(?!(?<=may) (?:i|be|we|you|it|have|not|need)\b)")
 _DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
+_NO_MORE = "(?![0-9]|[-/.][0-9])"
 _DATE_FORMS = tuple(re.compile(form, re.I | re.A) for form in (
-    r"(?<![\w/.-])(?P<year>[0-9]{4})(?P<sep>[-/.])(?P<number>[0-9]{1,2})(?P=sep)(?P<day>[0-9]{1,2})(?![0-9]"
-    r"|[-/.][0-9])",
+    rf"(?<![\w/.-])(?P<year>[0-9]{{4}})(?P<sep>[-/.])(?P<number>[0-9]{{1,2}})(?P=sep)(?P<day>[0-9]{{1,2}}){_NO_MORE}",
     rf"(?<![\w/.-]){_DAY}(?:[ -]|(?: day)? of )?{_MONTH}(?:(?:,? |-|,|/)(?P<year>[0-9]{{4}})(?![0-9]))?",
     rf"\b{_MONTH} ?(?:the )?{_DAY}(?![\w:]|[.,][0-9]{{1,2}}\b)(?:,? (?P<year>[0-9]{{4}})(?![0-9]))?",
-    (r"(?<![\w/.-])(?P<one>[0-9]{1,2})(?P<sep>[-/.])(?P<other>[0-9]{1,2})(?P=sep)(?P<year>[0-9]{4}|[0-9]{2})"
-     r"(?![0-9]|[-/.][0-9])"),
+    rf"(?<![\w/.-])(?P<one>[0-9]{{1,2}})(?P<sep>[-/.])(?P<other>[0-9]{{1,2}})(?P=sep)(?P<year>(?:[0-9]{{2}}){{1,2}}){_NO_MORE}",
 ))
 _RELATIVE = re.compile(
     r"\b(?:yesterday|today|tomorrow|tonight|(?:last|next|this|past|coming) (?:week|month|year|weekend|night|morning)|"
@@ -298,18 +294,13 @@ def _date_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Ite
         yield Spot(Reason("relative"), *found.span())
 
 
-# --- choices, yes or no, codes, text -------------------------------------------------------------------------------
-
-_ORDINALS = {word: n for n, words in enumerate(
-    ("first 1st one 1", "second 2nd two 2", "third 3rd three 3", "fourth 4th four 4", "fifth 5th five 5",
-     "sixth 6th six 6", "seventh 7th seven 7", "eighth 8th eight 8", "ninth 9th nine 9")) for word in words.split()}
-_NTH = r"(?P<nth>first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|last|[1-9](?:st|nd|rd|th))"
+_NTHS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "last")
+_NTH = rf"{'|'.join(_NTHS)}|[1-9](?:st|nd|rd|th)"
 _ORDINAL = re.compile(
-    rf"\W*(?:(?:i'll take|i want|i choose|i'd like|it's|give me|let's go with"
-    rf"|maybe) )?(?:the )?{_NTH}(?: (?:one|option|choice))?"
-    rf"(?: please| thanks)?\W*\Z|.{{0,60}}?\b(?:the )?{_NTH.replace('nth', 'said')} (?:one|option|choice)\b"
-    r"|\W*(?:(?:option|number|choice|no\.?|nr\.?) ?)?(?P<digit>[1-9]|one|two|three|four|five|six|seven|eight"
-    r"|nine)\W*\Z", re.I)
+    r"\W*(?:(?:i'll take|i want|i choose|i'd like|it's|give me|let's go with|maybe) )?(?:the )?"
+    rf"(?P<nth>{_NTH})(?: (?:one|option|choice))?(?: please| thanks)?\W*\Z"
+    rf"|.{{0,60}}?\b(?P<said>{_NTH}) (?:one|option|choice)\b"
+    r"|\W*(?:(?:option|number|choice|no\.?|nr\.?) ?)?(?P<digit>[1-9])\W*\Z", re.I)
 _EVERYDAY = frozenset(("other", "none", "any", "all", "yes", "no", "unknown", "new", "old"))
 
 
@@ -331,8 +322,8 @@ def _choice_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> I
             yield Spot(choice, *found.span())
     if asked and not named and (place := _ORDINAL.match(message)):
         word = (place["nth"] or place["said"] or place["digit"]).lower()
-        index = len(spec.choices) - 1 if word == "last" else _ORDINALS.get(word, 99)
-        if 0 <= index < len(spec.choices):
+        index = int(word[0]) - 1 if word[0].isdigit() else -1 if word == "last" else _NTHS.index(word)
+        if index < len(spec.choices):
             yield Spot(spec.choices[index], *place.span())
 
 
@@ -360,7 +351,7 @@ def _code_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Ite
     if pattern is None:
         return
     exact = [Spot(found[0], *found.span()) for found in pattern.finditer(message)
-             if found[0] and (asked or _stands_out(found[0], message))]
+             if found[0] and (asked or _stands_out(spec.pattern, found[0], message))]
     yield from exact
     if exact or not asked:
         return
@@ -380,8 +371,10 @@ def _has_digit(text: str) -> bool:
     return any("0" <= one <= "9" for one in text)
 
 
-def _stands_out(code: str, message: str) -> bool:
-    """True if `code` is no ordinary word: it has a digit or a sign, or is in capitals where the rest is not."""
+def _stands_out(pattern: str, code: str, message: str) -> bool:
+    """True if `code` is no ordinary word. Codes that may have digits must have one: people write CANCEL, too."""
+    if re.search(r"0-9|\\d", pattern):
+        return _has_digit(code)
     return not code.isalpha() or (code.isupper() and any(one.islower() for one in message))
 
 

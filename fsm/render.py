@@ -24,9 +24,10 @@ DEFAULT_PHRASES: Mapping[str, str] = MappingProxyType({
     "ask": "Please tell me {says}.",
     "not_understood": "I am sorry, I did not understand that.",
     "repeat_lead": "Of course:",
-    "too_long": "That message is too long for me. Please write it in at most {limit} characters.",
+    "too_long": "That message is too long for me: at most {limit} bytes. Please send it in parts.",
     "summary_lead": "This is what I have:",
-    "confirm_hint": "Please answer yes or no, or tell me what to change.",
+    "confirm": "Is that right?",
+    "what_to_change": "What should I change?",
     "corrected": "Thank you, I have changed that.",
     "waiting": "A colleague is looking at this and will come back to you.",
     "limit": "I cannot take this further on my own.",
@@ -219,10 +220,21 @@ def _of_state(flow: Flow, group: str, name: str) -> str:
             return say
         case "meanwhile", HumanState(meanwhile=meanwhile):
             return meanwhile or _phrase(flow, "waiting")
-        case "confirm", CollectState(confirm=confirm):
-            return confirm
+        case "confirm", CollectState():
+            return state.confirm or _summary(flow, state)
         case _:
             return ""
+
+
+def _summary(flow: Flow, state: CollectState) -> str:
+    """A confirmation for a form that has none of its own: its facts by name, and whether they are right."""
+    specs = {spec.name: spec for spec in flow.facts}
+    lines = [f"{_called(specs[name])}: {{{name}}}" for name in state.facts if name in specs]
+    return f"{_phrase(flow, 'summary_lead')} {', '.join(lines)}. {_phrase(flow, 'confirm')}"
+
+
+def _called(spec: FactSpec) -> str:
+    return escaped(spec.says or spec.name.replace("_", " "))
 
 
 def _fact(flow: Flow, name: str) -> FactSpec:
@@ -236,7 +248,7 @@ def _fact(flow: Flow, name: str) -> FactSpec:
 def _asked(flow: Flow, spec: FactSpec) -> str:
     if spec.ask:
         return spec.ask
-    return _phrase(flow, "ask").replace("{says}", escaped(spec.says or spec.name.replace("_", " ")))
+    return _phrase(flow, "ask").replace("{says}", _called(spec))
 
 
 def _phrase(flow: Flow, name: str) -> str:
