@@ -19,6 +19,8 @@ from .evaluation import Promise, Scored, accuracy, auroc, coverage_at_error, out
 
 OUTSIDE = "~"
 """The column of *none of ours*: no name, so no label can be called that, and last in order."""
+MANY_EXAMPLES = 5_000
+"""From here on a word must occur in two examples to count; with fewer, every word is worth keeping."""
 PROMISES = (0.01, 0.02, 0.05, 0.10)
 KEPT_IN_SCOPE = 0.97
 """The suggested scope threshold lets this share of the held-out messages that are ours pass."""
@@ -143,7 +145,8 @@ def _fit(texts: Sequence[str], truth: Sequence[str], seed: int) -> _Fitted:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
 
-    words = TfidfVectorizer(analyzer=word_features, sublinear_tf=True, min_df=2).fit(texts)
+    least = 1 if len(texts) < MANY_EXAMPLES else 2
+    words = TfidfVectorizer(analyzer=word_features, sublinear_tf=True, min_df=least).fit(texts)
     letters = TfidfVectorizer(analyzer=letter_features, sublinear_tf=True, min_df=2).fit(texts)
     fitted = _Fitted(words, letters, LinearSVC(C=1.0, random_state=seed))
     fitted.machine.fit(fitted.features(texts), truth)
