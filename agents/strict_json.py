@@ -112,10 +112,8 @@ def _syntax(error: json.JSONDecodeError, length: int, what: str) -> str:
 
 
 def _too_deep(value: Any) -> bool:
-    level = [value]
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
-        level = [part for whole in level if isinstance(whole, dict | list)
-                 for part in (whole.values() if isinstance(whole, dict) else whole)]
-        if not level:
-            return False
-    return True
+        level = [part for whole in level for part in (whole.values() if isinstance(whole, dict) else whole)
+                 if isinstance(part, dict | list)]
+    return bool(level)

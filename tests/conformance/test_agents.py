@@ -136,7 +136,7 @@ async def test_the_timeout_is_kept(subject: Subject) -> None:
     begun = time.monotonic()
     with pytest.raises(AgentFailed) as caught:
         await run(subject, "hang")
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 5  # unit/agents/test_openai_model.py measures it to half a second
     assert (caught.value.kind, caught.value.reason) == ("timeout", "timeout")
     assert subject.attempts() == 1
 
@@ -144,13 +144,14 @@ async def test_the_timeout_is_kept(subject: Subject) -> None:
 async def test_cancellation_passes_through(subject: Subject) -> None:
     if not subject.can_wait:
         pytest.skip("a recording never waits")
-    task = asyncio.create_task(run(subject, "hang"))
-    await asyncio.sleep(0.2)
+    task = asyncio.create_task(subject.agent.run(replace(asked("hang"), timeout_seconds=10)))
+    while subject.attempts() == 0:
+        await asyncio.sleep(0.01)
     task.cancel()
     begun = time.monotonic()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - begun < 0.3
+    assert time.monotonic() - begun < 5, "it waited for the timeout"
     assert subject.attempts() == 1
 
 
@@ -169,7 +170,7 @@ async def test_concurrent_calls_do_not_meet(subject: Subject) -> None:
     replies = await asyncio.gather(*(subject.agent.run(replace(asked(what, 1 + number), timeout_seconds=10))
                                      for number, what in enumerate(wanted)))
     assert [reply.text for reply in replies] == wanted
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 20 * 0.3
     assert subject.attempts() == 20
 
 

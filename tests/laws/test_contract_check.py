@@ -1,4 +1,4 @@
-"""The contract check is total and keeps secrets: for any text whatever, a result or sentences that tell nothing of it."""
+"""The contract check is total and keeps secrets: any text is a result, or sentences that tell nothing of the text."""
 
 import json
 import re
@@ -109,6 +109,10 @@ def test_a_name_that_comes_twice_is_always_refused(pairs: list[tuple[str, int]])
 
 
 @given(st.integers(1, 2 * MAX_DEPTH), st.booleans())
+@example(MAX_DEPTH, True)
+@example(MAX_DEPTH, False)
+@example(MAX_DEPTH + 1, True)
+@example(MAX_DEPTH + 1, False)
 def test_the_depth_limit_is_exact(depth: int, objects: bool) -> None:
     text = '{"a":' * depth + "1" + "}" * depth if objects else "[" * depth + "]" * depth
     assert bool(read_json(text).problem) == (depth > MAX_DEPTH)
