@@ -32,7 +32,7 @@ class Subject:
 
     agent: Agent
     attempts: Callable[[], int]
-    can_wait: bool = True
+    by_effect: bool = False
 
 
 def asked(what: str, number: int = 1) -> AgentRequest:
@@ -56,7 +56,7 @@ def scripted() -> Subject:
 def recorded() -> Subject:
     names = ["text", "tool", "refuse", "fail", *(f"late {number}" for number in range(20))]
     agent = RecordedAgent({effect_of(name): recording(name) for name in names})
-    return Subject(agent, lambda: agent.served, can_wait=False)
+    return Subject(agent, lambda: agent.served, by_effect=True)
 
 
 def effect_of(what: str) -> str:
@@ -85,6 +85,10 @@ def served(received: Received) -> Any:
     return replace(answer, before=0.3) if what.startswith("late") else answer
 
 
+waiting = pytest.mark.parametrize("subject", ["scripted", "openai", "openai streaming"], indirect=True)
+"""For what takes time: a recording never waits."""
+
+
 @pytest.fixture(params=["scripted", "recorded", "openai", "openai streaming"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "scripted":
@@ -101,7 +105,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
 
 async def run(subject: Subject, what: str) -> AgentReply:
     request = asked(what)
-    return await subject.agent.run(request if subject.can_wait else replace(request, effect=effect_of(what)))
+    return await subject.agent.run(replace(request, effect=effect_of(what)) if subject.by_effect else request)
 
 
 async def test_it_is_an_agent_with_a_name(subject: Subject) -> None:
@@ -130,9 +134,8 @@ async def test_a_failure_is_agent_failed_after_one_attempt(subject: Subject) -> 
     assert subject.attempts() == 1
 
 
+@waiting
 async def test_the_timeout_is_kept(subject: Subject) -> None:
-    if not subject.can_wait:
-        pytest.skip("a recording never waits")
     begun = time.monotonic()
     with pytest.raises(AgentFailed) as caught:
         await run(subject, "hang")
@@ -141,11 +144,10 @@ async def test_the_timeout_is_kept(subject: Subject) -> None:
     assert subject.attempts() == 1
 
 
+@waiting
 async def test_cancellation_passes_through(subject: Subject) -> None:
-    if not subject.can_wait:
-        pytest.skip("a recording never waits")
     task = asyncio.create_task(subject.agent.run(replace(asked("hang"), timeout_seconds=10)))
-    while subject.attempts() == 0:
+    while subject.attempts() == 0:  # noqa: ASYNC110 - the other side is a thread
         await asyncio.sleep(0.01)
     task.cancel()
     begun = time.monotonic()
