@@ -6,6 +6,7 @@ The same examples and seed give the same bytes with the same versions of scikit-
 
 import base64
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from ..contracts.canonical import canonical, sha256_hex
 from ..contracts.errors import CallError, SetupError
-from ..contracts.values import Name, Value, fixed
+from ..contracts.values import fixed
 from .classifier import FORMAT, MILLION, UNIT, ZERO, BlockFile, TableFile, letter_features, word_features
 from .evaluation import Promise, Scored, accuracy, auroc, coverage_at_error, out_of_scope_recall, promise
 
@@ -26,8 +27,7 @@ KEPT_IN_SCOPE = 0.97
 """The suggested scope threshold lets this share of the held-out messages that are ours pass."""
 
 
-class _Label(Value):
-    label: Name
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ def train(
     _needs_sklearn()
     pairs, outside = sorted(set(examples)), sorted(set(out_of_scope))
     labels = _labels_of(pairs, folds)
+    for text in {text for text, _ in pairs}.intersection(outside):
+        raise CallError(f"The example {text[:60]!r} is labelled and out of scope.", fix="Keep one of them.")
     texts = [text for text, _ in pairs] + outside
     truth = [label for _, label in pairs] + [OUTSIDE] * len(outside)
     held_out = _held_out_margins(texts, truth, folds, seed)
@@ -99,14 +101,16 @@ def _labels_of(pairs: Sequence[tuple[str, str]], folds: int) -> tuple[str, ...]:
     if folds < 2:
         raise CallError(f"{folds} folds leave nothing to measure on.", fix="Use 2 or more.")
     for label, count in sorted(counts.items()):
-        _Label(label=label)
+        if not _NAME.fullmatch(label):
+            raise CallError(
+                f"The label {label!r} is not a name.", fix="Use ASCII letters, digits and underscores, at most 64."
+            )
         if count < folds:
             raise CallError(
                 f"The label {label!r} has {count} examples, fewer than the {folds} folds.",
                 fix="Write more examples, or use fewer folds.",
             )
-    labels_by_text = Counter(text for text, _ in pairs)
-    text, occurs = labels_by_text.most_common(1)[0]
+    text, occurs = Counter(text for text, _ in pairs).most_common(1)[0]
     if occurs > 1:
         raise CallError(f"The example {text[:60]!r} has {occurs} labels.", fix="Keep one of them.")
     return tuple(sorted(counts))

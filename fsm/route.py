@@ -186,10 +186,11 @@ def picked_from(spec: RouterSpec, text: str, candidates: tuple[str, ...]) -> str
     position = _ordinal(words, len(candidates))
     if position is not None:
         return candidates[position] if position < len(candidates) else None
-    named = [label for label in candidates if _names(words, label, spec.labels.get(label, ""))]
-    if len(named) > 1:
-        return _most_precise(named)
-    return named[0] if named else None
+    named = [label for label in candidates if set(label.casefold().split("_")) <= set(words)]
+    if named:
+        return named[0] if len(named) == 1 else _most_precise(named)
+    described = [label for label in candidates if _describes(words, spec.labels.get(label, ""))]
+    return described[0] if len(described) == 1 else None
 
 
 def _ordinal(words: list[str], count: int) -> int | None:
@@ -205,11 +206,8 @@ def _ordinal(words: list[str], count: int) -> int | None:
     return places[0] if places else None
 
 
-def _names(words: list[str], label: str, says: str) -> bool:
-    """Whether the answer holds the whole label, or only words of its description."""
-    parts = label.casefold().split("_")
-    if set(parts) <= set(words):
-        return True
+def _describes(words: list[str], says: str) -> bool:
+    """Whether the answer holds only words of a label's description."""
     said = {word for word in words if word not in _FILLER and len(word) > 2}
     return bool(said) and said <= set(_TOKEN.findall(_folded(says).replace("'", "")))
 

@@ -24,6 +24,7 @@ _NOT_TEXT = re.compile(
     "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"
 )
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+_IN_EMOJI = re.compile("[\u200d\U000e0020-\U000e007f]")
 _WORD = re.compile(r"[^\W_]+")
 
 _HERE = "(?:this|the|our) (?:conversation|chat)"
@@ -71,7 +72,8 @@ def _encoding(spec: RouterSpec, text: str) -> bool:
         return True
     if text.isprintable():
         return False
-    unprintable = sum(not (character.isprintable() or character.isspace()) for character in text)
+    plain = _IN_EMOJI.sub("", text)
+    unprintable = sum(not (character.isprintable() or character.isspace()) for character in plain)
     return unprintable * 100 > MOST_UNPRINTABLE * len(text)
 
 
