@@ -25,7 +25,7 @@ from ..contracts.values import MAX_SAFE_INTEGER, Value, listed, printable
 from .source import Listing, Node, Scalar, Table
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-_DURATION = re.compile(r"([0-9]{1,9})(s|m|h|d)")
+_DURATION = re.compile(r"([0-9]{1,15})(s|m|h|d)")
 _DECIMAL = re.compile(r"-?[0-9]{1,12}(\.[0-9]+)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -90,8 +90,9 @@ def duration(node: Node) -> int:
     """Seconds: `30s`, `15m`, `4h`, `2d`."""
     found = scalar(node, "a duration").text
     match = _DURATION.fullmatch(found)
-    if match and int(match[1]) > 0:
-        return int(match[1]) * _SECONDS[match[2]]
+    seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
+    if 0 < seconds <= MAX_SAFE_INTEGER:
+        return seconds
     raise Misread(
         "R206", f"{shown(node)} is not a duration.",
         "Write a whole number above 0 with its unit: 30s, 15m, 4h or 2d.", node.line,

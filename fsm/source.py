@@ -144,11 +144,11 @@ class _Composer:
         except _Stop:
             return None
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+            mark = error.context_mark if error.problem_mark is None else error.problem_mark
             said = printable(error.problem or error.context or "unreadable")
             self.fault(
                 "Y104", f"This is not YAML: {said}.", "Check the indentation, brackets and quotes here and just above.",
-                mark.line + 1 if mark is not None else 0,
+                0 if mark is None else mark.line + 1,
             )
             return None
         except (yaml.YAMLError, *_PYYAML_MISTAKES) as error:
@@ -160,7 +160,7 @@ class _Composer:
 
     def _events(self, text: str) -> Iterator[yaml.Event]:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            self.line = event.start_mark.line + 1
+            self.line = event.start_mark.line + 1 if event.start_mark is not None else self.line
             yield event
 
     def _node(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:

@@ -135,10 +135,8 @@ def routers_fit(survey: Survey) -> Iterator[Fault]:
                 problems = tuple(_pattern(survey, f"{where}.patterns", pattern))
                 yield from problems
                 if not problems and re.compile(pattern).search(""):
-                    yield survey.fault(
-                        "S172", f"{where}.patterns", f"The pattern {printable(pattern, 60)!r} finds nothing in particular: "
-                        "it matches every message.", "Let it ask for at least one character.",
-                    )
+                    what = f"The pattern {printable(pattern, 60)!r} matches every message, even an empty one."
+                    yield survey.fault("S172", f"{where}.patterns", what, "Let it ask for at least one character.")
         for screen in router.screen:
             if screen not in screen_rules():
                 fix = f"The screens are {listed(screen_rules())}."
