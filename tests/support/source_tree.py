@@ -1,6 +1,7 @@
 """The package's own source as data: its folders, its modules, and what each imports."""
 
 import ast
+import gc
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ class Module:
 
     @property
     def tree(self) -> ast.Module:
-        return ast.parse(self.text)
+        return _parsed(self.text)
 
     @property
     def folder(self) -> str:
@@ -60,6 +61,20 @@ class Module:
 
     def imports(self) -> tuple[Import, ...]:
         return tuple(_imports(self.tree, self.package, for_types_only=False))
+
+
+@cache
+def _parsed(text: str) -> ast.Module:
+    # Until 3.11.8, Python counted the parser's depth in one place for the whole process: when the collector runs
+    # something that parses too (a finaliser whose traceback is formatted), this failed with "AST constructor
+    # recursion depth mismatch". https://github.com/python/cpython/issues/106905; delete it with 3.11.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(text)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _imports(node: ast.AST, package: str, *, for_types_only: bool) -> Iterator[Import]:
