@@ -138,6 +138,9 @@ _PLAIN_CORRECTION = re.compile(
     r"|my (?:mistake|bad)|"
     r"(?:should|must) (?:be|have been|read|say)|(?:that's|that is|is|was) (?:wrong|incorrect|not (?:right|correct))|"
     r"(?:change|correct|update) (?:it|that|this|the|my)|typo|mistyped)\b", re.I)
+_NOT_THAT = re.compile(
+    r"\b(?:not|isn't|wasn't|instead of) [€$£]?[0-9][0-9.,/-]{0,12}(?: [a-z]{1,8})?[,;]? "
+    r"(?:but |it's |it is |it was )?$", re.I)
 _SAID_NO = re.compile(r"\W*(?:no|nope|nah|wrong|incorrect|not (?:right|correct|quite))\b(?! (?:problem|worries"
     r"|doubt|rush|idea))", re.I)
 
@@ -247,6 +250,8 @@ def corrects(message: str, start: int | None = None) -> bool:
     if start is None:
         return _CORRECTION.search(message) is not None
     before = message[max(0, start - _NEAR):start]
+    if _NOT_THAT.search(before):
+        return True
     found = None
     for found in _CORRECTION.finditer(before):  # noqa: B007 - the last one counts
         pass
@@ -320,7 +325,8 @@ def _lead_in(name: str, says: str) -> re.Pattern[str]:
     """What stands before the text of a fact: "my name is" for a person's name, else "my/the <its words> is"."""
     spoken = {name.lower().replace("_", " "), re.sub(r"^(?:your|the|a|an|our|my) ", "", says.lower()).strip()}
     called = "|".join(re.escape(one) for one in sorted(spoken, key=len, reverse=True) if one)
-    own = rf"\b(?:(?:my|the|our) (?:{called})(?: is|'s|:| ?=| was| would be)|(?:{called}) ?[:=])"
+    whose = "my" if _is_person(name, says) else "my|the|our"
+    own = rf"\b(?:(?:{whose}) (?:{called})(?: is|'s|:| ?=| was| would be)|(?:{called}) ?[:=])"
     return re.compile(rf"(?:{f'{_MY_NAME}|' if _is_person(name, says) else ''}{own}) ", re.I)
 
 

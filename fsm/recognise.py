@@ -31,7 +31,7 @@ from .render import MONTHS, SCALES, SIGNS, WORD_VALUES, minor_digits, of_figures
 
 LONGEST_NUMBER = 24
 MOST_NUMBERS = 300
-"""Numbers of one message that are looked at: nobody answers with more."""
+"""Numbers, and dates of one form, that are looked at in one message: nobody answers with more."""
 TEXT_LIMIT = 200
 """The most characters of a `text` fact."""
 
@@ -141,7 +141,7 @@ _NUMBER = re.compile(rf"""
     (?:(?P<before>{_SIGN})\x20{{0,2}}(?P<minus_inside>-)?)?
     (?:(?P<digits>[0-9]{{1,3}}(?:\x20[0-9]{{3}}){{1,5}}+(?![0-9])(?:[.,][0-9]{{1,2}}(?![0-9]))?
                  |[0-9]++(?:[.,'][0-9]++)*+|(?<![\w.])\.[0-9]{{1,2}}(?![0-9]))
-       (?:(?P<k>k)\b|\x20(?P<scale>hundred|thousand|grand|million)\b)?
+       (?:(?P<k>k)\b|\x20(?P<scale>hundred|thousand|grand|million)\b|[.,]-(?![0-9]))?
      |(?P<words>{_WORD_NUMBER}))
     (?:\x20{{0,2}}(?:(?P<after>{_SIGN_AFTER})|(?P<cents>cents?\b|ct\b|pence\b|penny\b|[cp]\b)))?
     (?:(?<=[€$£])(?P<joined>[0-9]{{2}})(?![0-9]))?    # 12€50
@@ -254,7 +254,7 @@ _RELATIVE = re.compile(
 def _dates(message: str) -> list[Spot]:
     """Every calendar date, in order; of two that overlap, the longer one."""
     spots = [Spot(_day_of(found.groupdict()), *found.span())
-             for form in _DATE_FORMS for found in form.finditer(message)]
+             for form in _DATE_FORMS for found in islice(form.finditer(message), MOST_NUMBERS)]
     kept: list[Spot] = []
     for spot in sorted(spots, key=lambda spot: (spot.start, -spot.end)):
         if kept and spot.start < kept[-1].end:
