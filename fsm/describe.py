@@ -1,0 +1,250 @@
+"""The flow in English, from the rows that run: what an owner reads before signing.
+
+Every row is one sentence: *In checking, on done: if the amount is at most 100 euros, go to refunded (RF-7).*
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from ..contracts.flow import ANY, RETURN, AgentSpec, FactSpec, Flow, Guard, GuardSpec, RouterSpec, State, Transition
+from ..contracts.limits import Limits
+from .render import minor_digits, said
+from .written import decimal
+
+_PLACE = re.compile(r"\{([^{}]*)\}")
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+_TYPES = {
+    "text": "free text", "code": "a code", "money": "an amount of money", "integer": "a whole number", "date": "a date",
+    "choice": "one of", "yes_no": "yes or no",
+}
+_HISTORY = {
+    "verbatim": "is given the whole conversation", "window": "is given the last {window} messages",
+    "none": "is given no earlier messages",
+}
+_LIMITS = {
+    "handoffs": "handoffs from agent to agent in a turn", "same_pair": "handoffs between the same two agents in a turn",
+    "agent_calls": "model calls in a turn", "tool_rounds": "rounds of tool calls in one visit of an agent",
+    "steps": "transitions in a turn", "turn_tokens": "tokens in a turn",
+    "conversation_handoffs": "handoffs in a conversation", "conversation_tokens": "tokens in a conversation",
+    "conversation_messages": "messages in a conversation", "digression_depth": "digressions inside one another",
+    "message_bytes": "bytes in a message",
+}
+
+
+def described(flow: Flow) -> str:
+    """The flow as plain English text, one fact a line."""
+    sections = (_head, _facts, _states, _flow_wide, _agents, _limits)
+    return "".join(f"{line}\n" for section in sections for line in section(flow))
+
+
+def sentence_of(flow: Flow, row: Transition) -> str:
+    """One row as a sentence."""
+    condition = f"if {guard_sentence(flow, row.guard)}, "
+    if row.guard.op == "otherwise":
+        alone = sum((one.source, one.on) == (row.source, row.on) for one in flow.transitions) == 1
+        condition = "" if alone else "otherwise, "
+    source = "In any state" if row.source == ANY else f"In {row.source}"
+    return f"{source}, on {row.on}: {condition}{_move(row)} ({row.policy})."
+
+
+def guard_sentence(flow: Flow, guard: Guard) -> str:
+    """A condition in words; what is combined inside another is put in brackets."""
+    match guard.op:
+        case "otherwise":
+            return "nothing above holds"
+        case "in_digression":
+            return "a digression is open"
+        case "not":
+            return f"it is not so that {_inside(flow, guard.parts[0])}"
+        case "call":
+            return _called(flow, guard)
+        case _:
+            joint = " and " if guard.op == "all_of" else " or "
+            return joint.join(_inside(flow, part) for part in guard.parts)
+
+
+def duration_in_words(seconds: int) -> str:
+    """`90 minutes`: the largest unit that needs no fraction."""
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0)
+    return counted(seconds // size, unit)
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def joined(words: Iterable[str], joint: str = "and") -> str:
+    found = list(words)
+    return f"{', '.join(found[:-1])} {joint} {found[-1]}" if len(found) > 1 else "".join(found)
+
+
+def _inside(flow: Flow, guard: Guard) -> str:
+    words = guard_sentence(flow, guard)
+    return f"({words})" if len(guard.parts) > 1 else words
+
+
+def _called(flow: Flow, guard: Guard) -> str:
+    """The guard's sentence with its arguments in their places, which stand in the arguments' order."""
+    spec: GuardSpec | None = next((one for one in flow.guards if one.name == guard.name), None)
+    if spec is None:
+        return str(guard)
+    places = list(dict.fromkeys(found[1] for found in _PLACE.finditer(spec.says)))
+    values = dict(zip(places, guard.arguments, strict=False))
+    return _PLACE.sub(lambda found: _in_words(values.get(found[1], "…")), spec.says)
+
+
+def _in_words(value: bool | int | str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _move(row: Transition) -> str:
+    if row.target == RETURN:
+        return "go back to where the digression began"
+    return f"go to {row.target} and come back afterwards" if row.push else f"go to {row.target}"
+
+
+def _head(flow: Flow) -> Iterator[str]:
+    yield f"Flow {flow.name}, version {flow.version}. Owner: {flow.owner}."
+    if flow.says:
+        yield flow.says
+    yield f"A conversation starts in {flow.initial}. Amounts are in {flow.currency}."
+    ends = [state.name for state in flow.states if state.kind == "final"]
+    yield f"It ends in {joined(ends, 'or')}."
+    if flow.digressions is not None:
+        yield f"While it waits or collects facts, each message is also heard for digressions ({flow.digressions})."
+
+
+def _facts(flow: Flow) -> Iterator[str]:
+    if flow.facts:
+        yield from ("", "FACTS")
+    for fact in flow.facts:
+        choices = f" {joined((choice.replace('_', ' ') for choice in fact.choices), 'or')}" if fact.choices else ""
+        bounds = [
+            f"{word} {said(fact, bound, flow.currency)}"
+            for word, bound in (("at least", fact.minimum), ("at most", fact.maximum)) if bound is not None
+        ]
+        parts = [f"{_TYPES[fact.type]}{choices}", *bounds, *_fact_ways(fact)]
+        yield f"  {fact.name}: {', '.join(parts)}."
+
+
+def _fact_ways(fact: FactSpec) -> Iterator[str]:
+    if fact.pattern:
+        yield f"written as {fact.pattern}"
+    if fact.confirm:
+        yield "confirmed before it is taken"
+    if not fact.volunteered:
+        yield "taken only when asked for"
+    if fact.sealed:
+        yield "kept as a payload that can be erased"
+
+
+def _states(flow: Flow) -> Iterator[str]:
+    yield from ("", "STATES")
+    for state in flow.states:
+        yield f"{state.name} ({state.kind}): {_does(flow, state)}"
+        if state.says:
+            yield f"  {state.says}"
+        yield from (f"  {sentence_of(flow, row)}" for row in flow.transitions if row.source == state.name)
+
+
+def _does(flow: Flow, state: State) -> str:
+    match state.kind:
+        case "wait":
+            others = f" or for {joined(state.inputs, 'or')}" if state.inputs else ""
+            within = duration_in_words(state.deadline_seconds)
+            return f"{_saying(state.say)}waits for a message{others}, at most {within}."
+        case "collect":
+            optional = f", and {joined(state.optional)} if given" if state.optional else ""
+            asked = f"asks up to {counted(state.attempts, 'time')} for each"
+            confirmed = ", and has them confirmed" if state.confirm else ""
+            within = f"after {duration_in_words(state.deadline_seconds)} of silence"
+            collects = f"collects {joined(state.facts)}{optional}"
+            return f"{_saying(state.say)}{collects}; {asked}{confirmed}; ends {within}."
+        case "route":
+            router = next((one for one in flow.routers if one.name == state.router), None)
+            return f"routes the message with {_routed(router)}." if router else f"routes with {state.router}."
+        case "agent":
+            tools = f"may use {joined(state.tools)}" if state.tools else "has no tools"
+            reads = f"reads {joined(state.reads)}" if state.reads else "reads no facts"
+            tries = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
+            return f"runs the agent {state.agent}, which {tools} and {reads}; {tries}."
+        case "call":
+            given = f" with {joined(state.reads)}" if state.reads else ""
+            tries = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
+            tool = next((one for one in flow.tools if one.name == state.tool), None)
+            changes = ", which changes something outside" if tool and tool.consequential else ""
+            return f"no agent; calls {state.tool}{changes}{given}; {tries}."
+        case "human":
+            shown = f", who sees {joined(state.shows)}," if state.shows else ""
+            within = duration_in_words(state.deadline_seconds)
+            decisions = joined(state.decisions, "or")
+            return f"{_saying(state.say)}asks a person ({state.role}){shown} to decide {decisions} within {within}."
+        case _:
+            return f"{_saying(state.say)}ends the conversation."
+
+
+def _saying(text: str) -> str:
+    return f"says “{text}”, " if text else ""
+
+
+def _routed(router: RouterSpec) -> str:
+    rules = f"{counted(len(router.rules), 'rule')}, then " if router.rules else ""
+    gates = joined(
+        f"{name} {decimal(int(written.replace('.', '')), 6)}"
+        for name, written in (("threshold", router.threshold), ("margin", router.margin), ("scope", router.scope))
+        if int(written.replace(".", ""))
+    )
+    stage = f"the classifier {router.artefact or router.classifier[:12]}" if router.classifier else "no classifier"
+    labels = joined(f"{label} ({says})" for label, says in router.labels.items())
+    return f"{router.name}: {rules}{stage}{f' ({gates})' if gates else ''}, to {labels}"
+
+
+def _flow_wide(flow: Flow) -> Iterator[str]:
+    rows = [row for row in flow.transitions if row.source == ANY]
+    if rows:
+        yield from ("", "IN ANY STATE, where the state has no row of its own")
+    yield from (f"  {sentence_of(flow, row)}" for row in rows)
+
+
+def _agents(flow: Flow) -> Iterator[str]:
+    if flow.agents:
+        yield from ("", "AGENTS")
+    for agent in flow.agents:
+        yield f"{agent.name}: {_agent(agent, flow.currency)}"
+        if agent.says:
+            yield f"  {agent.says}"
+        if agent.handles:
+            yield f"  Handles {joined(agent.handles)}."
+        if agent.refuses:
+            yield f"  Refuses {joined(agent.refuses)}."
+        yield from (f"  | {line}" for line in agent.instructions.split("\n"))
+
+
+def _agent(agent: AgentSpec, currency: str) -> str:
+    answers = f"answers with {agent.contract}" if agent.contract else "answers with plain text"
+    history = _HISTORY[agent.history].format(window=agent.window)
+    tokens = f"at most {agent.max_input_tokens:,} tokens in and {agent.max_output_tokens:,} out"
+    price = agent.price
+    dated = f" as of {price.dated}" if price.dated else ""
+    costs = ""
+    if price.input_nano or price.output_nano:
+        per = f"{decimal(price.input_nano, 3)} in and {decimal(price.output_nano, 3)} out"
+        costs = f"; {currency} {per} per million tokens{dated}"
+    return f"{agent.model or 'the model of the setup'}; {answers}; {history}; {tokens}{costs}."
+
+
+def _limits(flow: Flow) -> Iterator[str]:
+    limits, digits = flow.limits, max(2, minor_digits(flow.currency))
+    yield from ("", "LIMITS")
+    for name in Limits.model_fields:
+        amount = getattr(limits, name)
+        if name.endswith("_cost"):
+            whole, _, fraction = decimal(amount, 9).partition(".")
+            subject = "turn" if name.startswith("turn") else "conversation"
+            yield f"  At most {flow.currency} {int(whole):,}.{fraction:0<{digits}} in a {subject}."
+        elif name == "turn_seconds":
+            yield f"  At most {duration_in_words(amount)} in a turn."
+        else:
+            yield f"  At most {amount:,} {_LIMITS[name]}."

@@ -1,0 +1,74 @@
+"""The flow as a Mermaid state diagram (`stateDiagram-v2`), from the rows that run; the same flow, the same text.
+
+Flow-wide rows stand in a note, for edges from every state would hide the rest.
+"""
+
+from collections.abc import Iterator
+
+from ..contracts.flow import ANY, RETURN, Flow, State, Transition
+from .describe import guard_sentence
+
+_STYLES = {
+    "wait": "fill:#ffffff,stroke:#57606a",
+    "collect": "fill:#ddf4ff,stroke:#0969da",
+    "route": "fill:#fff8c5,stroke:#9a6700",
+    "agent": "fill:#fbefff,stroke:#8250df",
+    "call": "fill:#dafbe1,stroke:#1a7f37",
+    "human": "fill:#fff1e5,stroke:#bc4c00",
+    "final": "fill:#eaeef2,stroke:#24292f",
+}
+
+
+def mermaid(flow: Flow) -> str:
+    """The diagram's text. Ids are `s_` and the state's name, so that no name means anything to Mermaid."""
+    return "\n".join(["stateDiagram-v2", *_lines(flow)]) + "\n"
+
+
+def _lines(flow: Flow) -> Iterator[str]:
+    yield "    direction TB"
+    for kind, style in _STYLES.items():
+        if any(state.kind == kind for state in flow.states):
+            yield f"    classDef {kind} {style},color:#1f2328"
+    for state in flow.states:
+        yield f'    state "{state.name}<br/>{_escaped(_kind(state))}" as {_id(state.name)}'
+        yield f"    class {_id(state.name)} {state.kind}"
+    yield f"    [*] --> {_id(flow.initial)}"
+    for row in flow.transitions:
+        if row.source == ANY:
+            continue
+        target = _id(row.source) if row.target == RETURN else _id(row.target)
+        yield f"    {_id(row.source)} --> {target}: {_label(flow, row)}"
+    for state in flow.states:
+        if state.kind == "final":
+            yield f"    {_id(state.name)} --> [*]"
+    wide = [row for row in flow.transitions if row.source == ANY]
+    if wide:
+        yield f"    note left of {_id(flow.initial)}"
+        yield "        In any state:"
+        yield from (f"        {_label(flow, row)} → {'push ' if row.push else ''}{row.target}" for row in wide)
+        yield "    end note"
+
+
+def _kind(state: State) -> str:
+    match state.kind:
+        case "agent":
+            return f"agent {state.agent}"
+        case "call":
+            return f"call {state.tool}"
+        case _:
+            return state.kind
+
+
+def _label(flow: Flow, row: Transition) -> str:
+    condition = "" if row.guard.op == "otherwise" else f" if {guard_sentence(flow, row.guard)}"
+    back = ", back to where it left" if row.target == RETURN else ""
+    return _escaped(f"{row.on}{condition}{back} ({row.policy})")
+
+
+def _id(name: str) -> str:
+    return f"s_{name}"
+
+
+def _escaped(text: str) -> str:
+    """Text that Mermaid reads as nothing but text: all but letters, digits and a few signs are entities."""
+    return "".join(one if one.isalnum() or one in " .,()_-→…" else f"#{ord(one)};" for one in text)
