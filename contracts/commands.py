@@ -87,7 +87,7 @@ class ProposedCall(Value):
     `problems` are the faults of the arguments against the tool's types, as paths and reasons only.
     """
 
-    name: Name | None
+    name: Name | None = None
     arguments: PayloadRef
     problems: tuple[str, ...] = ()
 

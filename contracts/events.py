@@ -104,7 +104,7 @@ class QuestionAsked(Value):
 
     type: Literal["question_asked"] = "question_asked"
     state: Name
-    fact: Name | None
+    fact: Name | None = None
     """None asks to confirm the whole form."""
     attempt: Count
     how: Literal["ask", "again", "repeat", "confirm"]
@@ -210,7 +210,7 @@ class ToolRefused(Value):
 
     type: Literal["tool_refused"] = "tool_refused"
     state: Name
-    tool: Name | None
+    tool: Name | None = None
     request: Count
     position: Count
     reason: Literal["unknown", "not_allowed", "bad_arguments"]

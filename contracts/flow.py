@@ -9,7 +9,7 @@ from .facts import FactType
 from .handoff import HistoryPolicy
 from .limits import Limits, Price
 from .tools import ToolSpec
-from .values import Count, Decimal6, Digest, Name, SafeInt, Value
+from .values import Count, Decimal6, Digest, Name, SafeInt, Seconds, Value
 
 ANY = "any"
 """The `from` of a flow-wide row."""
@@ -153,7 +153,7 @@ class WaitState(_State):
     kind: Literal["wait"] = "wait"
     say: str = ""
     inputs: tuple[Name, ...] = ()
-    deadline_seconds: Annotated[int, Field(ge=1)]
+    deadline_seconds: Seconds
 
 
 class CollectState(_State):
@@ -167,7 +167,7 @@ class CollectState(_State):
     confirm: str = ""
     """A sentence with the facts to be confirmed with yes before `complete`; empty for none."""
     attempts: Annotated[int, Field(ge=1)] = 3
-    deadline_seconds: Annotated[int, Field(ge=1)]
+    deadline_seconds: Seconds
 
 
 class RouteState(_State):
@@ -184,7 +184,7 @@ class AgentState(_State):
     reads: tuple[Name, ...] = ()
     """The facts the agent is given, and no others."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 2
-    timeout_seconds: Annotated[int, Field(ge=1)] = 30
+    timeout_seconds: Seconds = 30
 
 
 class CallState(_State):
@@ -194,7 +194,7 @@ class CallState(_State):
     tool: Name
     reads: tuple[Name, ...] = ()
     attempts: Annotated[int, Field(ge=1, le=10)] = 1
-    timeout_seconds: Annotated[int, Field(ge=1)] = 30
+    timeout_seconds: Seconds = 30
 
 
 class HumanState(_State):
@@ -205,7 +205,7 @@ class HumanState(_State):
     say: str = ""
     meanwhile: str = ""
     """Said to a customer who writes while the task is open."""
-    deadline_seconds: Annotated[int, Field(ge=1)]
+    deadline_seconds: Seconds
 
 
 class FinalState(_State):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .values import Count, Value
+from .values import Count, Seconds, Value
 
 LimitName = Literal[
     "handoffs", "same_pair", "agent_calls", "tool_rounds", "steps", "turn_tokens", "turn_cost", "turn_seconds",
@@ -32,7 +32,7 @@ class Limits(Value):
     """Transitions within one turn."""
     turn_tokens: Count = 200_000
     turn_cost: Count = 1_000_000_000
-    turn_seconds: Count = Field(default=300, ge=1)
+    turn_seconds: Seconds = 300
     conversation_handoffs: Count = 100
     conversation_tokens: Count = 20_000_000
     conversation_cost: Count = 100_000_000_000

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from .values import Count, Digest, Name, Value
+from .values import Count, Digest, Name, Seconds, Value
 
 
 class ToolSpec(Value):
@@ -19,7 +19,7 @@ class ToolSpec(Value):
     """It changes something outside: it must take an idempotency key, and runs only as an intent event."""
     keyed: bool = True
     """It takes the idempotency key, so after a crash it may be called again with the same key."""
-    timeout_seconds: Count = 30
+    timeout_seconds: Seconds = 30
     arguments: Digest
 
 

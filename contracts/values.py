@@ -21,6 +21,9 @@ Decimal6 = Annotated[str, Field(pattern=r"^-?[0-9]{1,12}\.[0-9]{6}$")]
 
 MAX_SAFE_INTEGER = 2**53 - 1
 SafeInt = Annotated[int, Field(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
+MAX_SECONDS = 315_360_000
+"""Ten years: no deadline is longer, so that adding one to a time never leaves the calendar."""
+Seconds = Annotated[int, Field(ge=1, le=MAX_SECONDS)]
 Count = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 
 

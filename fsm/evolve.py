@@ -95,7 +95,9 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             return conversation.changed(version=following, visit=visit,
                                         pending=_with_pending(conversation.pending, at, event))
         case ToolReturned():
-            return conversation.changed(version=following, pending=_without(conversation.pending, event.effect))
+            pending = conversation.pending
+            return conversation.changed(
+                version=following, pending=pending if event.late else _without(pending, event.effect))
         case EffectResolved():
             pending = conversation.pending
             return conversation.changed(

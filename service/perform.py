@@ -13,7 +13,7 @@ from ..agents.prompt import render
 from ..agents.strict_json import written
 from ..agents.tool_run import run_tool
 from ..agents.tools import check_arguments, offer
-from ..contracts.agents import Agent, AgentReply, AgentRequest, ChatMessage, ToolCall, ToolOffer
+from ..contracts.agents import Agent, AgentCutShort, AgentReply, AgentRequest, ChatMessage, ToolCall, ToolOffer
 from ..contracts.commands import AgentReport, ProposedCall, ToolReport
 from ..contracts.errors import AgentFailed
 from ..contracts.events import (
@@ -25,6 +25,7 @@ from ..contracts.events import (
     ToolReturned,
 )
 from ..contracts.flow import AgentSpec, AgentState
+from ..contracts.limits import Usage
 from ..contracts.payload import Payload, PayloadAt, bytes_of
 from ..contracts.routing import RoutingEvidence
 from ..contracts.tools import ToolContext
@@ -76,11 +77,7 @@ class Performer:
             reply = await self.agent_for(spec.name).run(request)
             performed = self._reported(program, spec, effect.request, reply)
         except AgentFailed as failure:
-            outcome = failure.kind if failure.kind in ("timeout", "refused", "invalid") else "failed"
-            performed = Performed(AgentReport.model_validate({
-                "outcome": outcome, "reason": printable(failure.reason, 60),
-                "retry_after_seconds": failure.retry_after_seconds,
-                "request_id": printable(failure.request_id)}))
+            performed = Performed(_failed(failure))
         except Exception as error:  # noqa: BLE001 - an adapter may raise anything; it becomes an outcome
             log.error("agent_raised", agent=spec.name, error=type(error).__name__, conversation=live.id)
             performed = Performed(AgentReport(outcome="failed", reason=printable(type(error).__name__, 60)))
@@ -225,6 +222,17 @@ class Performer:
             calls.append(ProposedCall(name=call.name if known else None, arguments=arguments.ref, problems=problems))
         report = AgentReport.model_validate({"outcome": "done", "calls": tuple(calls), **common})
         return Performed(report, tuple(payloads))
+
+
+def _failed(failure: AgentFailed) -> AgentReport:
+    """A failed attempt as a report; one that was cut short was paid for, and says what it used."""
+    cut_short = isinstance(failure, AgentCutShort)
+    return AgentReport.model_validate({
+        "outcome": failure.kind if failure.kind in ("timeout", "refused", "invalid") else "failed",
+        "reason": printable(failure.reason, 60), "retry_after_seconds": failure.retry_after_seconds,
+        "request_id": printable(failure.request_id), "model": printable(failure.model) if cut_short else "",
+        "usage": failure.usage if cut_short else Usage(measured=False),
+    })
 
 
 def _call_id(version: int, position: int) -> str:

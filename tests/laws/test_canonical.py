@@ -1,0 +1,78 @@
+"""Canonical bytes: the fast path and the standard's own implementation write the same, and nothing else is admitted."""
+
+import json
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+from support.stores import events
+
+from interlock.contracts.canonical import MAX_DEPTH, canonical, canonical_shape, leaf_hash, parsed
+from interlock.contracts.errors import NotEncodable
+from interlock.contracts.values import MAX_SAFE_INTEGER
+
+_keys = st.text(st.characters(max_codepoint=127), max_size=8)
+_leaves = st.none() | st.booleans() | st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER) | st.text(
+    st.characters(exclude_categories=["Cs"]), max_size=12)
+admitted = st.recursive(_leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_keys, inner, max_size=4))
+
+
+@given(admitted)
+def test_our_bytes_are_those_of_the_standard(value: object) -> None:
+    """RFC 8785 as `rfc8785` writes it, for every value that we admit."""
+    assert canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
+
+
+@given(admitted)
+def test_what_was_written_reads_back_equal(value: object) -> None:
+    """Nothing is lost between value and bytes."""
+    assert parsed(canonical(value)) == value
+
+
+@given(events())
+def test_shapes_need_no_walk(event: object) -> None:
+    """The types of our events admit nothing that the walk would refuse."""
+    dumped = event.model_dump(mode="json", exclude_none=True)  # type: ignore[attr-defined]
+    assert canonical_shape(dumped) == canonical(dumped)
+
+
+@pytest.mark.parametrize(("value", "message"), [
+    (1.5, "A float cannot stand in the log: '1.5'."),
+    (float("nan"), "A float cannot stand in the log: 'nan'."),
+    (2**53, "The integer 9007199254740992 is outside ±(2^53-1)"),
+    (-(2**53), "The integer -9007199254740992 is outside"),
+    (b"x", "A bytes cannot stand in the log"),
+    ({1: 2}, "The key 1 is not an ASCII string."),
+    ({"é": 2}, "The key 'é' is not an ASCII string."),
+    ("\ud800", "A string holds a lone surrogate. Fix: Store such text as a payload."),
+])
+def test_what_the_log_cannot_hold_is_refused_with_the_fix(value: object, message: str) -> None:
+    with pytest.raises(NotEncodable) as refused:
+        canonical(value)
+    assert message in str(refused.value)
+    assert "Fix:" in str(refused.value)
+
+
+def test_nesting_has_a_bound() -> None:
+    """No parser's stack is put to the test."""
+    deep: object = 0
+    for _ in range(MAX_DEPTH + 2):
+        deep = [deep]
+    with pytest.raises(NotEncodable, match="nested deeper than 64 levels"):
+        canonical(deep)
+
+
+@pytest.mark.parametrize("data", [
+    b'{"a":1,"a":2}', b'{"b":1,"a":2}', b'{"a": 1}', b'{"a":1.0}', b'{"a":1}\n', b"nul", b"\xff", b'{"a":"\\u0041"}',
+    b"[" * 100_000, json.dumps({"a": 2**60}).encode().replace(b" ", b""),
+])
+def test_any_second_spelling_is_refused(data: bytes) -> None:
+    """Duplicate keys, other orders, spaces, floats, escapes, foreign bytes: one spelling each."""
+    with pytest.raises(NotEncodable):
+        parsed(data)
+
+
+def test_the_leaf_is_that_of_rfc_6962() -> None:
+    """Known answer: the leaf hash of empty data, RFC 6962 section 2.1 and the Certificate Transparency vectors."""
+    assert leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"

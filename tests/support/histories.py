@@ -1,0 +1,207 @@
+"""Random histories: a flow's core driven by random commands, plausible and not, with no shell around it.
+
+`histories()` gives a `History`: the program, every decision with the command that caused it, and the
+sealed entries. Route effects are answered within the same step, as the shell does; agents, tools, people
+and the clock answer whenever chance has it, or never, or twice.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from support.flows import CODE, FACTS, LABELS, FlowCase, flows
+
+from interlock.contracts.commands import (
+    CUSTOMER,
+    SYSTEM,
+    Actor,
+    AgentEnded,
+    AgentReport,
+    Command,
+    CommandBody,
+    Decide,
+    Fire,
+    Give,
+    ProposedCall,
+    Reading,
+    Resolve,
+    Routed,
+    Say,
+    Start,
+    ToolEnded,
+    ToolReport,
+)
+from interlock.contracts.envelope import Entry, Head, opened, sealed
+from interlock.contracts.facts import FactReading, Unreadable
+from interlock.contracts.flow import OPERATOR_INPUTS
+from interlock.contracts.limits import Usage
+from interlock.contracts.payload import PayloadRef
+from interlock.contracts.routing import RoutingEvidence, Score, ScreenVerdict
+from interlock.contracts.values import SubjectId
+from interlock.fsm.conversation import Conversation
+from interlock.fsm.decide import decide
+from interlock.fsm.draft import Decision, Route
+from interlock.fsm.program import Program, compiled
+from interlock.fsm.replay import Recorded
+
+START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+STREAM = "6f1f3c9e-0000-4000-8000-000000000001"
+CLERK = Actor(kind="human", id="clerk", roles=("clerk", "operator", "reviewer", "team"))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, what the conversation was before it, and what was decided."""
+
+    before: Conversation
+    command: Command
+    decision: Decision
+
+
+@dataclass(repr=False)
+class History:
+    """Everything that happened to one conversation."""
+
+    program: Program
+    conversation: Conversation = field(default_factory=lambda: Conversation(id=STREAM))
+    head: Head = field(default_factory=lambda: Head(STREAM))
+    steps: list[Step] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    at: datetime = START
+
+    def __repr__(self) -> str:
+        said = " ".join(step.command.body.kind for step in self.steps)
+        return f"History({self.program.flow.name}, {len(self.entries)} events: {said})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+    def do(self, key: str, actor: Actor, body: CommandBody, evidence: Callable[[], RoutingEvidence]) -> None:
+        """Decide one command, and the routes that follow from it."""
+        todo: list[tuple[str, Actor, CommandBody]] = [(key, actor, body)]
+        while todo:
+            key, actor, body = todo.pop(0)
+            command = Command(key=key, at=self.at, actor=actor, body=body)
+            decision = decide(self.program, self.conversation, command)
+            self.steps.append(Step(self.conversation, command, decision))
+            if not decision.events:
+                continue
+            made = sealed(decision.events, head=self.head, command=command, flow=self.program.ref.digest,
+                          code="test/1", log="test")
+            self.entries += made
+            self.conversation = decision.conversation
+            self.head = Head(STREAM, self.head.length + len(made), made[-1].leaf)
+            for effect in decision.effects:
+                if isinstance(effect, Route):
+                    routed = Routed(state=effect.state, message=effect.message, evidence=evidence())
+                    todo.append((f"r:{self.head.length}", SYSTEM, routed))
+
+    @property
+    def recorded(self) -> list[Recorded]:
+        return [Recorded(*opened(entry.data), entry.data, entry.leaf) for entry in self.entries]
+
+
+DIGEST = "ab" * 32
+refs = st.builds(PayloadRef, name=st.just("text"), kind=st.just("message"), commit=st.just(DIGEST),
+                 length=st.sampled_from((0, 5, 40, 900, 20_000)))
+_OPEN: dict[str, st.SearchStrategy[Any]] = {
+    "money": st.integers(0, 100_000), "integer": st.integers(-5, 5), "yes_no": st.booleans(),
+    "date": st.just("2026-11-21"), "choice": st.none(),
+}
+
+
+def readings() -> st.SearchStrategy[FactReading]:
+    """A reading of any declared fact, or of one that is not."""
+    def of(index: int) -> st.SearchStrategy[FactReading]:
+        spec = FACTS[index]
+        if spec.sealed:
+            return st.builds(FactReading, name=st.just(spec.name), payload=refs, answers=st.booleans())
+        values = st.sampled_from(spec.choices) if spec.choices else _OPEN[spec.type]
+        return st.builds(FactReading, name=st.just(spec.name), value=values, answers=st.booleans())
+
+    return st.one_of(st.integers(0, len(FACTS) - 1).flatmap(of), st.just(FactReading(name="undeclared", value=1)))
+
+
+_scores = st.lists(st.sampled_from(LABELS), min_size=1, max_size=3, unique=True).map(
+    lambda found: tuple(Score(label=label, score=f"0.{9 - place}00000") for place, label in enumerate(found)))
+evidences = st.builds(
+    RoutingEvidence, scores=_scores, scope=st.sampled_from(("0.000000", "0.900000", None)),
+    picked=st.none() | st.sampled_from(LABELS),
+    screen=st.sampled_from(((), (), (ScreenVerdict(rule="size", blocked=True),))))
+some_readings = st.lists(readings(), max_size=3).map(tuple)
+_calls = st.builds(ProposedCall, name=st.sampled_from((None, *sorted(CODE.tools))), arguments=refs,
+                   problems=st.sampled_from(((), ("amount: is missing.",))))
+_reports = st.builds(
+    AgentReport, outcome=st.sampled_from(("done", "done", "unsure", "refused", "invalid", "timeout", "failed")),
+    facts=some_readings, reply=st.none() | refs,
+    calls=st.just(()) | st.lists(_calls, min_size=1, max_size=3).map(tuple),
+    usage=st.builds(Usage, input_tokens=st.integers(0, 100), output_tokens=st.integers(0, 100),
+                    measured=st.booleans()))
+_tool_reports = st.builds(ToolReport, outcome=st.sampled_from(("done", "failed", "timeout")), facts=some_readings)
+_readings = st.builds(
+    Reading, control=st.sampled_from((None, None, "yes", "no", "repeat", "back", "decline", "cancel")),
+    facts=some_readings, digression=st.none() | evidences,
+    unreadable=st.sampled_from(((), (Unreadable(name="amount", reason="not_found"),))))
+_says = st.builds(Say, message=refs, token_bound=st.integers(0, 50), reading=_readings)
+_KINDS = ("say", "say", "say", "give", "agent", "agent", "tool", "tool", "decide", "fire", "resolve", "start", "routed")
+_kinds = st.sampled_from(_KINDS)
+_kinds_at_work = st.sampled_from((*_KINDS, *("agent", "tool") * 4))
+_some_version = st.integers(0, 40)
+
+
+def a_command(draw: st.DrawFn, program: Program, conversation: Conversation) -> CommandBody:
+    """Any command: mostly ones that the conversation expects now, and some that it does not."""
+    visit = conversation.visit
+    effects = sorted(conversation.pending)
+
+    def effect() -> int:
+        return draw(st.sampled_from(effects) | _some_version) if effects else draw(_some_version)
+
+    match draw(_kinds_at_work if effects else _kinds):
+        case "give":
+            inputs = {name for state in program.flow.states for name in getattr(state, "inputs", ())}
+            return Give(name=draw(st.sampled_from((*sorted(inputs), *OPERATOR_INPUTS, "nothing"))),
+                        facts=draw(some_readings))
+        case "agent":
+            return AgentEnded(effect=effect(), report=draw(_reports))
+        case "tool":
+            return ToolEnded(effect=effect(), report=draw(_tool_reports))
+        case "decide":
+            decisions = visit.opened.decisions if visit.opened else ("approved",)
+            return Decide(task=visit.task if visit.task is not None else draw(_some_version),
+                          decision=draw(st.sampled_from((*decisions, "other"))))
+        case "fire":
+            return Fire(timer=visit.timer if visit.timer is not None else draw(_some_version))
+        case "resolve":
+            return Resolve(effect=effect(), how=draw(st.sampled_from(("again", "done", "failed"))))
+        case "start":
+            return Start(flow=program.ref, subject=SubjectId("somebody"))
+        case "routed":
+            return Routed(state=conversation.state, message=0, evidence=draw(evidences))
+        case _:
+            return draw(_says)
+
+
+@st.composite
+def histories(draw: st.DrawFn, *, most: int = 12, cases: st.SearchStrategy[FlowCase] | None = None) -> History:
+    """A conversation on a random flow (or one of `cases`) after up to `most` random commands."""
+    program = compiled(draw(cases or _cases).flow, CODE)
+    history = History(program)
+
+    def evidence() -> RoutingEvidence:
+        return draw(evidences)
+
+    start = Start(flow=program.ref, subject=SubjectId("somebody"), facts=draw(some_readings))
+    history.do("c:start", CUSTOMER, start, evidence)
+    for number in range(draw(_steps) % (most + 1)):
+        history.at += timedelta(seconds=draw(_pauses))
+        history.do(f"c:{number}", draw(_actors), a_command(draw, program, history.conversation), evidence)
+    return history
+
+
+_cases = flows()
+_steps = st.integers(0, 10**6)
+_pauses = st.sampled_from((0, 1, 30, 4_000))
+_actors = st.sampled_from((CUSTOMER, CLERK, SYSTEM))
