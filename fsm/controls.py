@@ -27,11 +27,13 @@ _SPELLINGS: dict[int, str] = {
     **{zero + n: str(n) for zero in (0x660, 0x6F0, 0x966, 0xFF10) for n in range(10)},
     ord("\u2014"): ";", ord("\u2026"): ";", ord("\u066b"): ".", ord("\u066c"): ",",
 }
+_SPELT_OTHERWISE = re.compile(r"[^\n\x20-\x5f\x61-\x7e]")
 
 
 def plain(text: str) -> str:
     """The part of `text` that is read, in one spelling of quotes, dashes, spaces and digits; positions stay."""
-    return text[:LOOKED_AT].translate(_SPELLINGS)
+    read = text[:LOOKED_AT]
+    return read.translate(_SPELLINGS) if _SPELT_OTHERWISE.search(read) else read
 
 
 def _words(listed: str) -> frozenset[str]:

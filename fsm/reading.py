@@ -11,8 +11,9 @@ from ..contracts.facts import Control, Facts, OpenValue, Unreadable
 from ..contracts.flow import FactSpec, Flow
 from ..contracts.values import MAX_SAFE_INTEGER
 from .code import Code
-from .controls import LOOKED_AT, control_in, corrects, is_named, plain, starts_with_no, words_of, yes_no_in
-from .recognise import REASONS, TEXT_LIMIT, Reason, Seen, Span, Spot, is_date, look_for, within
+from .controls import LOOKED_AT, control_in, corrects, is_named, starts_with_no, words_of, yes_no_in
+from .recognise import REASONS, TEXT_LIMIT, Reason, Seen, Span, Spot, Told, look_for, within
+from .render import is_date
 
 __all__ = ["REASONS", "Found", "FoundFact", "read_message"]
 
@@ -48,15 +49,18 @@ class _Message:
 
     flow: Flow
     code: Code
-    text: str
+    told: Told
     known: Facts
     asked: FactSpec | None
     confirming: bool
-    plain: str
     taken: list[Span] = field(default_factory=list)
     facts: list[FoundFact] = field(default_factory=list)
     answered_no: bool = False
     """True if a leading "no" answers the open question, and so corrects nothing."""
+
+    @property
+    def plain(self) -> str:
+        return self.told.plain
 
     def free(self, spot: Spot) -> bool:
         return all(spot.end <= start or end <= spot.start for start, end in self.taken)
@@ -83,11 +87,13 @@ def read_message(
     """
     asked = next((spec for spec in flow.facts if spec.name == asking), None)
     control = control_in(text)
-    message = _Message(flow, code, text, known, asked, confirming, plain(text))
+    message = _Message(flow, code, Told(text), known, asked, confirming)
     if control in _INSISTENT and not (asked and asked.type == "choice"):
         return Found(control)
-    claims = dict(_claims(message))
-    message.taken.extend(seen.span for seen in claims.values())
+    claims: dict[str, Seen] = {}
+    for name, claimed in _claims(message):
+        claims[name] = claimed
+        message.taken.append(claimed.span)
     if asked and asked.type == "text":
         _correct_bare(message)
     answer = _answer(message, control)
@@ -115,7 +121,7 @@ def _answer(message: _Message, control: Control | None) -> Seen | Reason | None:
         return None
     answer = _by_reader(message, asked)
     if answer is None:
-        answer = look_for(asked, message.text, asked=True, currency=message.flow.currency, keep=message.free)
+        answer = look_for(asked, message.told, asked=True, currency=message.flow.currency, keep=message.free)
     if isinstance(answer, Seen):
         message.answered_no = asked.type == "yes_no"
         message.take(asked, answer, answers=True)
@@ -131,9 +137,9 @@ def _others(message: _Message) -> Iterator[FactSpec]:
                 yield spec
 
 
-def _beside(message: _Message, spec: FactSpec) -> frozenset[str] | None:
+def _beside(flow: Flow, spec: FactSpec) -> frozenset[str] | None:
     """The words of the other facts that the same value could be meant for; None if there is no such fact."""
-    rivals = [other for other in message.flow.facts if other is not spec and other.type == spec.type
+    rivals = [other for other in flow.facts if other is not spec and other.type == spec.type
               and other.choices == spec.choices and other.pattern == spec.pattern]
     words = [words_of(rival.name, rival.says) for rival in rivals]
     return frozenset().union(*words) if rivals else None
@@ -148,12 +154,12 @@ def _claims(message: _Message) -> Iterator[tuple[str, Seen]]:
     for spec in _others(message):
         if spec.type not in ("money", "integer", "date", "code") or spec.name in message.code.readers:
             continue
-        beside = mine | (_beside(message, spec) or frozenset())
 
-        def named(spot: Spot, spec: FactSpec = spec, beside: frozenset[str] = beside) -> bool:
+        def named(spot: Spot, spec: FactSpec = spec) -> bool:
+            beside = mine | (_beside(message.flow, spec) or frozenset())
             return message.free(spot) and is_named(spec, text, (spot.start, spot.end), beside)
 
-        seen = look_for(spec, message.text, asked=False, currency=message.flow.currency, keep=named)
+        seen = look_for(spec, message.told, asked=False, currency=message.flow.currency, keep=named)
         if isinstance(seen, Seen):
             yield spec.name, seen
 
@@ -163,13 +169,14 @@ def _look(message: _Message, spec: FactSpec) -> Seen | Reason | None:
     seen = _by_reader(message, spec)
     if seen is not None:
         return seen
-    text, beside = message.plain, _beside(message, spec)
 
     def mine(spot: Spot) -> bool:
-        return message.free(spot) and (
-            beside is None or spec.type == "text" or is_named(spec, text, (spot.start, spot.end), beside))
+        if not message.free(spot):
+            return False
+        beside = None if spec.type == "text" else _beside(message.flow, spec)
+        return beside is None or is_named(spec, message.plain, (spot.start, spot.end), beside)
 
-    return look_for(spec, message.text, asked=False, currency=message.flow.currency, keep=mine)
+    return look_for(spec, message.told, asked=False, currency=message.flow.currency, keep=mine)
 
 
 def _is_news(message: _Message, spec: FactSpec, seen: Seen) -> bool:
@@ -194,7 +201,7 @@ def _correct_bare(message: _Message) -> None:
     for spec in _others(message):
         if spec.sealed or spec.type == "yes_no" or not message.known.known(spec.name):
             continue
-        seen = look_for(spec, message.text, asked=True, currency=message.flow.currency, keep=message.free)
+        seen = look_for(spec, message.told, asked=True, currency=message.flow.currency, keep=message.free)
         if isinstance(seen, Seen) and (refused or seen.corrected) and seen.value != message.known.value(spec.name):
             meant.append((spec, seen))
     if len(meant) == 1:
@@ -204,7 +211,7 @@ def _correct_bare(message: _Message) -> None:
 def _confirmed(message: _Message, control: Control | None) -> Control | None:
     """Yes or no to the summary, also inside a longer message. Yes with a correction is not a yes."""
     if control is None:
-        verdict = yes_no_in(message.text)
+        verdict = yes_no_in(message.plain)
         hedged = any(word in message.plain.lower().split() for word in ("but", "except", "only", "not", "change"))
         control = "no" if verdict is False else "yes" if verdict and not hedged else None
     changed = any(message.known.known(fact.name) for fact in message.facts)
@@ -217,7 +224,7 @@ def _by_reader(message: _Message, spec: FactSpec) -> Seen | Reason | None:
     if reader is None:
         return None
     try:
-        value = reader(message.text[:LOOKED_AT])
+        value = reader(message.told.text[:LOOKED_AT])
     except Exception:  # noqa: BLE001 - the flow's own code: a message must not fail because a reader does
         return None
     if value is None or not _may_be(spec, value):
@@ -228,7 +235,7 @@ def _by_reader(message: _Message, spec: FactSpec) -> Seen | Reason | None:
     if isinstance(value, str) and spec.type == "text" and len(value) > TEXT_LIMIT:
         return Reason("too_long")
     if place < 0 and spec.type in ("money", "integer"):
-        built_in = look_for(spec, message.text, asked=True, currency=message.flow.currency, keep=message.free)
+        built_in = look_for(spec, message.told, asked=True, currency=message.flow.currency, keep=message.free)
         if isinstance(built_in, Seen) and built_in.value == value:
             seen = replace(seen, span=built_in.span)
     return within(spec, seen) if spec.type in ("money", "integer") else seen

@@ -8,9 +8,8 @@ the words around it what is meant. Everything is total, and linear in the text (
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Final, Literal, get_args
 
@@ -27,7 +26,7 @@ from .controls import (
     told_text,
     yes_no_in,
 )
-from .render import MONTHS, SCALES, SIGNS, WORD_VALUES, minor_digits, of_figures, of_words
+from .render import SCALES, SIGNS, WORD_VALUES, dates_in, minor_digits, of_figures, of_words
 
 LONGEST_NUMBER = 24
 MOST_NUMBERS = 300
@@ -72,26 +71,42 @@ class Spot:
     cents: bool = False
 
 
+class Told:
+    """One message, looked at once for all facts: its text, what is read of it, and the dates and numbers in it."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.plain = text, plain(text)
+
+    @cached_property
+    def dates(self) -> tuple[Spot, ...]:
+        return tuple(Spot(_date_or_reason(written), start, end)
+                     for written, start, end in dates_in(self.plain, MOST_NUMBERS))
+
+    @cached_property
+    def numbers(self) -> tuple[tuple[re.Match[str], Fraction | Reason], ...]:
+        """Every number that stands for itself, with its value; a date's or a time's numbers do not."""
+        return tuple(_numbers(self.plain, self.dates))
+
+
 def recognise(spec: FactSpec, text: str, asked: bool) -> bool | int | str | Reason | None:
     """The value of `spec` in `text`, or None. Asked, a `Reason` if something is there that cannot be taken."""
-    seen = look_for(spec, text, asked=asked)
+    seen = look_for(spec, Told(text), asked=asked)
     return seen.value if isinstance(seen, Seen) else seen
 
 
 def look_for(
-    spec: FactSpec, text: str, *, asked: bool, currency: str = "", keep: Callable[[Spot], bool] | None = None,
+    spec: FactSpec, told: Told, *, asked: bool, currency: str = "", keep: Callable[[Spot], bool] | None = None,
 ) -> Seen | Reason | None:
     """As `recognise`, with the place. Only spots that `keep` allows count; `currency` refuses the signs of others."""
-    message = plain(text)
-    spots = [spot for spot in _SPOTTERS[spec.type](spec, message, asked, currency) if keep is None or keep(spot)]
-    settled = _settled(spots, message, asked)
+    spots = [spot for spot in _SPOTTERS[spec.type](spec, told, asked, currency) if keep is None or keep(spot)]
+    settled = _settled(spots, told.plain, asked) if spots else None
     if spec.type in ("money", "integer") and isinstance(settled, Seen):
         settled = within(spec, settled)
     elif spec.type == "text" and isinstance(settled, Seen):
-        settled = replace(settled, value=text[slice(*settled.span)])
+        settled = replace(settled, value=told.text[slice(*settled.span)])
     if not asked:
         return settled if isinstance(settled, Seen) else None
-    return Reason("unknown") if settled is None and says_unsure(message) else settled
+    return Reason("unknown") if settled is None and says_unsure(told.plain) else settled
 
 
 def _settled(spots: Sequence[Spot], message: str, asked: bool) -> Seen | Reason | None:
@@ -158,9 +173,16 @@ _MONEY_BEFORE = re.compile(
     r"(?: (?:is|was|of|to|for|at|should be|should have been|about|only|exactly))*(?: ?[:=] ?| )$", re.I)
 
 
-def _numbers(message: str) -> Iterator[tuple[re.Match[str], Fraction | Reason]]:
-    """Every number that stands for itself, with its value; a date's or a time's numbers do not."""
-    dates = [(spot.start, spot.end) for spot in _dates(message)]
+def _date_or_reason(written: str) -> str | Reason:
+    match written:
+        case "ambiguous" | "no_year" | "no_such_date":
+            return Reason(written)
+        case _:
+            return written
+
+
+def _numbers(message: str, taken: Sequence[Spot]) -> Iterator[tuple[re.Match[str], Fraction | Reason]]:
+    dates = [(spot.start, spot.end) for spot in taken]
     for found in islice(_NUMBER.finditer(message), MOST_NUMBERS):
         while dates and dates[0][1] <= found.start():
             dates.pop(0)
@@ -178,10 +200,11 @@ def _numbers(message: str) -> Iterator[tuple[re.Match[str], Fraction | Reason]]:
             yield found, -value if found["minus"] or found["minus_inside"] else value
 
 
-def _money_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+def _money_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Iterator[Spot]:
     """Amounts in minor units. Euros and the cents that follow them are one amount."""
+    message = told.plain
     held: Spot | None = None
-    for found, value in _numbers(message):
+    for found, value in told.numbers:
         spot = _money_spot(spec, found, value, message, currency)
         if spot is None or not (asked or spot.marked):
             continue
@@ -223,9 +246,10 @@ def _safe(value: Fraction) -> int | Reason:
     return int(value) if abs(value) <= MAX_SAFE_INTEGER else Reason("too_large")
 
 
-def _integer_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+def _integer_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Iterator[Spot]:
     """Whole numbers that are no amounts; unasked, only beside the fact's own words ("2 bags", "bags: 2")."""
-    for found, value in _numbers(message):
+    message = told.plain
+    for found, value in told.numbers:
         named = is_named(spec, message, found.span())
         alone = (found["words"] or "").lower() != "one" or _ALONE.fullmatch(message)
         if found["before"] or found["after"] or found["cents"] or not (named or (asked and alone)):
@@ -236,61 +260,15 @@ def _integer_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> 
         yield Spot(0, *none.span())
 
 
-_MONTH = (rf"(?P<month>{'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in MONTHS)}|sept)\b\.?"
-          r"(?!(?<=may) (?:i|be|we|you|it|have|not|need)\b)")
-_DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
-_NO_MORE = "(?![0-9]|[-/.][0-9])"
-_DATE_FORMS = tuple(re.compile(form, re.I | re.A) for form in (
-    rf"(?<![\w/.-])(?P<year>[0-9]{{4}})(?P<sep>[-/.])(?P<number>[0-9]{{1,2}})(?P=sep)(?P<day>[0-9]{{1,2}}){_NO_MORE}",
-    rf"(?<![\w/.-]){_DAY}(?:[ -]|(?: day)? of )?{_MONTH}(?:(?:,? |-|,|/)(?P<year>[0-9]{{4}})(?![0-9]))?",
-    rf"\b{_MONTH} ?(?:the )?{_DAY}(?![\w:]|[.,][0-9]{{1,2}}\b)(?:,? (?P<year>[0-9]{{4}})(?![0-9]))?",
-    rf"(?<![\w/.-])(?P<one>[0-9]{{1,2}})(?P<sep>[-/.])(?P<other>[0-9]{{1,2}})(?P=sep)(?P<year>(?:[0-9]{{2}}){{1,2}}){_NO_MORE}",
-))
 _RELATIVE = re.compile(
     r"\b(?:yesterday|today|tomorrow|tonight|(?:last|next|this|past|coming) (?:week|month|year|weekend|night|morning)|"
     r"(?:days?|weeks?|months?|years?) ago|(?:mon|tues|wednes|thurs|fri|satur|sun)day|just now)\b", re.I)
 
 
-def _dates(message: str) -> list[Spot]:
-    """Every calendar date, in order; of two that overlap, the longer one."""
-    spots = [Spot(_day_of(found.groupdict()), *found.span())
-             for form in _DATE_FORMS for found in islice(form.finditer(message), MOST_NUMBERS)]
-    kept: list[Spot] = []
-    for spot in sorted(spots, key=lambda spot: (spot.start, -spot.end)):
-        if kept and spot.start < kept[-1].end:
-            if spot.end - spot.start > kept[-1].end - kept[-1].start:
-                kept[-1] = spot
-        else:
-            kept.append(spot)
-    return kept
-
-
-def _day_of(parts: dict[str, str | None]) -> str | Reason:
-    year, day, month = parts.get("year"), parts.get("day"), parts.get("number")
-    if named := parts.get("month"):
-        month = str(1 + [name[:3].lower() for name in MONTHS].index(named[:3].lower()))
-    elif (one := parts.get("one")) and (other := parts.get("other")):
-        if len(year or "") == 2 or (int(one) <= 12 and int(other) <= 12 and int(one) != int(other)):
-            return Reason("ambiguous")
-        day, month = (one, other) if int(one) > 12 else (other, one)
-    if year is None:
-        return Reason("no_year")
-    try:
-        return date(int(year), int(month or 0), int(day or 0)).isoformat()
-    except ValueError:
-        return Reason("no_such_date")
-
-
-def is_date(written: str) -> bool:
-    """True for a day of the calendar, written `YYYY-MM-DD`."""
-    found = _DATE_FORMS[0].fullmatch(written)
-    return found is not None and _day_of(found.groupdict()) == written
-
-
-def _date_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
-    spots = _dates(message)
-    yield from spots
-    if not spots and (found := _RELATIVE.search(message)):
+def _date_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Iterator[Spot]:
+    message = told.plain
+    yield from told.dates
+    if not told.dates and (found := _RELATIVE.search(message)):
         yield Spot(Reason("relative"), *found.span())
 
 
@@ -311,8 +289,9 @@ def _choice_pattern(choices: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?:{'|'.join(f'({one})' for one in spelled) or '(?!)'})s?(?![^\W_])", re.I)
 
 
-def _choice_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+def _choice_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Iterator[Spot]:
     """A choice by its name's words; asked, also by its place in the list ("the second one", "2")."""
+    message = told.plain
     names = sorted(spec.choices, key=len, reverse=True)
     named = False
     for found in _choice_pattern(spec.choices).finditer(message):
@@ -327,8 +306,9 @@ def _choice_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> I
             yield Spot(spec.choices[index], *place.span())
 
 
-def _yes_no_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+def _yes_no_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Iterator[Spot]:
     """Yes or no means something only as an answer, so it is never volunteered; it takes no place."""
+    message = told.plain
     verdict = yes_no_in(message) if asked else None
     if verdict is not None:
         yield Spot(verdict, 0, 0)
@@ -345,8 +325,9 @@ def code_pattern(pattern: str) -> re.Pattern[str] | None:
         return None
 
 
-def _code_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+def _code_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Iterator[Spot]:
     """Codes that match exactly; asked, also with spaces or dashes between digits, or in the other case."""
+    message = told.plain
     pattern = code_pattern(spec.pattern)
     if pattern is None:
         return
@@ -378,8 +359,9 @@ def _stands_out(pattern: str, code: str, message: str) -> bool:
     return not code.isalpha() or (code.isupper() and any(one.islower() for one in message))
 
 
-def _text_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Iterator[Spot]:
+def _text_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Iterator[Spot]:
     """The text after a lead-in ("my name is"); asked, else the whole message without what is said around it."""
+    message = told.plain
     span = told_text(spec, message) or (bare_answer(spec, message) if asked else None)
     if span == "question" or span == "not_found":
         yield Spot(Reason(span), 0, 0)
@@ -391,7 +373,7 @@ def _text_spots(spec: FactSpec, message: str, asked: bool, currency: str) -> Ite
         yield Spot(Reason("empty"), 0, 0)
 
 
-_SPOTTERS: Final[dict[FactType, Callable[[FactSpec, str, bool, str], Iterator[Spot]]]] = {
+_SPOTTERS: Final[dict[FactType, Callable[[FactSpec, Told, bool, str], Iterator[Spot]]]] = {
     "money": _money_spots, "integer": _integer_spots, "date": _date_spots, "choice": _choice_spots,
     "yes_no": _yes_no_spots, "code": _code_spots, "text": _text_spots,
 }

@@ -1,12 +1,13 @@
 """What the flow says to people: templates, the sentences that every flow has, and how values are written.
 
-Numbers are written in figures and in words, and `of_figures` and `of_words` read them back.
+Numbers and dates are written in many ways; `of_figures`, `of_words` and `dates_in` read them back.
 """
 
 import re
 from collections.abc import Mapping
 from datetime import date
 from fractions import Fraction
+from itertools import islice
 from types import MappingProxyType
 
 from ..contracts.errors import CallError, FlowError
@@ -65,6 +66,17 @@ WORD_VALUES: Mapping[str, int] = MappingProxyType({
     **SCALES})
 _GROUPED = re.compile(r"[0-9]{1,3}(?:([.,' ])[0-9]{3})(?:\1[0-9]{3})*+(?:(?!\1)[.,]([0-9]{1,2}))?")
 _DECIMAL = re.compile(r"([0-9]*)(?:[.,]([0-9]+))?")
+_MONTH_NUMBERS = {name[:3].lower(): number for number, name in enumerate(MONTHS, 1)}
+_MONTH = (rf"(?P<month>{'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in MONTHS)}|sept)\b\.?"
+          r"(?!(?<=may) (?:i|be|we|you|it|have|not|need)\b)")
+_DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
+_NO_MORE = "(?![0-9]|[-/.][0-9])"
+_DATE_FORMS = tuple(re.compile(form, re.I | re.A) for form in (
+    rf"(?<![\w/.-])(?P<year>[0-9]{{4}})(?P<sep>[-/.])(?P<number>[0-9]{{1,2}})(?P=sep)(?P<day>[0-9]{{1,2}}){_NO_MORE}",
+    rf"(?<![\w/.-]){_DAY}(?:[ -]|(?: day)? of )?{_MONTH}(?:(?:,? |-|,|/)(?P<year>[0-9]{{4}})(?![0-9]))?",
+    rf"\b{_MONTH} ?(?:the )?{_DAY}(?![\w:]|[.,][0-9]{{1,2}}\b)(?:,? (?P<year>[0-9]{{4}})(?![0-9]))?",
+    rf"(?<![\w/.-])(?P<one>[0-9]{{1,2}})(?P<sep>[-/.])(?P<other>[0-9]{{1,2}})(?P=sep)(?P<year>(?:[0-9]{{2}}){{1,2}}){_NO_MORE}",
+))
 _PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z][A-Za-z0-9_]{0,63})\}|[{}]")
 
 
@@ -186,6 +198,46 @@ def _may_follow(current: int, value: int) -> bool:
     """True if the word for `value` may follow `current`: five after twenty, twelve after two hundred."""
     return current == 0 or (value > 0 and current % 100 == 0) or (
         0 < value < 10 and current % 100 >= 20 and current % 10 == 0)
+
+
+def dates_in(message: str, most: int) -> list[tuple[str, int, int]]:
+    """Calendar dates and where they stand, in order; of two that overlap, the longer one.
+
+    Each is `YYYY-MM-DD`, or why it is no day: `ambiguous` (day or month first), `no_year`, `no_such_date`.
+    At most `most` of each form are looked at.
+    """
+    found_dates = [(_day_of(found), *found.span()) for form in _DATE_FORMS
+                   for found in islice(form.finditer(message), most)]
+    kept: list[tuple[str, int, int]] = []
+    for day, start, end in sorted(found_dates, key=lambda one: (one[1], -one[2])):
+        if not kept or start >= kept[-1][2]:
+            kept.append((day, start, end))
+        elif end - start > kept[-1][2] - kept[-1][1]:
+            kept[-1] = (day, start, end)
+    return kept
+
+
+def is_date(written: str) -> bool:
+    """True for a day of the calendar, written `YYYY-MM-DD`."""
+    found = _DATE_FORMS[0].fullmatch(written)
+    return found is not None and _day_of(found) == written
+
+
+def _day_of(found: re.Match[str]) -> str:
+    parts = found.groupdict()
+    year, day, month = parts.get("year"), parts.get("day"), parts.get("number")
+    if named := parts.get("month"):
+        month = str(_MONTH_NUMBERS[named[:3].lower()])
+    elif (one := parts.get("one")) and (other := parts.get("other")):
+        if len(year or "") == 2 or (int(one) <= 12 and int(other) <= 12 and int(one) != int(other)):
+            return "ambiguous"
+        day, month = (one, other) if int(one) > 12 else (other, one)
+    if year is None:
+        return "no_year"
+    try:
+        return date(int(year), int(month or 0), int(day or 0)).isoformat()
+    except ValueError:
+        return "no_such_date"
 
 
 def template_of(flow: Flow, text_id: str) -> str:

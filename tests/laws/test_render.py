@@ -56,8 +56,9 @@ def test_filling_never_fails_and_a_sound_template_has_only_declared_places(
 @st.composite
 def conversations(draw: st.DrawFn) -> tuple[Facts, dict[str, str]]:
     """Facts as the core sees them, and the words that the shell will fill in for them."""
-    open_values = {"amount": draw(integers), "bags": draw(integers), "day": str(draw(st.dates())),
-                   "cabin": draw(long_names), "agreed": draw(st.booleans())}
+    open_values: dict[str, bool | int | str] = {
+        "amount": draw(integers), "bags": draw(integers), "day": str(draw(st.dates())),
+        "cabin": draw(long_names), "agreed": draw(st.booleans())}
     currency = draw(st.sampled_from(("EUR", "INR", "JPY", "KWD", "CHF")))
     told = draw(anything)
     known = {name: KnownFact(name=name, value=value) for name, value in open_values.items() if draw(st.booleans())}

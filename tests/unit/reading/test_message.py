@@ -83,6 +83,7 @@ def test_what_is_read_when_nothing_is_known(message: str, asking: str | None, fa
      (answer("departure_date", "2026-03-03"), other("return_date", "2026-03-10"))),
     ("origin paris, destination london", None, (other("origin", "paris"), other("destination", "london"))),
     ("paris", None, ()),
+    ("my departure date is 3 March 2026", "amount", (other("departure_date", "2026-03-03"),)),
     ("stop", "next", (answer("next", "stop"),)),
 ])
 def test_of_facts_that_look_alike_the_named_one_is_meant(

@@ -4,7 +4,7 @@ import pytest
 
 from interlock.contracts.facts import FactType
 from interlock.contracts.flow import FactSpec
-from interlock.fsm.recognise import REASONS, Reason, Seen, look_for, recognise
+from interlock.fsm.recognise import REASONS, Reason, Seen, Told, look_for, recognise
 
 AMOUNT = FactSpec(name="amount", type="money")
 BAGS = FactSpec(name="bags", type="integer", says="number of bags")
@@ -76,7 +76,7 @@ def test_below_zero_needs_a_minimum_below_zero() -> None:
     ("12.345", "KWD", why("ambiguous")), ("12.5", "KWD", 12500),
 ])
 def test_the_currency_of_the_flow_says_what_a_sign_and_a_number_mean(text: str, currency: str, value: object) -> None:
-    seen = look_for(AMOUNT, text, asked=True, currency=currency)
+    seen = look_for(AMOUNT, Told(text), asked=True, currency=currency)
     assert (seen.value if isinstance(seen, Seen) else seen) == value
 
 

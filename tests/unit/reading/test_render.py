@@ -18,7 +18,8 @@ FLOW = Flow(
         WaitState(name="w", say="Hello {full_name}", deadline_seconds=9),
         CollectState(name="form", facts=("amount", "full_name"), confirm="{amount}?", deadline_seconds=9),
         CollectState(name="bare", facts=("amount", "full_name"), deadline_seconds=9),
-        HumanState(name="desk", role="clerk", decisions=("approve",), say="Wait.", meanwhile="Still waiting.", deadline_seconds=9),
+        HumanState(name="desk", role="clerk", decisions=("approve",), say="Wait.", meanwhile="Still waiting.",
+                   deadline_seconds=9),
         HumanState(name="quiet", role="clerk", decisions=("approve",), deadline_seconds=9),
         AgentState(name="helper", agent="a"), FinalState(name="end", say="Bye."),
     ))
