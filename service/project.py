@@ -20,6 +20,7 @@ from ..fsm.load import LoadedFlow, read_flow
 from ..fsm.program import Program, compiled
 
 BUILT_IN = {"bank": "interlock.examples.bank"}
+_FILES = (".yaml", ".yml", ".py", ".json")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def load_project(spec: str) -> Project:
 
     Raises `SetupError` where nothing is found there, `FlowError` with every fault of the flow.
     """
-    name = BUILT_IN.get(spec, spec)
+    name = spec if (Path(spec) / "flow.yaml").is_file() else BUILT_IN.get(spec, spec)
     module, colon, attribute = name.partition(":")
     if colon and not Path(name).exists():
         return _from_object(module, attribute)
@@ -46,8 +47,8 @@ def load_project(spec: str) -> Project:
     if path.is_dir():
         path = path / "flow.yaml"
     if path.is_file():
-        return _from_file(path, str(path))
-    if path.suffix or "/" in name or not all(part.isidentifier() for part in name.split(".")):
+        return _from_file(path, str(path.resolve()))
+    if path.suffix in _FILES or not all(part.isidentifier() for part in name.split(".")):
         raise SetupError(f"There is no flow at {name!r}.", fix="Give a flow.yaml, its folder, a package, or `bank`.")
     return _from_package(name)
 

@@ -1,0 +1,74 @@
+"""Replaying stored conversations: every recorded decision made again, with no model, tool or clock."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..contracts.errors import InterlockError
+from ..contracts.store import Store
+from ..fsm.replay import Divergence, redecide
+from ..service.loading import recorded
+from ..service.wiring import FoundFlow
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What deciding one conversation again gave. `problem` is why it could not be decided at all."""
+
+    stream: str
+    flow: str
+    digest: str
+    events: int = 0
+    decisions: int = 0
+    divergences: int = 0
+    first: Divergence | None = None
+    changed: str = ""
+    """Digest of the flow as it stands at its source today, where that is another one."""
+    problem: str = ""
+    milliseconds: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        return not self.divergences and not self.problem
+
+
+def replayed(
+    store: Store,
+    flows: Mapping[str, FoundFlow],
+    streams: Sequence[str],
+    progress: Callable[[Replayed], None] | None = None,
+) -> tuple[Replayed, ...]:
+    """Decide each of `streams` again, with the flow it is pinned to and today's code."""
+    found = []
+    for stream in streams:
+        found.append(_one(store, flows, stream))
+        if progress is not None:
+            progress(found[-1])
+    return tuple(found)
+
+
+def _one(store: Store, flows: Mapping[str, FoundFlow], stream: str) -> Replayed:
+    started = time.perf_counter()
+    summary = store.summary(stream)
+    digest = summary.flow_digest if summary else ""
+    name = f"{summary.flow_name} v{summary.flow_version}" if summary else "unknown"
+    flow = flows.get(digest)
+    if flow is None:
+        return Replayed(stream, name, digest, problem="the log does not keep this flow")
+    if flow.program is None:
+        return Replayed(stream, name, digest, problem=flow.problem, changed=flow.changed)
+    try:
+        again = redecide(flow.program, stream, recorded(store.read(stream)))
+    except InterlockError as error:
+        return Replayed(stream, name, digest, problem=str(error), changed=flow.changed)
+    return Replayed(
+        stream,
+        name,
+        digest,
+        again.events,
+        again.decisions,
+        again.divergences,
+        again.divergence,
+        flow.changed,
+        milliseconds=(time.perf_counter() - started) * 1000,
+    )

@@ -1,0 +1,336 @@
+"""A conversation's log in plain words: what `log` and `demo` show, one line for each event.
+
+The words come from the entries and from the flow that the log keeps, so neither code nor model is needed.
+Texts are shown only when asked for: they are personal, and they may have been erased.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from ..contracts.commands import Actor
+from ..contracts.events import (
+    AgentRequested,
+    AgentReturned,
+    CommandRefused,
+    ConversationEnded,
+    ConversationStarted,
+    EffectResolved,
+    Event,
+    FactForgotten,
+    FactSkipped,
+    FactsRecorded,
+    HandoffMade,
+    InputReceived,
+    LimitReached,
+    MessageReceived,
+    MessageTaken,
+    OverBudget,
+    QuestionAsked,
+    ReplySent,
+    RoutingDecided,
+    TaskDecided,
+    TaskOpened,
+    TimerFired,
+    TimerSet,
+    ToolRefused,
+    ToolRequested,
+    ToolReturned,
+    TransitionRefused,
+    TransitionTaken,
+    Verdict,
+)
+from ..contracts.facts import KnownFact
+from ..contracts.flow import Flow
+from ..contracts.payload import Payload, PayloadAt
+from ..contracts.values import written_time
+from ..fsm.conversation import Conversation
+from ..fsm.describe import guard_sentence
+from ..fsm.evolve import evolve
+from ..fsm.render import ERASED, filled, places_in, said, template_of
+from ..fsm.replay import Recorded
+from .terminal import counted, safe
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something below an event's line: a guard's verdict, a violation. `mark` is how it went."""
+
+    mark: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event in words. `kind` groups events by how they are shown; `policy` is the clause of a move."""
+
+    version: int
+    at: str
+    type: str
+    kind: str
+    text: str
+    policy: str = ""
+    notes: tuple[Note, ...] = ()
+    leaf: str = ""
+    opens: bool = False
+    """It is the first event of its decision."""
+
+
+def told(
+    recorded: Iterable[Recorded], flow: Flow | None, payloads: Mapping[PayloadAt, Payload] | None = None
+) -> tuple[Told, ...]:
+    """Every event in words; with `payloads`, also what was said."""
+    return tuple(_Teller(flow, payloads).tell(recorded))
+
+
+_RESULT = {"holds": "good", "fails": "bad", "error": "bad", "not_reached": "dot"}
+_RESULT_WORDS = {"holds": "holds", "fails": "does not hold", "error": "raised an error", "not_reached": "not reached"}
+
+
+class _Teller:
+    """Walks over one stream, folding it, for a text is filled with the facts of its time."""
+
+    def __init__(self, flow: Flow | None, payloads: Mapping[PayloadAt, Payload] | None) -> None:
+        self.flow, self.payloads = flow, payloads
+        self.facts = {one.name: one for one in flow.facts} if flow else {}
+        self.conversation = Conversation(id="")
+        self.asked: dict[int, str] = {}
+        """Agents and tools by the version of their request."""
+
+    def tell(self, recorded: Iterable[Recorded]) -> Iterator[Told]:
+        for one in recorded:
+            if not self.conversation.id:
+                self.conversation = Conversation(id=one.envelope.stream)
+            self.conversation = evolve(self.conversation, one.event)
+            version = one.envelope.ver
+            if isinstance(one.event, AgentRequested | ToolRequested):
+                self.asked[version] = one.event.agent if isinstance(one.event, AgentRequested) else one.event.tool
+            kind, text, policy, notes = self.words(version, one.event, one.envelope.actor)
+            yield Told(
+                version,
+                written_time(one.envelope.at),
+                one.envelope.type,
+                kind,
+                text,
+                policy,
+                tuple(notes),
+                one.leaf.hex(),
+                one.envelope.cause == version,
+            )
+
+    def words(self, version: int, event: Event, actor: Actor) -> tuple[str, str, str, Iterable[Note]]:
+        """How the event is grouped, its line, its clause and its notes."""
+        match event:
+            case TransitionTaken():
+                way = {"go": "", "push": " (a digression)", "return": " (back from the digression)"}[event.move]
+                return (
+                    "move",
+                    f"{event.source} → {event.target}  on {event.on}{way}",
+                    event.because,
+                    self.verdicts(event.verdicts),
+                )
+            case TransitionRefused():
+                return (
+                    "refused",
+                    f"{event.source} stays: {event.on} was refused, {_REFUSED[event.reason]}",
+                    "",
+                    (self.verdicts(event.verdicts)),
+                )
+            case AgentReturned():
+                return (
+                    ("agent" if event.report.outcome == "done" else "bad"),
+                    self.agent_came_back(event),
+                    "",
+                    [Note("bad", f"breaks its contract: {one}") for one in event.report.violations],
+                )
+            case ToolRefused():
+                return (
+                    "refused",
+                    f"{event.tool or 'an unknown tool'} was proposed and not run: {event.reason}",
+                    "",
+                    [Note("bad", one) for one in event.problems],
+                )
+            case MessageReceived() | ReplySent() | FactsRecorded() | RoutingDecided():
+                return *self.conversation_words(version, event), "", ()
+            case _:
+                return *_plain_words(event, actor, self.reason(version, event)), "", ()
+
+    def conversation_words(
+        self, version: int, event: MessageReceived | ReplySent | FactsRecorded | RoutingDecided
+    ) -> tuple[str, str]:
+        match event:
+            case MessageReceived():
+                what = self.quoted(PayloadAt(version=version, name=event.message.name), event.message.length)
+                how = "" if event.disposition == "taken" else f"  ({_DISPOSITION[event.disposition]})"
+                return "customer", f"customer: {what}{how}"
+            case ReplySent():
+                return "reply", f"replies: {self.reply(version, event)}"
+            case FactsRecorded():
+                return "fact", "knows " + ", ".join(self.fact(one) for one in event.facts)
+            case RoutingDecided():
+                return ("unsure" if event.decision.outcome in ("unsure", "blocked") else "route"), _routed(event)
+            case _:
+                assert_never(event)
+
+    def verdicts(self, verdicts: tuple[Verdict, ...]) -> list[Note]:
+        """Each guard's verdict as a sentence; a row that asked nothing needs none."""
+        if all(one.guard == "otherwise" for one in verdicts):
+            return []
+        return [Note(_RESULT[one.result], f"{self.guard(one)}: {_RESULT_WORDS[one.result]}") for one in verdicts]
+
+    def guard(self, verdict: Verdict) -> str:
+        rows = self.flow.transitions if self.flow else ()
+        if self.flow is None or verdict.row >= len(rows) or str(rows[verdict.row].guard) != verdict.guard:
+            return verdict.guard
+        return guard_sentence(self.flow, rows[verdict.row].guard)
+
+    def fact(self, fact: KnownFact) -> str:
+        spec = self.facts.get(fact.name)
+        again = ", corrected" if fact.corrected else ""
+        if fact.sealed is not None:
+            shown = self.quoted(fact.sealed, fact.length) if self.payloads is not None else "sealed"
+            return f"{fact.name} ({shown}{again})"
+        if spec is None or fact.value is None or self.flow is None:
+            return f"{fact.name} = {fact.value}{again}"
+        return f"{fact.name} = {said(spec, fact.value, self.flow.currency)}{again}"
+
+    def quoted(self, at: PayloadAt, length: int) -> str:
+        """What was written, or how long it was."""
+        if self.payloads is None:
+            return f"({counted(length, 'byte')})"
+        found = self.payloads.get(at)
+        return ERASED if found is None else f"“{safe(found.text, 1000)}”"
+
+    def reason(self, version: int, event: Event) -> str:
+        if not isinstance(event, TaskDecided) or event.reason is None:
+            return ""
+        return f", because {self.quoted(PayloadAt(version=version, name=event.reason.name), event.reason.length)}"
+
+    def reply(self, version: int, event: ReplySent) -> str:
+        if event.agent is not None:
+            where = PayloadAt(version=event.agent, name="reply")
+            return self.quoted(where, event.token_bound)
+        if self.payloads is None or self.flow is None:
+            return f"the flow's text {event.text}"
+        template = template_of(self.flow, event.text)
+        known = self.conversation.known
+        values = {"reference": self.conversation.id[:8], "limit": str(self.flow.limits.message_bytes)}
+        for name in places_in(template):
+            fact, spec = known.get(name), self.facts.get(name)
+            if fact is not None and fact.sealed is not None:
+                payload = self.payloads.get(fact.sealed)
+                values[name] = ERASED if payload is None else payload.text
+            elif fact is not None and fact.value is not None and spec is not None:
+                values[name] = said(spec, fact.value, self.flow.currency)
+        words = {label: text for router in self.flow.routers for label, text in router.labels.items()}
+        for name, label in zip(("first_choice", "second_choice"), self.conversation.candidates, strict=False):
+            values[name] = words.get(label, label)
+        return f"“{safe(filled(template, values))}”"
+
+    def agent_came_back(self, event: AgentReturned) -> str:
+        report, who = event.report, self.asked.get(event.effect, "the agent")
+        late = ", too late to matter" if event.late else ""
+        if report.calls:
+            return f"{who} proposes {', '.join(call.name or 'an unknown tool' for call in report.calls)}{late}"
+        used = f", {counted(report.usage.tokens, 'token')}" if report.usage.measured else ""
+        why = f" ({report.reason})" if report.reason else ""
+        return f"{who}: {report.outcome}{why}{used}{late}"
+
+    def tool_came_back(self, event: ToolReturned) -> str:
+        report, who = event.report, self.asked.get(event.effect, "the tool")
+        late = ", too late to matter" if event.late else ""
+        return f"{who}: {report.outcome}{f' ({report.reason})' if report.reason else ''}{late}"
+
+
+_REFUSED = {
+    "no_row": "the flow has no row for it",
+    "guards": "every guard fails",
+    "too_long": "the message is too long",
+    "depth": "too many digressions are open",
+}
+_DISPOSITION = {
+    "queued": "kept until the work in hand is done",
+    "noted": "kept for the person who has the case",
+    "refused": "not read",
+}
+_STAGE = {"rules": "a rule", "picked": "the customer's choice", "classifier": "the classifier", "screen": "the screen"}
+
+
+def _routed(event: RoutingDecided) -> str:
+    decision, scores = event.decision, event.evidence.scores
+    best = ", ".join(f"{one.label} {one.score[:4]}" for one in scores[:2])
+    if decision.outcome == "blocked":
+        return f"screened out: {next(one.said for one in decision.verdicts if one.stage == 'screen')}"
+    if decision.outcome == "unsure":
+        why = next((one.said for one in decision.verdicts if one.stage == "classifier"), "")
+        needs = f"needs {(decision.threshold or '0')[:4]}, and {(decision.margin or '0')[:4]} between them"
+        return f"abstains: {why}; {best} ({needs})"
+    by = _STAGE.get(decision.stage, decision.stage)
+    return f"routed to {decision.outcome} by {by}" + (f" ({best})" if decision.stage == "classifier" else "")
+
+
+def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
+    """Events whose words need nothing but themselves, and who caused them."""
+    who = actor.id + (f" ({', '.join(actor.roles)})" if actor.roles else "")
+    match event:
+        case ConversationStarted():
+            given = f", with {', '.join(one.name for one in event.facts)}" if event.facts else ""
+            return "start", f"starts on {event.flow.name} v{event.flow.version} in {event.state}{given}"
+        case MessageTaken():
+            return "note", f"takes up message {event.message}"
+        case InputReceived():
+            return "customer", f"{who} gives {event.name}"
+        case FactForgotten():
+            return "note", f"goes back: forgets {event.name}"
+        case FactSkipped():
+            return "note", f"{event.name} is left open"
+        case QuestionAsked():
+            asked = "asks whether all is right" if event.fact is None else f"asks for {event.fact}"
+            again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+            return "note", asked + ("" if event.how in ("ask", "confirm") else f" ({event.how})") + again
+        case TaskOpened():
+            choice = " or ".join(event.decisions)
+            return "task", f"task {event.role}: {choice}, until {written_time(event.due)[11:16]} UTC"
+        case TaskDecided():
+            return "task", f"{who} decides: {event.decision}{reason}"
+        case TimerSet():
+            return "timer", f"waits until {written_time(event.due)[11:19]} UTC"
+        case TimerFired():
+            return "unsure", "the deadline has passed"
+        case LimitReached():
+            return "unsure", f"limit reached: {event.limit.replace('_', ' ')}, {event.value} of {event.maximum}"
+        case EffectResolved():
+            return "task", f"{who} resolves effect {event.effect}: {event.how}"
+        case CommandRefused():
+            return "refused", f"{event.command.kind} by {who} is refused: {event.reason.replace('_', ' ')}"
+        case ConversationEnded():
+            return "end", f"ends in {event.state}"
+        case _:
+            return _working_words(event)
+
+
+def _working_words(event: Event) -> tuple[str, str]:
+    """Agents and tools at work."""
+    match event:
+        case HandoffMade():
+            handoff = event.handoff
+            return "agent", (
+                f"hands over {handoff.source} → {handoff.target}: {handoff.history.count} messages, "
+                f"at most {handoff.constraints.token_budget:,} tokens"
+            )
+        case AgentRequested():
+            extra = "".join(
+                [
+                    f", attempt {event.attempt}" if event.attempt > 1 else "",
+                    f", tool round {event.round}" if event.round else "",
+                    f", to repair {counted(len(event.repairs), 'violation')}" if event.repairs else "",
+                ]
+            )
+            return "agent", f"asks {event.agent}{extra} (at most {event.reserved_tokens:,} tokens)"
+        case OverBudget():
+            return "unsure", f"{event.agent} is not asked: {event.token_bound:,} tokens, at most {event.maximum:,}"
+        case ToolRequested():
+            means = ", which changes something" if event.consequential else ""
+            return "tool", f"calls {event.tool}{means}"
+        case _:
+            return "note", type(event).__name__

@@ -1,0 +1,231 @@
+"""One place that puts a running Interlock together: log, presence, flows, agents and runtime.
+
+Options win over the environment: `INTERLOCK_DB`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `INTERLOCK_MODEL`.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..contracts.agents import Agent, AgentReply, AgentRequest
+from ..contracts.envelope import Entry
+from ..contracts.errors import InterlockError, SetupError
+from ..contracts.flow import Flow
+from ..contracts.store import FlowRow, Store
+from ..fsm.program import Program, compiled
+from ..persistence.presence import Presence
+from ..persistence.sqlite_store import SqliteStore
+from .clock import Clock
+from .project import Project, load_project
+from .runtime import Runtime
+
+DEFAULT_DB = "interlock.db"
+NO_TEMPERATURE = ("gpt-5", "o1", "o3", "o4")
+"""OpenAI's reasoning models refuse `temperature`."""
+
+
+def db_path(given: Path | None = None) -> Path:
+    """Where the log is: the option, `INTERLOCK_DB`, or `interlock.db` in the working folder."""
+    return given or Path(os.environ.get("INTERLOCK_DB") or DEFAULT_DB)
+
+
+def open_log(path: Path, *, create: bool = False) -> SqliteStore:
+    """The log in a file. Raises `SetupError` where there is none and none may be made."""
+    if path.is_dir():
+        raise SetupError("The log must be a file; this is a folder.", where=str(path), fix="Name a file in it.")
+    if not create and not path.is_file():
+        raise SetupError(
+            "There is no log in this place.",
+            where=str(path),
+            fix="Give its file with --db or INTERLOCK_DB; `interlock demo --db FILE` and `interlock chat` make one.",
+        )
+    if create and not path.resolve().parent.is_dir():
+        raise SetupError("The log's folder does not exist.", where=str(path.parent), fix="Make the folder first.")
+    return SqliteStore(path)
+
+
+# -- agents ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model answers. Empty fields are left to the environment, then to the flow."""
+
+    base_url: str = ""
+    model: str = ""
+
+    @property
+    def server(self) -> str:
+        return self.base_url or os.environ.get("OPENAI_BASE_URL", "")
+
+    @property
+    def is_real(self) -> bool:
+        """Whether a model is called at all: there is a key, or a server was named."""
+        return bool(self.server or os.environ.get("OPENAI_API_KEY"))
+
+
+@dataclass(frozen=True, slots=True)
+class Agents:
+    """The agent that runs the flow's agents, and its description in words. `scripted` calls no model."""
+
+    agent: Agent
+    says: str
+    scripted: bool
+
+
+class RenamedModel:
+    """Asks another model than the flow declares: for a server that has its own names."""
+
+    def __init__(self, inner: Agent, model: str) -> None:
+        self.name, self._inner, self._model = inner.name, inner, model
+
+    async def run(self, request: AgentRequest) -> AgentReply:
+        return await self._inner.run(replace(request, model=self._model))
+
+
+def agents_for(project: Project, choice: ModelChoice) -> Agents:
+    """A real model where a key or a server is given, else the project's script, else `SetupError`."""
+    if choice.is_real:
+        return _real(project, choice)
+    if project.scripted is not None:
+        return Agents(project.scripted(), "scripted: canned answers, no model is called", scripted=True)
+    if not project.program.flow.agents:
+        return Agents(NoAgent(), "the flow has no agents", scripted=True)
+    raise SetupError(
+        f"Flow {project.program.flow.name!r} has agents and no script, and no model is configured.",
+        where=project.source,
+        fix="Set OPENAI_API_KEY, give --base-url of a compatible server, or put a `scripted.py` beside the flow.",
+    )
+
+
+class NoAgent:
+    """Stands where a flow has no agents."""
+
+    name = "none"
+
+    async def run(self, request: AgentRequest) -> AgentReply:
+        raise SetupError(f"No agent is configured for {request.agent!r}.", fix="Set OPENAI_API_KEY or give --base-url.")
+
+
+def _real(project: Project, choice: ModelChoice) -> Agents:
+    from ..agents.openai_model import DEFAULT_MODEL, OpenAIAgent
+
+    renamed = choice.model or os.environ.get("INTERLOCK_MODEL", "")
+    models = {renamed} if renamed else {one.model or DEFAULT_MODEL for one in project.program.flow.agents}
+    agent: Agent = OpenAIAgent(
+        base_url=choice.server or None, send_temperature=not any(one.startswith(NO_TEMPERATURE) for one in models)
+    )
+    if renamed:
+        agent = RenamedModel(agent, renamed)
+    where = choice.server or "OpenAI"
+    return Agents(agent, f"model {', '.join(sorted(models))} at {where}", scripted=False)
+
+
+# -- flows that a log needs -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFlow:
+    """The program that a recorded flow digest stands for today, or why there is none.
+
+    `changed` says that the flow's file has another digest today; the program is then made of the flow
+    as it was recorded, which the log keeps, and of today's code.
+    """
+
+    row: FlowRow
+    program: Program | None = None
+    project: Project | None = None
+    changed: str = ""
+    problem: str = ""
+
+
+def recorded_flow(row: FlowRow) -> Flow:
+    """The flow as the log keeps it."""
+    return Flow.model_validate_json(row.body)
+
+
+def found_flow(
+    row: FlowRow, given: Project | None = None, *, load: Callable[[str], Project] = load_project
+) -> FoundFlow:
+    """The flow of a log row, with its code found where the row says, or taken from the project `given`."""
+    try:
+        project = given or load(row.source)
+    except InterlockError as error:
+        return FoundFlow(row, problem=str(error) if row.source else "The log does not say where its code is.")
+    if project.program.ref.digest == row.digest:
+        return FoundFlow(row, project.program, project)
+    try:
+        program = compiled(recorded_flow(row), project.program.code)
+    except InterlockError as error:
+        problem = f"today's code does not fit the recorded flow: {error}"
+        return FoundFlow(row, project=project, changed=project.program.ref.digest, problem=problem)
+    return FoundFlow(row, program, project, changed=project.program.ref.digest)
+
+
+def found_flows(store: Store, given: Project | None = None) -> dict[str, FoundFlow]:
+    """Every flow of the log by its digest. Each place is loaded once."""
+    loaded: dict[str, Project] = {}
+
+    def load(source: str) -> Project:
+        if source not in loaded:
+            loaded[source] = load_project(source)
+        return loaded[source]
+
+    return {row.digest: found_flow(row, _of(given, row), load=load) for row in store.flows()}
+
+
+def _of(given: Project | None, row: FlowRow) -> Project | None:
+    return given if given is not None and given.program.ref.name == row.name else None
+
+
+# -- the runtime ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wired:
+    """Everything that a command needs to run conversations."""
+
+    store: SqliteStore
+    runtime: Runtime
+    agents: Agents
+    project: Project
+
+
+@contextmanager
+def wired(
+    path: Path,
+    project: Project,
+    choice: ModelChoice,
+    *,
+    clock: Clock | None = None,
+    others: Iterable[FoundFlow] = (),
+    on_event: Callable[[str, Entry], None] | None = None,
+    create: bool = True,
+) -> Iterator[Wired]:
+    """A runtime on the log at `path`; its caller still enters it with `async with`. Closes the log on leaving.
+
+    `others` are flows of the log that run beside the project's: conversations that began on them go on.
+    """
+    agents = agents_for(project, choice)
+    store = open_log(path, create=create)
+    presence: Presence | None = None
+    try:
+        presence = store.presence()
+        programs, sources = _programs(project, others)
+        runtime = Runtime(
+            store, programs.values(), agents.agent, clock=clock, presence=presence, sources=sources, on_event=on_event
+        )
+        yield Wired(store, runtime, agents, project)
+    finally:
+        if presence is not None:
+            presence.close()
+        store.close()
+
+
+def _programs(project: Project, others: Iterable[FoundFlow]) -> tuple[dict[str, Program], Mapping[str, str]]:
+    programs = {one.row.digest: one.program for one in others if one.program is not None}
+    sources = {one.row.digest: one.row.source for one in others if one.program is not None}
+    programs[project.program.ref.digest] = project.program
+    return programs, {**sources, project.program.ref.digest: project.source}
