@@ -146,15 +146,15 @@ class _Fitted:
 
 
 def _fit(texts: Sequence[str], truth: Sequence[str], seed: int) -> _Fitted:
+    from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
 
     least = 1 if len(texts) < MANY_EXAMPLES else 2
-    words = TfidfVectorizer(analyzer=word_features, sublinear_tf=True, min_df=least).fit(texts)
-    letters = TfidfVectorizer(analyzer=letter_features, sublinear_tf=True, min_df=2).fit(texts)
-    fitted = _Fitted(words, letters, LinearSVC(C=1.0, random_state=seed))
-    fitted.machine.fit(fitted.features(texts), truth)
-    return fitted
+    words = TfidfVectorizer(analyzer=word_features, sublinear_tf=True, min_df=least)
+    letters = TfidfVectorizer(analyzer=letter_features, sublinear_tf=True, min_df=2)
+    features = hstack([words.fit_transform(texts), letters.fit_transform(texts)]).tocsr()
+    return _Fitted(words, letters, LinearSVC(C=1.0, random_state=seed).fit(features, truth))
 
 
 def _held_out_margins(texts: Sequence[str], truth: Sequence[str], folds: int, seed: int) -> Any:

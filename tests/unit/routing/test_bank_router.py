@@ -98,8 +98,9 @@ ELSEWHERE = [
 MAPPED = {
     "card": """activate_my_card card_about_to_expire card_acceptance card_arrival card_delivery_estimate card_linking
         card_not_working card_swallowed change_pin contactless_not_working declined_card_payment
-        declined_cash_withdrawal disposable_card_limits get_disposable_virtual_card get_physical_card getting_spare_card getting_virtual_card
-        order_physical_card pin_blocked virtual_card_not_working visa_or_mastercard""",
+        declined_cash_withdrawal disposable_card_limits get_disposable_virtual_card get_physical_card
+        getting_spare_card getting_virtual_card order_physical_card pin_blocked
+        virtual_card_not_working visa_or_mastercard""",
     "transfer": """beneficiary_not_allowed cancel_transfer declined_transfer failed_transfer pending_transfer
         transfer_fee_charged transfer_into_account transfer_not_received_by_recipient transfer_timing
         balance_not_updated_after_bank_transfer receiving_money""",
