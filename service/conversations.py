@@ -31,6 +31,16 @@ class Conversations:
                 fix="Start it first, or list what there is with `interlock log`.")
         return live
 
+    async def current(self, conversation: str) -> Live:
+        """The conversation as the log has it now, whichever process moved it last."""
+        live = await self.known(conversation)
+        if not live.lock.locked():  # else this process is moving it, and sees others' entries when it appends
+            async with live.lock:
+                head = await asyncio.to_thread(self._store.head, conversation)
+                if head.length != live.head.length:
+                    await self.reload(live)
+        return live
+
     async def find(self, conversation: str) -> Live | None:
         live = self._live.get(conversation)
         if live is not None:

@@ -5,12 +5,16 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from ..contracts.errors import CallError
 from ..contracts.facts import FactReading, KnownFact, OpenValue
 from ..contracts.flow import FactSpec
 from ..contracts.payload import Payload, bytes_of
-from ..contracts.values import MAX_SAFE_INTEGER
+from ..contracts.values import MAX_SAFE_INTEGER, listed
 from ..fsm.program import Program
 from .clock import minted
+
+_MOST_DIGITS = 16
+"""Before the point of an amount: more than the log's integers hold."""
 
 
 def readings_from(
@@ -39,6 +43,16 @@ def readings_from(
     return tuple(readings), tuple(payloads)
 
 
+def given_facts(program: Program, facts: Mapping[str, Any]) -> tuple[tuple[FactReading, ...], tuple[Payload, ...]]:
+    """Facts that a caller gives. Raises `CallError` with all that the flow does not take as they are."""
+    readings, payloads = readings_from(program, facts, {})
+    missed = sorted(set(facts) - {one.name for one in readings})
+    if missed:
+        raise CallError(f"These facts do not fit the flow: {listed(missed)}.",
+                        fix="Give facts that the flow declares, with values of their types.")
+    return readings, payloads
+
+
 def open_value(spec: FactSpec, value: Any) -> OpenValue | None:
     """`value` as the open fact `spec` declares, or None where it does not fit."""
     match spec.type:
@@ -60,12 +74,16 @@ def open_value(spec: FactSpec, value: Any) -> OpenValue | None:
 
 
 def _minor_units(value: Any) -> Any:
-    if isinstance(value, str | float):
-        try:
-            return int((Decimal(str(value)) * 100).to_integral_exact())
-        except (InvalidOperation, OverflowError, ValueError):
-            return None
-    return value
+    if not isinstance(value, str | float):
+        return value
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    # Looked at before it is multiplied: 1e999999999 overflows, and takes for ever as a whole number.
+    if not amount.is_finite() or amount.adjusted() > _MOST_DIGITS:
+        return None
+    return int((amount * 100).to_integral_value())
 
 
 def _within(spec: FactSpec, value: Any) -> int | None:

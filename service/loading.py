@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from ..contracts.commands import CommandBody
 from ..contracts.envelope import Head, opened
 from ..contracts.errors import LogBroken, NotEncodable
-from ..contracts.events import ConversationStarted, command_of
+from ..contracts.events import ConversationStarted
 from ..contracts.store import StoredEntry
 from ..fsm.conversation import Conversation
 from ..fsm.program import Program
@@ -39,8 +38,3 @@ def loaded(conversation: str, entries: Sequence[StoredEntry], pinned: Callable[[
         Head(conversation, len(entries), entries[-1].leaf),
     )
     return live
-
-
-def loaded_body(data: bytes) -> CommandBody | None:
-    """The command that a stored entry records."""
-    return command_of(opened(data)[1])

@@ -14,7 +14,7 @@ from ..agents.strict_json import written
 from ..agents.tool_run import run_tool
 from ..agents.tools import check_arguments, offer
 from ..contracts.agents import Agent, AgentCutShort, AgentReply, AgentRequest, ChatMessage, ToolCall, ToolOffer
-from ..contracts.commands import AgentReport, ProposedCall, ToolReport
+from ..contracts.commands import Actor, AgentReport, ProposedCall, ToolReport
 from ..contracts.errors import AgentFailed
 from ..contracts.events import (
     AgentRequested,
@@ -26,7 +26,7 @@ from ..contracts.events import (
 )
 from ..contracts.flow import AgentSpec, AgentState
 from ..contracts.limits import Usage
-from ..contracts.payload import Payload, PayloadAt, bytes_of
+from ..contracts.payload import Payload, bytes_of
 from ..contracts.routing import RoutingEvidence
 from ..contracts.tools import ToolContext
 from ..contracts.values import printable
@@ -63,7 +63,7 @@ class Performer:
         spec = live.program.routers[effect.router]
         text = ""
         if effect.message:
-            text = await self._texts.text(live.id, PayloadAt(version=effect.message, name="message"))
+            text = await self._texts.text(live.id, effect.message, "message")
         classifier = live.program.code.classifiers.get(spec.classifier or "")
         return evidence(spec, text, classifier=classifier, candidates=effect.candidates)
 
@@ -97,11 +97,11 @@ class Performer:
             arguments: dict[str, Any] | None = {
                 name: value for name, value in facts.items() if name in tool.arguments.model_fields}
         else:
-            text = await self._texts.text(live.id, PayloadAt(
-                version=request.request or 0, name=f"arguments_{request.position}"))
+            text = await self._texts.text(live.id, request.request or 0, f"arguments_{request.position}")
             arguments, problems = check_arguments(tool, text)
         if arguments is None:
-            return Performed(ToolReport(outcome="failed", reason=printable("; ".join(problems) or "bad_arguments", 200)))
+            reason = printable("; ".join(problems) or "bad_arguments", 200)
+            return Performed(ToolReport(outcome="failed", reason=reason))
         context = ToolContext(conversation=live.id, idempotency_key=f"{live.id}:{effect.effect}", facts=facts)
         run = await run_tool(tool, arguments, context, request.timeout_seconds, allowed=_allowed(program, request))
         payloads: list[Payload] = []
@@ -154,7 +154,7 @@ class Performer:
             if isinstance(event, AgentReturned) and event.report.calls and not event.late:
                 calls = []
                 for position, call in enumerate(event.report.calls):
-                    text = await self._texts.text(live.id, PayloadAt(version=version, name=call.arguments.name))
+                    text = await self._texts.text(live.id, version, call.arguments.name)
                     calls.append(ToolCall(_call_id(version, position), call.name or "unknown_tool", text))
                 messages.append(ChatMessage("assistant", "", tool_calls=tuple(calls)))
                 messages += [await self._tool_answer(live, version, position) for position in range(len(calls))]
@@ -177,7 +177,7 @@ class Performer:
             return f"The tool ended with {event.report.outcome}."
         if event.report.result is None:
             return "{}"
-        return await self._texts.text(live.id, PayloadAt(version=version, name=event.report.result.name))
+        return await self._texts.text(live.id, version, event.report.result.name)
 
     async def _plain_facts(self, live: Live, names: tuple[str, ...]) -> dict[str, Any]:
         """Facts as a tool gets them: open values as they are, sealed ones as text."""
@@ -185,7 +185,8 @@ class Performer:
         for name in names:
             fact = live.conversation.known.get(name)
             if fact is not None:
-                found[name] = await self._texts.text(live.id, fact.sealed) if fact.sealed else fact.value
+                found[name] = fact.value if fact.sealed is None else await self._texts.text(
+                    live.id, fact.sealed.version, fact.sealed.name)
         return found
 
     def _reported(self, program: Program, spec: AgentSpec, request: AgentRequested, reply: AgentReply) -> Performed:
@@ -233,6 +234,21 @@ def _failed(failure: AgentFailed) -> AgentReport:
         "request_id": printable(failure.request_id), "model": printable(failure.model) if cut_short else "",
         "usage": failure.usage if cut_short else Usage(measured=False),
     })
+
+
+def performer_of(effect: CallAgent | RunTool) -> Actor:
+    """Who caused the outcome of an effect."""
+    if isinstance(effect, CallAgent):
+        return Actor(kind="agent", id=effect.request.agent)
+    return Actor(kind="tool", id=effect.request.tool)
+
+
+def repeatable(program: Program, effect: CallAgent | RunTool) -> bool:
+    """Whether an effect may be performed again after a crash: it changes nothing, or it takes the key."""
+    if isinstance(effect, CallAgent):
+        return True
+    spec = program.tools[effect.request.tool]
+    return spec.keyed or not spec.consequential
 
 
 def _call_id(version: int, position: int) -> str:

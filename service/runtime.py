@@ -33,11 +33,10 @@ from ..contracts.commands import (
     ToolEnded,
 )
 from ..contracts.envelope import Entry, Head, sealed
-from ..contracts.errors import CallError, KeyReused, LogError, StreamMoved
-from ..contracts.facts import FactReading
-from ..contracts.payload import Payload, PayloadAt, bytes_of
-from ..contracts.store import Append, FlowRow, Store
-from ..contracts.values import SubjectId, listed, written_time
+from ..contracts.errors import CallError, FlowError, LogBroken, LogError, StreamMoved
+from ..contracts.payload import Payload, bytes_of
+from ..contracts.store import Append, FlowRow, Store, TimerRow
+from ..contracts.values import SubjectId, written_time
 from ..fsm.conversation import Conversation
 from ..fsm.decide import decide, effects_of
 from ..fsm.draft import CallAgent, Effect, Route, RunTool
@@ -45,14 +44,13 @@ from ..fsm.program import Program
 from ..persistence.presence import OnlyProcess, Presence
 from .clock import Clock, SystemClock, minted, random_id
 from .conversations import Conversations
-from .facts import readings_from
+from .facts import given_facts
 from .live import Live
-from .loading import loaded_body
 from .outcome import TurnOutcome, outcome_since
-from .perform import Performer
+from .perform import Performer, performer_of, repeatable
 from .projection import summary_of
 from .reading import message_read
-from .submission import Submission, caller_key, same_submission
+from .submission import Submission, caller_key, check_same
 from .texts import Texts
 
 CODE = "interlock/0.1.0"
@@ -86,11 +84,20 @@ class Runtime:
         self._conversations = Conversations(store, programs, remembered)
         self.texts = Texts(store)
         self.performer = Performer(agents, self.texts)
-        self._presence = presence or OnlyProcess()
+        self._presence_given = presence
         self._sources, self._on_event = dict(sources or {}), on_event
         self._tasks: set[asyncio.Task[Any]] = set()
 
+    @property
+    def _presence(self) -> Presence:
+        """This process, known to the others on the same log from the first time it is asked for."""
+        if self._presence_given is None:
+            own = getattr(self.store, "presence", OnlyProcess)
+            self._presence_given = own()
+        return self._presence_given
+
     async def __aenter__(self) -> "Runtime":
+        await asyncio.to_thread(lambda: self._presence)
         for digest, program in self._conversations.programs.items():
             await asyncio.to_thread(self.store.put_flow, FlowRow(
                 digest=digest, name=program.ref.name, version=program.ref.version, body=program.body,
@@ -117,20 +124,26 @@ class Runtime:
     ) -> TurnOutcome:
         """Open a conversation on the newest loaded version of `flow`; durable on return.
 
-        `facts` are what the caller already knows of the customer, so that they are not asked again.
+        `facts` are what the caller already knows of the customer, so that they are not asked again. A `key`
+        needs the `conversation` it is for.
         """
+        if key is not None and conversation is None:
+            raise CallError("A key for `start` needs `conversation`: without it, each try opens another one.",
+                            fix="Choose a random UUID, and send it with the key each time.")
         program = self._conversations.newest(flow)
         identity = conversation or random_id()
         subject = SubjectId(subject or random_id())
 
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
-            readings, payloads = self._given(live.program, facts or {})
-            return Start(flow=live.program.ref, subject=subject, facts=readings), payloads
+            if not live.head.length:
+                live.program = program
+            readings, payloads = given_facts(live.program, facts or {})
+            return Start(flow=program.ref, subject=subject, facts=readings), payloads
 
         live = await self._conversations.find(identity)
         if live is None:
             live = self._conversations.opened(identity, program)
-        return await self._submit(live, Submission(caller_key(key or random_id()), actor, body))
+        return await self._submit(live, _submission(key, actor, body))
 
     async def say(
         self, conversation: str, text: str, *, key: str | None = None, actor: Actor = CUSTOMER
@@ -146,7 +159,7 @@ class Runtime:
             reading, payloads = message_read(live, text, len(message.plaintext))
             return Say(message=message.ref, token_bound=len(message.plaintext), reading=reading), (message, *payloads)
 
-        return await self._submit(await self._conversations.known(conversation), Submission(caller_key(key or random_id()), actor, body))
+        return await self._submit(await self._conversations.known(conversation), _submission(key, actor, body))
 
     async def give(
         self, conversation: str, name: str, facts: Mapping[str, Any] | None = None, *, key: str | None = None,
@@ -154,10 +167,10 @@ class Runtime:
     ) -> TurnOutcome:
         """A named input that is not a message: a state's `inputs`, or an operator's (`operator_kill`, ...)."""
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
-            readings, payloads = self._given(live.program, facts or {})
+            readings, payloads = given_facts(live.program, facts or {})
             return Give(name=name, facts=readings), payloads
 
-        return await self._submit(await self._conversations.known(conversation), Submission(caller_key(key or random_id()), actor, body))
+        return await self._submit(await self._conversations.known(conversation), _submission(key, actor, body))
 
     async def decide_task(
         self, conversation: str, task: int, decision: str, *, actor: Actor, reason: str = "", key: str | None = None
@@ -169,27 +182,34 @@ class Runtime:
             return (Decide(task=task, decision=decision, reason=written.ref if written else None),
                     (written,) if written else ())
 
-        return await self._submit(await self._conversations.known(conversation), Submission(caller_key(key or random_id()), actor, body))
+        return await self._submit(await self._conversations.known(conversation), _submission(key, actor, body))
 
     async def resolve(self, conversation: str, effect: int, how: str, *, actor: Actor = SYSTEM) -> TurnOutcome:
         """Say what becomes of an undecided effect: `again`, `done` or `failed`."""
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
             return Resolve.model_validate({"effect": effect, "how": how}), ()
 
-        return await self._submit(await self._conversations.known(conversation), Submission(caller_key(random_id()), actor, body))
+        return await self._submit(await self._conversations.known(conversation), _submission(None, actor, body))
 
     async def fire_due(self) -> int:
-        """Fire every deadline that has passed; returns how many. Safe in several processes at once."""
-        fired = 0
-        for row in await asyncio.to_thread(self.store.due_timers, written_time(self.clock.now())):
-            live = await self._conversations.known(row.stream)
-            timer = row.timer
-            key = f"t:{timer}"
-            if live.conversation.visit.timer != timer or key in live.keys:
-                continue
-            await self._submit(live, Submission(key, SYSTEM, lambda _, timer=timer: (Fire(timer=timer), ())))
-            fired += 1
-        return fired
+        """Fire every deadline that has passed; returns how many. Safe in several processes at once.
+
+        A conversation that cannot be moved here is reported and left; the others' deadlines are fired.
+        """
+        fired, seen = 0, set[TimerRow]()
+        while True:
+            # What was fired is due no more; what could not be fired must not hide the rest.
+            rows = await asyncio.to_thread(
+                self.store.due_timers, written_time(self.clock.now()), limit=100 + len(seen))
+            fresh = [row for row in rows if row not in seen]
+            if not fresh:
+                return fired
+            for row in fresh:
+                seen.add(row)
+                try:
+                    fired += await self._fired(row.stream, row.timer)
+                except (FlowError, LogBroken) as error:
+                    log.error("timer_left", conversation=row.stream, error=error.code, what=error.what)
 
     async def run_timers(self, every_seconds: float = 0.5) -> None:
         """Fire deadlines for ever. A failure of the log is reported and tried again at the next tick."""
@@ -212,17 +232,27 @@ class Runtime:
                 continue
             if summary.owner == self._presence.owner and self._conversations.is_busy(summary.stream):
                 continue
-            if not await asyncio.to_thread(self.store.claim, summary.stream, self._presence.owner, summary.owner):
+            try:
+                live = await self._conversations.current(summary.stream)
+            except (FlowError, LogBroken) as error:
+                log.error("recovery_left", conversation=summary.stream, error=error.code, what=error.what)
                 continue
-            self._conversations.forget(summary.stream)
-            live = await self._conversations.known(summary.stream)
-            left += await self._recovered(live)
+            if await asyncio.to_thread(self.store.claim, summary.stream, self._presence.owner, summary.owner):
+                left += await self._recovered(live)
         return tuple(left)
 
     async def outcome(self, conversation: str) -> TurnOutcome:
         """Where the conversation stands, without moving it."""
-        live = await self._conversations.known(conversation)
+        live = await self._conversations.current(conversation)
         return await outcome_since(live, self.texts, live.conversation.version)
+
+    async def _fired(self, conversation: str, timer: int) -> bool:
+        live = await self._conversations.current(conversation)
+        key = f"t:{timer}"
+        if live.conversation.visit.timer != timer or key in live.keys:
+            return False
+        await self._submit(live, Submission(key, SYSTEM, lambda _: (Fire(timer=timer), ())))
+        return True
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -239,7 +269,7 @@ class Runtime:
                 body, payloads = given.body(live)
                 repeated = live.keys.get(given.key)
                 if repeated is not None:
-                    await self._check_same(live, repeated, body, payloads)
+                    await check_same(self.store, live, repeated, given, body, payloads)
                     return await outcome_since(live, self.texts, repeated)
                 version = live.conversation.version
                 try:
@@ -309,7 +339,7 @@ class Runtime:
             key = f"e:{effect.effect}"
             while key not in live.keys:
                 try:
-                    effects += await self._commit(live, key, _performer(effect), body, payloads)
+                    effects += await self._commit(live, key, performer_of(effect), body, payloads)
                     break
                 except StreamMoved:
                     await self._conversations.reload(live)
@@ -324,48 +354,17 @@ class Runtime:
     async def _recovered(self, live: Live) -> list[Undecided]:
         left: list[Undecided] = []
         again: list[Effect] = []
-        for effect in effects_of(live.conversation):
-            if isinstance(effect, RunTool) and not _repeatable(live.program, effect):
-                left.append(Undecided(live.id, effect.effect, effect.request.tool))
-            else:
-                again.append(effect)
-        if again:
-            async with live.lock:
-                await self._perform_all(live, again)
+        async with live.lock:
+            for effect in effects_of(live.conversation):
+                if isinstance(effect, RunTool) and not repeatable(live.program, effect):
+                    left.append(Undecided(live.id, effect.effect, effect.request.tool))
+                else:
+                    again.append(effect)
+            await self._perform_all(live, again)
         return left
 
-    def _given(self, program: Program, facts: Mapping[str, Any]) -> tuple[tuple[FactReading, ...], tuple[Payload, ...]]:
-        readings, payloads = readings_from(program, facts, {})
-        missed = sorted(set(facts) - {one.name for one in readings})
-        if missed:
-            raise CallError(f"These facts do not fit the flow: {listed(missed)}.",
-                            fix="Give facts that the flow declares, with values of their types.")
-        return readings, payloads
 
-    async def _check_same(
-        self, live: Live, version: int, body: CommandBody, payloads: tuple[Payload, ...]
-    ) -> None:
-        """Refuse a repeated key whose submission says something else than the recorded one."""
-        entries = await asyncio.to_thread(self.store.read, live.id, after=version, limit=1)
-        recorded = loaded_body(entries[0].data)
-        stored: dict[str, bytes | None] = {}
-        for payload in payloads:
-            found = await asyncio.to_thread(
-                self.store.payload, live.id, PayloadAt(version=version, name=payload.name))
-            stored[payload.name] = found.plaintext if found else None
-        if recorded is None or not same_submission(recorded, body, payloads, stored):
-            raise KeyReused("This idempotency key was used before with another body.",
-                            where=f"conversation {live.id}, event {version}",
-                            fix="Send the same body again, or use a new key.")
-
-
-def _performer(effect: CallAgent | RunTool) -> Actor:
-    if isinstance(effect, CallAgent):
-        return Actor(kind="agent", id=effect.request.agent)
-    return Actor(kind="tool", id=effect.request.tool)
-
-
-def _repeatable(program: Program, effect: RunTool) -> bool:
-    """Whether a tool call may be made again after a crash: it changes nothing, or it takes the key."""
-    spec = program.tools[effect.request.tool]
-    return spec.keyed or not spec.consequential
+def _submission(
+    key: str | None, actor: Actor, body: Callable[[Live], tuple[CommandBody, tuple[Payload, ...]]]
+) -> Submission:
+    return Submission(caller_key(random_id() if key is None else key), actor, body)

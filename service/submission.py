@@ -1,11 +1,15 @@
 """What an outside submission is: its key, and whether a repeated one says the same."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..contracts.commands import Actor, CommandBody, Say
-from ..contracts.errors import CallError
-from ..contracts.payload import Payload
+from ..contracts.commands import Actor, CommandBody, Say, Start
+from ..contracts.envelope import opened
+from ..contracts.errors import CallError, KeyReused
+from ..contracts.events import command_of
+from ..contracts.payload import Payload, PayloadAt
+from ..contracts.store import Store
 from .live import Live
 
 OUTSIDE = ("c:", "t:")
@@ -30,6 +34,24 @@ def caller_key(key: str) -> str:
     return f"c:{key}"
 
 
+async def check_same(
+    store: Store, live: Live, version: int, given: Submission, body: CommandBody, payloads: tuple[Payload, ...]
+) -> None:
+    """Refuse a repeated key that comes from somebody else, or whose submission says something else."""
+    entries = await asyncio.to_thread(store.read, live.id, after=version, limit=1)
+    envelope, event = opened(entries[0].data)
+    recorded = command_of(event)
+    stored: dict[str, bytes | None] = {}
+    for payload in payloads:
+        found = await asyncio.to_thread(store.payload, live.id, PayloadAt(version=version, name=payload.name))
+        stored[payload.name] = found.plaintext if found else None
+    same_actor = (envelope.actor.kind, envelope.actor.id) == (given.actor.kind, given.actor.id)
+    if recorded is None or not same_actor or not same_submission(recorded, body, payloads, stored):
+        raise KeyReused(
+            f"This idempotency key was used before {'with another body' if same_actor else 'by somebody else'}.",
+            where=f"conversation {live.id}, event {version}", fix="Send the same body again, or use a new key.")
+
+
 def same_submission(
     recorded: CommandBody, repeated: CommandBody, payloads: tuple[Payload, ...], stored: dict[str, bytes | None]
 ) -> bool:
@@ -39,6 +61,8 @@ def same_submission(
     out, and so is what is random; texts are compared where they were not erased.
     """
     if _identity(recorded) != _identity(repeated):
+        return False
+    if isinstance(recorded, Start) and isinstance(repeated, Start) and recorded.flow.name != repeated.flow.name:
         return False
     compared = [one for one in payloads if not isinstance(repeated, Say) or one.name == "message"]
     return all(stored.get(one.name) in (None, one.plaintext) for one in compared)

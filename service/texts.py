@@ -13,39 +13,43 @@ from ..fsm.render import ERASED, filled, places_in, said
 from .live import Line, Live
 
 
+_Place = tuple[str, int, str]
+"""Stream, version of the event, name of the payload there (empty for the whole line as it was said)."""
+
+
 class Texts:
     """Reads payloads through a bounded cache, and fills templates with the facts of their time."""
 
-    def __init__(self, store: Store, capacity: int = 8_192, largest: int = 65_536) -> None:
+    def __init__(self, store: Store, capacity: int = 16_384, largest: int = 65_536) -> None:
         self._store, self._capacity, self._largest = store, capacity, largest
-        self._cache: OrderedDict[tuple[str, PayloadAt], str] = OrderedDict()
+        self._cache: OrderedDict[_Place, str] = OrderedDict()
 
     def keep(self, stream: str, version: int, payloads: Iterable[Payload]) -> None:
         """Remember payloads that were just written."""
         for payload in payloads:
-            self._put((stream, PayloadAt(version=version, name=payload.name)), payload.text)
+            self._put((stream, version, payload.name), payload.text)
 
     def forget(self, stream: str) -> None:
         """Drop every text of the stream: after an erasure, none may come from memory."""
-        for key in [key for key in self._cache if key[0] == stream]:
-            del self._cache[key]
+        for place in [place for place in self._cache if place[0] == stream]:
+            del self._cache[place]
 
-    async def text(self, stream: str, at: PayloadAt) -> str:
+    async def text(self, stream: str, version: int, name: str) -> str:
         """The payload's text, or `ERASED`."""
-        key = (stream, at)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
-        found = await asyncio.to_thread(self._store.payload, stream, at)
+        place = (stream, version, name)
+        if place in self._cache:
+            self._cache.move_to_end(place)
+            return self._cache[place]
+        found = await asyncio.to_thread(self._store.payload, stream, PayloadAt(version=version, name=name))
         if found is None:
             return ERASED
-        self._put(key, found.text)
+        self._put(place, found.text)
         return found.text
 
-    def _put(self, key: tuple[str, PayloadAt], text: str) -> None:
+    def _put(self, place: _Place, text: str) -> None:
         if len(text) > self._largest:
             return
-        self._cache[key] = text
+        self._cache[place] = text
         while len(self._cache) > self._capacity:
             self._cache.popitem(last=False)
 
@@ -59,7 +63,7 @@ class Texts:
             if fact is None:
                 continue
             if fact.sealed is not None:
-                found[name] = await self.text(stream, fact.sealed)
+                found[name] = await self.text(stream, fact.sealed.version, fact.sealed.name)
             elif fact.value is not None:
                 found[name] = said(program.facts[name], fact.value, program.flow.currency)
         return found
@@ -68,12 +72,19 @@ class Texts:
         """The full text of one message of the history."""
         event = line.event
         if isinstance(event, MessageReceived):
-            return await self.text(live.id, PayloadAt(version=line.version, name=event.message.name))
+            return await self.text(live.id, line.version, event.message.name)
         if event.agent is not None:
-            return await self.text(live.id, PayloadAt(version=event.agent, name="reply"))
-        template = live.program.template(event.text)
+            return await self.text(live.id, event.agent, "reply")
+        place = (live.id, line.version, "")
+        if place in self._cache:
+            return self._cache[place]
+        said_then = await self._filled(live, line, live.program.template(event.text))
+        self._put(place, said_then)
+        return said_then
+
+    async def _filled(self, live: Live, line: Line, template: str) -> str:
         names = places_in(template)
-        values = {name: "" for name in names}
+        values = dict.fromkeys(names, "")
         values |= await self.fact_texts(live.id, live.program, line.known, names)
         values |= self._choices(live.program, line.candidates)
         values["reference"] = live.id[:8]
