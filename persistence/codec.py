@@ -77,12 +77,17 @@ def conversation_row(summary: Summary) -> Row:
 
 
 def summary_of(row: Sequence[Any], timers: Iterable[Sequence[Any]]) -> Summary:
-    """The summary that a conversation's row and its deadlines stand for."""
-    *columns, tasks = row
+    """The summary that a conversation's row and its deadlines stand for. Raises `LogBroken` for another's row."""
+    *columns, written = row
     stream = columns[0]
-    return Summary(
-        *columns, timers=tuple(TimerRow(stream, timer, due) for timer, due in timers), tasks=tuple(json.loads(tasks)),
-    )
+    try:
+        tasks = tuple(json.loads(written))
+    except (ValueError, TypeError) as error:
+        raise LogBroken(
+            "The tasks of the projection are not a list.", stream=stream, version=0,
+            fix="Run `interlock verify`; the row was altered.",
+        ) from error
+    return Summary(*columns, tuple(TimerRow(stream, timer, due) for timer, due in timers), tasks)
 
 
 def stored(entry: Entry) -> StoredEntry:

@@ -3,6 +3,8 @@
 import sqlite3
 import sys
 
+from ..contracts.errors import SetupError
+
 # Order matters: `secure_delete` and `recursive_triggers` must stand before the first statement, and the
 # journal mode before the first transaction.
 PRAGMAS: tuple[tuple[str, str], ...] = (
@@ -22,6 +24,18 @@ WAL_RESET_FIXED = (3, 51, 3)
 Before it, two connections that write or checkpoint at the same instant may lose a transaction and corrupt
 the file. `docs/decisions/0001-sqlite-wal-lock.md` has the argument for the lock.
 """
+
+OLDEST = (3, 38, 0)
+"""STRICT tables came with 3.37, and JSON in every build with 3.38."""
+
+
+def refuse_old_sqlite(version: tuple[int, ...]) -> None:
+    """Raises `SetupError` for a release that cannot hold the log."""
+    if version < OLDEST:
+        raise SetupError(
+            f"SQLite {'.'.join(map(str, version))} is too old for the log; it needs 3.38.", where=sys.executable,
+            fix="Use a Python that comes with a later SQLite: those of python.org and of `uv` do.",
+        )
 
 
 def needs_write_lock(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:

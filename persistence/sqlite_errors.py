@@ -7,29 +7,36 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..contracts.errors import StorageError
 
-_NOTHING_RECORDED = "What was being written may or may not be recorded: read the stream again before deciding."
+_IN_DOUBT = "What was being written may or may not be recorded: read the stream again before deciding."
+_WRITABLE = "Make the file and its folder writable for this user."
+_LOCKED = (
+    "The database is locked by another program.", "End that program's transaction, or allow a longer wait.",
+)
 
 # Primary result code (https://sqlite.org/rescode.html) -> what it means here, and what to do.
 _MEANINGS: dict[int, tuple[str, str]] = {
-    sqlite3.SQLITE_FULL: ("The disk is full.", "Free space on the database's disk; nothing that was acknowledged is lost."),
-    sqlite3.SQLITE_BUSY: ("The database is locked by another program.", "End that program's transaction, or allow a longer wait."),
-    sqlite3.SQLITE_LOCKED: ("The database is locked by another program.", "End that program's transaction, or allow a longer wait."),
-    sqlite3.SQLITE_READONLY: ("The database is read-only.", "Make the file and its folder writable for this user."),
-    sqlite3.SQLITE_NOTADB: ("The file is not an SQLite database.", "Give the path of an Interlock database, or of a new file."),
+    sqlite3.SQLITE_FULL: (
+        "The disk is full.", "Free space on the database's disk; nothing that was acknowledged is lost.",
+    ),
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_READONLY: ("The database is read-only.", _WRITABLE),
+    sqlite3.SQLITE_PERM: ("Access to the database was denied.", _WRITABLE),
+    sqlite3.SQLITE_NOTADB: (
+        "The file is not an SQLite database.", "Give the path of an Interlock database, or of a new file.",
+    ),
     sqlite3.SQLITE_CORRUPT: (
         "The database is malformed.",
-        "Stop every process that uses it, keep the file as it is, and restore a backup; `interlock verify` tells which.",
+        "Stop every process that uses it, keep the file as it is, and restore a backup that verifies.",
     ),
-    sqlite3.SQLITE_IOERR: ("The disk reported an error.", f"Check the disk. {_NOTHING_RECORDED}"),
+    sqlite3.SQLITE_IOERR: ("The disk reported an error.", f"Check the disk. {_IN_DOUBT}"),
     sqlite3.SQLITE_CANTOPEN: ("The database cannot be opened.", "The folder must exist and be writable for this user."),
-    sqlite3.SQLITE_PERM: ("Access to the database was denied.", "Make the file and its folder writable for this user."),
-    sqlite3.SQLITE_NOMEM: ("SQLite ran out of memory.", "Give the process more memory."),
     sqlite3.SQLITE_TOOBIG: ("A value is larger than SQLite takes.", "Keep every payload below 1 GB."),
     sqlite3.SQLITE_CONSTRAINT: (
         "The database refused the row.", "Another program changed the schema or the rows; run `interlock verify`.",
     ),
 }
-_UNKNOWN = ("The database failed.", f"See the cause. {_NOTHING_RECORDED}")
+_UNKNOWN = ("The database failed.", f"See the cause. {_IN_DOUBT}")
 
 
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)

@@ -16,7 +16,7 @@ from ..contracts.errors import StorageError
 from . import statements as sql
 from .locks import ProcessLock
 from .migrations import HEAD, REVISIONS
-from .settings import PRAGMAS, needs_write_lock
+from .settings import PRAGMAS, needs_write_lock, refuse_old_sqlite
 from .sqlite_errors import DATABASE_ERRORS, is_refused_row, translated
 from .statements import Statement
 
@@ -30,6 +30,7 @@ class SqliteFile:
 
     def __init__(self, path: Path, *, wait_seconds: float, origin: str, mend: bool = False) -> None:
         """Open or create the database, under the lock. Raises `StorageError`, and then holds nothing."""
+        refuse_old_sqlite(sqlite3.sqlite_version_info)
         self.path = path
         self.suspect = False
         self._wait_seconds = wait_seconds

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..contracts.envelope import Head
-from ..contracts.errors import InterlockError, StorageError
+from ..contracts.errors import InterlockError
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.store import Append, FlowRow, Status, StoredEntry, Summary, TimerRow
 from . import statements as sql

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import BindParameter, Select, Table, bindparam, delete, func, insert, literal_column, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql.expression import ClauseElement
@@ -31,9 +31,7 @@ class Statement:
 
 def compiled(clause: ClauseElement, columns: Sequence[str] | None = None) -> Statement:
     """`clause` for SQLite; `columns` are those an insert gives values for, which are its names in table order."""
-    result = clause.compile(
-        dialect=sqlite.dialect(), column_keys=list(columns) if columns else None,  # type: ignore[no-untyped-call]
-    )
+    result = clause.compile(dialect=sqlite.dialect(), column_keys=list(columns) if columns else None)
     names: tuple[str, ...] = tuple(result.positiontup or ())  # type: ignore[attr-defined]
     constants = {name: value for name, value in result.params.items() if value is not None}
     return Statement(str(result), names, constants)
@@ -50,7 +48,8 @@ def _replacing_conversation() -> Statement:
     return compiled(clause.on_conflict_do_update(index_elements=["stream"], set_=changed), names)
 
 
-_stream, _limit = bindparam("in_stream"), bindparam("at_most")
+_stream: BindParameter[str] = bindparam("in_stream")
+_limit: BindParameter[int] = bindparam("at_most")
 
 ADD_EVENT = compiled(insert(EVENT), _columns(EVENT, without="id"))
 ADD_PAYLOAD = compiled(insert(PAYLOAD), _columns(PAYLOAD))

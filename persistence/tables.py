@@ -5,7 +5,7 @@ deleted: that is what erasing a person means. `conversation` and `timer` are pro
 every append and recomputable from the entries.
 """
 
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, MetaData, text
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, MetaData, Text, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -15,6 +15,9 @@ METADATA = MetaData(naming_convention={
     "fk": "fk_%(table_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 })
+
+STRICT = {"sqlite_strict": True}
+"""SQLite keeps to the declared types: no column holds text in one row and bytes in another."""
 
 
 class LogTable(SQLModel, registry=registry(metadata=METADATA)):
@@ -34,14 +37,15 @@ class EventRow(LogTable, table=True):
             "uq_event_stream_idempotency_key", "stream", "idempotency_key", unique=True,
             sqlite_where=text("idempotency_key IS NOT NULL"), postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
+        STRICT,
     )
 
     id: int | None = Field(default=None, primary_key=True)
-    stream: str
+    stream: str = Field(sa_type=Text)
     version: int
-    type: str
-    at: str
-    idempotency_key: str | None = None
+    type: str = Field(sa_type=Text)
+    at: str = Field(sa_type=Text)
+    idempotency_key: str | None = Field(default=None, sa_type=Text)
     leaf: bytes = Field(sa_type=LargeBinary)
     entry: bytes = Field(sa_type=LargeBinary)
 
@@ -57,16 +61,17 @@ class PayloadRow(LogTable, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["stream", "version"], ["event.stream", "event.version"]),
         Index("ix_payload_subject", "subject"),
+        STRICT,
     )
 
-    stream: str = Field(primary_key=True)
+    stream: str = Field(primary_key=True, sa_type=Text)
     version: int = Field(primary_key=True)
-    name: str = Field(primary_key=True)
-    kind: str
-    subject: str
+    name: str = Field(primary_key=True, sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
     r: bytes | None = Field(default=None, sa_type=LargeBinary)
     body: bytes = Field(sa_type=LargeBinary)
-    key_id: str | None = None
+    key_id: str | None = Field(default=None, sa_type=Text)
     nonce: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
@@ -80,21 +85,22 @@ class ConversationRow(LogTable, table=True):
             "ix_conversation_undecided", "undecided",
             sqlite_where=text("undecided > 0"), postgresql_where=text("undecided > 0"),
         ),
+        STRICT,
     )
 
-    stream: str = Field(primary_key=True)
-    flow_name: str
+    stream: str = Field(primary_key=True, sa_type=Text)
+    flow_name: str = Field(sa_type=Text)
     flow_version: int
-    flow_digest: str
-    subject: str
-    state: str
-    status: str
+    flow_digest: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    status: str = Field(sa_type=Text)
     length: int
-    started_at: str
-    updated_at: str
+    started_at: str = Field(sa_type=Text)
+    updated_at: str = Field(sa_type=Text)
     undecided: int
-    owner: str
-    tasks: str
+    owner: str = Field(sa_type=Text)
+    tasks: str = Field(sa_type=Text)
 
 
 class DeadlineRow(LogTable, table=True):
@@ -104,29 +110,32 @@ class DeadlineRow(LogTable, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["stream"], ["conversation.stream"]),
         Index("ix_timer_due", "due"),
+        STRICT,
     )
 
-    stream: str = Field(primary_key=True)
+    stream: str = Field(primary_key=True, sa_type=Text)
     timer: int = Field(primary_key=True)
-    due: str
+    due: str = Field(sa_type=Text)
 
 
 class KeptFlowRow(LogTable, table=True):
     """A flow under its digest, as it was when a conversation first ran on it."""
 
     __tablename__ = "flow"
+    __table_args__ = STRICT
 
-    digest: str = Field(primary_key=True)
-    name: str
+    digest: str = Field(primary_key=True, sa_type=Text)
+    name: str = Field(sa_type=Text)
     version: int
     body: bytes = Field(sa_type=LargeBinary)
-    source: str
+    source: str = Field(sa_type=Text)
 
 
 class MetaRow(LogTable, table=True):
     """What is true of the whole database for its life: `log`, the origin that stands in every envelope."""
 
     __tablename__ = "meta"
+    __table_args__ = STRICT
 
-    name: str = Field(primary_key=True)
-    value: str
+    name: str = Field(primary_key=True, sa_type=Text)
+    value: str = Field(sa_type=Text)

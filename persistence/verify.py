@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..contracts.canonical import leaf_hash, parsed
-from ..contracts.errors import NotEncodable, UnknownConversation
+from ..contracts.errors import LogBroken, NotEncodable, UnknownConversation
 from ..contracts.payload import Payload, PayloadAt, commitment
 from ..contracts.store import Store, StoredEntry, Summary
 
@@ -45,7 +45,7 @@ class Verified:
         return self.broken[0] if self.broken else None
 
 
-class _Break(Exception):  # noqa: N818 - never leaves this module
+class _Break(Exception):
     """Stops the walk over a stream at its first broken position."""
 
     def __init__(self, version: int, what: str) -> None:
@@ -75,7 +75,11 @@ def verify(
 
 def _named(store: Store, streams: Sequence[str] | None) -> Sequence[str]:
     if streams is None:
-        return sorted({*store.streams(), *(summary.stream for summary in store.summaries())})
+        try:
+            beside = {summary.stream for summary in store.summaries()}
+        except LogBroken as error:  # found again, at its position, when the stream is walked
+            beside = {error.stream}
+        return sorted({*store.streams(), *beside})
     for stream in streams:
         if not store.head(stream).length and store.summary(stream) is None:
             raise UnknownConversation(
@@ -88,10 +92,11 @@ def _named(store: Store, streams: Sequence[str] | None) -> Sequence[str]:
 def _stream(
     store: Store, stream: str, projected: Callable[[Sequence[StoredEntry]], Summary] | None, report: Verified,
 ) -> Verified:
-    entries, payloads, summary = _consistent(store, stream)
+    payloads: Mapping[PayloadAt, Payload] = {}
     checked = erased = 0
     broken = report.broken
     try:
+        entries, payloads, summary = _consistent(store, stream)
         named: set[PayloadAt] = set()
         previous = b""
         for position, row in enumerate(entries):
@@ -106,7 +111,7 @@ def _stream(
             if at.version < len(entries):
                 raise _Break(at.version, f"The payload {at.name!r} is named by no entry.")
         _projection(entries, summary, projected)
-    except _Break as found:
+    except (_Break, LogBroken) as found:
         broken = (*broken, Broken(stream, found.version, found.what))
     return Verified(
         streams=report.streams + 1, events=report.events + checked, payloads=report.payloads + len(payloads),
@@ -121,8 +126,9 @@ def _consistent(
     while True:
         entries = store.read(stream)
         payloads, summary = store.payloads(stream), store.summary(stream)
-        overtaken = summary is not None and summary.length > len(entries)
-        if not overtaken or store.head(stream).length <= len(entries):
+        end = entries[-1].version + 1 if entries else 0
+        overtaken = summary is not None and summary.length > end
+        if not overtaken or store.head(stream).length <= end:
             return entries, payloads, summary
 
 

@@ -10,13 +10,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from interlock.contracts.envelope import Head
 from interlock.contracts.errors import StorageError
 from interlock.contracts.store import FlowRow
 from interlock.persistence.settings import needs_write_lock
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.verify import verify
-from support.stores import LOG, after, decided
+from support.stores import LOG, decided
 
 TESTS = Path(__file__).parents[1]
 
@@ -48,8 +49,8 @@ REWRITES = [
      "event is append-only"),
     ("REPLACE INTO event (id, stream, version, type, at, leaf, entry) VALUES (1, 'b', 0, 't', '', x'', x'')",
      "event is append-only: the row exists"),
-    ("REPLACE INTO event (stream, version, type, at, idempotency_key, leaf, entry) "
-     "VALUES ('a', 2, 't', '', 'k0', x'', x'')", "event is append-only: the row exists"),
+    (("REPLACE INTO event (stream, version, type, at, idempotency_key, leaf, entry) "
+     "VALUES ('a', 2, 't', '', 'k0', x'', x'')"), "event is append-only: the row exists"),
     ("INSERT INTO event (stream, version, type, at, leaf, entry) VALUES ('a', 3, 't', '', x'', x'')",
      "event is append-only: the version is not the next of its stream"),
     ("UPDATE flow SET body = x'00'", "flow is append-only: no UPDATE"),

@@ -8,15 +8,16 @@ from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from hypothesis import strategies as st
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
 from interlock.contracts.commands import SYSTEM, Command, Give
 from interlock.contracts.envelope import Entry, Head, sealed
 from interlock.contracts.events import Event, FactsRecorded, InputReceived
 from interlock.contracts.facts import FactReading
-from interlock.contracts.payload import Payload
+from interlock.contracts.payload import Payload, bytes_of
 from interlock.contracts.store import Append, Summary, TimerRow
 from interlock.contracts.values import MAX_SAFE_INTEGER
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 LOG = "interlock-test"
 DIGEST = "ab" * 32
@@ -81,7 +82,7 @@ def events() -> st.SearchStrategy[Event]:
     return st.one_of(*(models(kind) for kind in EVENT_TYPES))
 
 
-payload_bodies = st.one_of(st.binary(max_size=60), st.text(max_size=20).map(lambda t: t.encode("utf-8", "surrogatepass")))
+payload_bodies = st.one_of(st.binary(max_size=60), st.text(max_size=20).map(bytes_of))
 
 
 def command(key: str, *, at: datetime = NOON, body: Any = None) -> Command:

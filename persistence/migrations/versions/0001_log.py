@@ -51,13 +51,14 @@ def _log() -> None:
     op.create_table(
         "event",
         sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("stream", sa.String(), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("type", sa.String(), nullable=False),
-        sa.Column("at", sa.String(), nullable=False),
-        sa.Column("idempotency_key", sa.String(), nullable=True),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("at", sa.Text(), nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=True),
         sa.Column("leaf", sa.LargeBinary(), nullable=False),
         sa.Column("entry", sa.LargeBinary(), nullable=False),
+        sqlite_strict=True,
     )
     op.create_index("uq_event_stream_version", "event", ["stream", "version"], unique=True)
     keyed = sa.text("idempotency_key IS NOT NULL")
@@ -67,49 +68,53 @@ def _log() -> None:
     )
     op.create_table(
         "payload",
-        sa.Column("stream", sa.String(), primary_key=True),
+        sa.Column("stream", sa.Text(), primary_key=True),
         sa.Column("version", sa.Integer(), primary_key=True),
-        sa.Column("name", sa.String(), primary_key=True),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("name", sa.Text(), primary_key=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("r", sa.LargeBinary(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("key_id", sa.String(), nullable=True),
+        sa.Column("key_id", sa.Text(), nullable=True),
         sa.Column("nonce", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(["stream", "version"], ["event.stream", "event.version"], name="fk_payload_event"),
+        sqlite_strict=True,
     )
     op.create_index("ix_payload_subject", "payload", ["subject"])
     op.create_table(
         "flow",
-        sa.Column("digest", sa.String(), primary_key=True),
-        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("digest", sa.Text(), primary_key=True),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sqlite_strict=True,
     )
     op.create_table(
         "meta",
-        sa.Column("name", sa.String(), primary_key=True),
-        sa.Column("value", sa.String(), nullable=False),
+        sa.Column("name", sa.Text(), primary_key=True),
+        sa.Column("value", sa.Text(), nullable=False),
+        sqlite_strict=True,
     )
 
 
 def _projections() -> None:
     op.create_table(
         "conversation",
-        sa.Column("stream", sa.String(), primary_key=True),
-        sa.Column("flow_name", sa.String(), nullable=False),
+        sa.Column("stream", sa.Text(), primary_key=True),
+        sa.Column("flow_name", sa.Text(), nullable=False),
         sa.Column("flow_version", sa.Integer(), nullable=False),
-        sa.Column("flow_digest", sa.String(), nullable=False),
-        sa.Column("subject", sa.String(), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("flow_digest", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
         sa.Column("length", sa.Integer(), nullable=False),
-        sa.Column("started_at", sa.String(), nullable=False),
-        sa.Column("updated_at", sa.String(), nullable=False),
+        sa.Column("started_at", sa.Text(), nullable=False),
+        sa.Column("updated_at", sa.Text(), nullable=False),
         sa.Column("undecided", sa.Integer(), nullable=False),
-        sa.Column("owner", sa.String(), nullable=False),
-        sa.Column("tasks", sa.String(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("tasks", sa.Text(), nullable=False),
+        sqlite_strict=True,
     )
     op.create_index("ix_conversation_updated_at", "conversation", ["updated_at"])
     pending = sa.text("undecided > 0")
@@ -118,10 +123,11 @@ def _projections() -> None:
     )
     op.create_table(
         "timer",
-        sa.Column("stream", sa.String(), primary_key=True),
+        sa.Column("stream", sa.Text(), primary_key=True),
         sa.Column("timer", sa.Integer(), primary_key=True),
-        sa.Column("due", sa.String(), nullable=False),
+        sa.Column("due", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["stream"], ["conversation.stream"], name="fk_timer_conversation"),
+        sqlite_strict=True,
     )
     op.create_index("ix_timer_due", "timer", ["due"])
 
