@@ -188,21 +188,27 @@ def code_with(bank: Bank) -> Code:
 def mini(
     bank: Bank | None = None, *, limits: str = "{turn_seconds: 5m}", version: int = 1, attempts: int = 2,
     timeout: str = "10s", input_tokens: int = 4000, limit_goes_to: str = "desk", digressions: str = "triage",
-    rows: str = "",
+    rows: str = "", more_rows: str = "", more_states: str = "", own_help: bool = True,
 ) -> Program:
-    """The small flow as a program. `limits` is the flow's own table of them; `rows` are added in front."""
+    """The small flow as a program. `limits` is the flow's own table of them; `rows` are added in front and
+    `more_rows` behind; without `own_help` the route state has no row of its own for the label `help`."""
     return mini_with(code_with(bank or Bank()), limits=limits, version=version, attempts=attempts, timeout=timeout,
-                     input_tokens=input_tokens, limit_goes_to=limit_goes_to, digressions=digressions, rows=rows)
+                     input_tokens=input_tokens, limit_goes_to=limit_goes_to, digressions=digressions, rows=rows,
+                     more_rows=more_rows, more_states=more_states, own_help=own_help)
 
 
 def mini_with(
     code: Code, *, limits: str = "{turn_seconds: 5m}", version: int = 1, attempts: int = 2, timeout: str = "10s",
     input_tokens: int = 4000, limit_goes_to: str = "desk", digressions: str = "triage", rows: str = "",
+    more_rows: str = "", more_states: str = "", own_help: bool = True,
 ) -> Program:
     """The same flow on other code, which must hold the tools and the contract that it names."""
     text = MINI.format(limits=limits, version=version, attempts=attempts, timeout=timeout, input_tokens=input_tokens,
                        limit_goes_to=limit_goes_to, digressions=digressions)
-    return compiled(read_flow(text.replace("transitions:\n", f"transitions:\n{rows}", 1), code).flow, code)
+    if not own_help:
+        text = text.replace("  - [triage, help,       otherwise,     helper,      P-2]\n", "")
+    text = text.replace("\ntransitions:\n", f"{more_states}\ntransitions:\n{rows}", 1) + more_rows
+    return compiled(read_flow(text, code).flow, code)
 
 
 # -- what holds after any run --------------------------------------------------------------------------
