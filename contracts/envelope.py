@@ -83,16 +83,6 @@ class Head:
     leaf: bytes = b""
 
 
-def encoded(fields: dict[str, Any]) -> bytes:
-    data = canonical_shape(fields)
-    if len(data) > MAX_ENTRY_BYTES:
-        raise NotEncodable(
-            f"The entry has {len(data)} bytes; at most {MAX_ENTRY_BYTES} fit the log.",
-            where=f"event {fields.get('type')!r}", fix="Move text into a payload.",
-        )
-    return data
-
-
 def sealed(
     events: Sequence[Event], *, head: Head, command: Command, flow: str, code: str, log: str,
     payloads: Sequence[Payload] = (),
@@ -101,28 +91,45 @@ def sealed(
 
     Pure: the same arguments give the same bytes, which is what deciding again compares.
     """
-    at, actor = written_time(command.at), command.actor.model_dump(mode="json", exclude_none=True)
+    at = written_time(command.at)
+    frame = _Frame(command.actor, at, head, flow, code, log)
     entries: list[Entry] = []
-    previous, cause = head.leaf, head.length
+    previous = head.leaf
     for offset, event in enumerate(events):
-        body = event.model_dump(mode="json", exclude_none=True)
-        kind = body.pop("type")
-        fields = {
-            "v": FORMAT, "log": log, "stream": head.stream, "ver": head.length + offset, "type": kind,
-            "schema": SCHEMA, "cause": cause, "at": at, "actor": actor, "flow": flow, "code": code, "data": body,
-        }
-        if offset == 0:
-            fields["key"] = command.key
-        if previous:
-            fields["prev"] = previous.hex()
-        data = encoded(fields)
+        key = command.key if offset == 0 else None
+        data = frame.around(event, head.length + offset, key, previous)
         previous = leaf_hash(data)
         entries.append(Entry(
-            stream=head.stream, version=head.length + offset, event=event, at=at,
-            key=command.key if offset == 0 else None, cause=cause, data=data, leaf=previous,
-            payloads=tuple(payloads) if offset == 0 else (),
+            stream=head.stream, version=head.length + offset, event=event, at=at, key=key, cause=head.length,
+            data=data, leaf=previous, payloads=tuple(payloads) if offset == 0 else (),
         ))
     return tuple(entries)
+
+
+class _Frame:
+    """What all envelopes of one decision share, written once. The parts stand in the order of RFC 8785."""
+
+    def __init__(self, actor: Actor, at: str, head: Head, flow: str, code: str, log: str) -> None:
+        by = canonical_shape(actor.model_dump(mode="json", exclude_none=True))
+        self._before = b'{"actor":%b,"at":"%b","cause":%d,"code":%b,"data":' % (
+            by, at.encode(), head.length, canonical_shape(code))
+        self._flow = b',"flow":"%b"' % flow.encode()
+        self._log = b',"log":%b' % canonical_shape(log)
+        self._stream = canonical_shape(head.stream)
+
+    def around(self, event: Event, version: int, key: str | None, previous: bytes) -> bytes:
+        body = event.model_dump(mode="json", exclude_none=True)
+        kind = body.pop("type")
+        data = b"".join((
+            self._before, canonical_shape(body), self._flow, b',"key":%b' % canonical_shape(key) if key else b"",
+            self._log, b',"prev":"%b"' % previous.hex().encode() if previous else b"",
+            b',"schema":%d,"stream":%b,"type":"%b","v":%d,"ver":%d}' % (
+                SCHEMA, self._stream, kind.encode(), FORMAT, version),
+        ))
+        if len(data) > MAX_ENTRY_BYTES:
+            raise NotEncodable(f"The entry has {len(data)} bytes; at most {MAX_ENTRY_BYTES} fit the log.",
+                               where=f"event {kind!r}", fix="Move text into a payload.")
+        return data
 
 
 def opened(data: bytes) -> tuple[Envelope, Event]:

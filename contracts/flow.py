@@ -220,7 +220,8 @@ State = Annotated[
 
 
 class Transition(Value):
-    """One row, one permitted move. `push` makes it a digression that comes back to `source`."""
+    """One row, one permitted move. `push` makes it a digression that comes back to where it left, if that was
+    a state that hears people; from any other it is an ordinary move."""
 
     source: Name
     on: Name

@@ -67,10 +67,9 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             turn = _next_turn(conversation, event.turn_due, conversation.turn.message)
             return conversation.changed(version=following, turn=turn)
         case FactsRecorded():
-            return conversation.changed(version=following, known=_with_facts(conversation.known, event.facts))
+            return conversation.changed(version=following, known=known_after(conversation.known, event))
         case FactForgotten():
-            kept = {name: fact for name, fact in conversation.known.items() if name != event.name}
-            return conversation.changed(version=following, known=MappingProxyType(kept))
+            return conversation.changed(version=following, known=known_after(conversation.known, event))
         case FactSkipped():
             skipped = conversation.visit.changed(skipped=(*conversation.visit.skipped, event.name))
             return conversation.changed(version=following, visit=skipped)
@@ -152,8 +151,13 @@ def _remembered(conversation: Conversation, what: str, tokens: int) -> Conversat
     )
 
 
-def _with_facts(known: Mapping[str, KnownFact], facts: Iterable[KnownFact]) -> Mapping[str, KnownFact]:
-    return MappingProxyType({**known, **{fact.name: fact for fact in facts}})
+def known_after(known: Mapping[str, KnownFact], event: Event) -> Mapping[str, KnownFact]:
+    """What is known after the event."""
+    if isinstance(event, FactsRecorded):
+        return MappingProxyType({**known, **{fact.name: fact for fact in event.facts}})
+    if isinstance(event, FactForgotten):
+        return MappingProxyType({name: fact for name, fact in known.items() if name != event.name})
+    return known
 
 
 def _with_pending(pending: Mapping[int, Pending], at: int, event: Pending) -> Mapping[int, Pending]:

@@ -10,6 +10,7 @@ from ..contracts.events import (
     Event,
     MessageReceived,
     ReplySent,
+    RoutingDecided,
     ToolRefused,
     ToolRequested,
     ToolReturned,
@@ -17,7 +18,7 @@ from ..contracts.events import (
 )
 from ..contracts.facts import KnownFact
 from ..fsm.conversation import Conversation
-from ..fsm.evolve import evolve
+from ..fsm.evolve import fold, known_after
 from ..fsm.program import Program
 
 RoundEvent = AgentReturned | ToolRequested | ToolRefused | ToolReturned
@@ -48,22 +49,38 @@ class Live:
     started_at: str = ""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def take(self, recorded: Iterable[tuple[Event, str | None, str]], head: Head) -> None:
-        """Fold committed events (with key and time of each), and move the head."""
+    def take(
+        self, recorded: Iterable[tuple[Event, str | None, str]], head: Head, conversation: Conversation | None = None
+    ) -> None:
+        """Take committed events (with key and time of each), and move the head.
+
+        `conversation` is their fold where `decide` has made it already; read from the log, it is made here.
+        """
+        version, known, candidates = self.conversation.version, self.conversation.known, self.conversation.candidates
+        events = []
         for event, key, at in recorded:
-            version = self.conversation.version
             if key is not None:
                 self.keys[key] = version
             if version == 0:
                 self.started_at = at
-            if isinstance(event, TransitionTaken):
-                self.rounds.clear()
-            elif isinstance(event, AgentReturned | ToolRequested | ToolRefused | ToolReturned):
-                self.rounds.append((version, event))
-            self.conversation = evolve(self.conversation, event)
-            if isinstance(event, ReplySent) or (isinstance(event, MessageReceived) and event.disposition != "refused"):
-                self.lines.append(Line(version, event, self.conversation.known, self.conversation.candidates))
+            known = known_after(known, event)
+            if isinstance(event, RoutingDecided):
+                candidates = event.decision.candidates
+            self._note(version, event, known, candidates)
+            events.append(event)
+            version += 1
+        self.conversation = fold(self.id, events, self.conversation) if conversation is None else conversation
         self.head = head
+
+    def _note(
+        self, version: int, event: Event, known: Mapping[str, KnownFact], candidates: tuple[str, ...]
+    ) -> None:
+        if isinstance(event, TransitionTaken):
+            self.rounds.clear()
+        elif isinstance(event, AgentReturned | ToolRequested | ToolRefused | ToolReturned):
+            self.rounds.append((version, event))
+        elif isinstance(event, ReplySent) or (isinstance(event, MessageReceived) and event.disposition != "refused"):
+            self.lines.append(Line(version, event, known, candidates))
 
     def become(self, other: "Live") -> None:
         """Take everything but the lock from a fresh reading of the same stream."""

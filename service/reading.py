@@ -17,6 +17,8 @@ def message_read(live: Live, text: str, length: int) -> tuple[Reading, tuple[Pay
     if length > program.flow.limits.message_bytes or conversation.status != "open":
         return Reading(), ()
     question = conversation.visit.question
+    if question is None and not program.flow.facts:
+        return Reading(), ()
     found = read_message(
         program.flow, program.code, text, asking=question.fact if question else None,
         confirming=question is not None and question.fact is None, known=conversation.facts,

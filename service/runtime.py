@@ -324,7 +324,7 @@ class Runtime:
             self._conversations.forget(live.id)
             self.texts.forget(live.id)
             raise
-        live.take(((entry.event, entry.key, entry.at) for entry in entries), head)
+        live.take(((entry.event, entry.key, entry.at) for entry in entries), head, conversation)
         if self._on_event is not None:
             for entry in entries:
                 self._on_event(live.id, entry)

@@ -6,9 +6,10 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
-from support.stores import events
+from support.stores import command, events
 
 from interlock.contracts.canonical import MAX_DEPTH, canonical, canonical_shape, leaf_hash, parsed
+from interlock.contracts.envelope import Head, checked, sealed
 from interlock.contracts.errors import NotEncodable
 from interlock.contracts.values import MAX_SAFE_INTEGER
 
@@ -76,3 +77,12 @@ def test_any_second_spelling_is_refused(data: bytes) -> None:
 def test_the_leaf_is_that_of_rfc_6962() -> None:
     """Known answer: the leaf hash of empty data, RFC 6962 section 2.1 and the Certificate Transparency vectors."""
     assert leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+
+
+@given(events(), st.integers(0, 10**6), st.binary(min_size=32, max_size=32) | st.just(b""))
+def test_an_entry_is_canonical_as_a_whole(event: object, length: int, leaf: bytes) -> None:
+    """The envelope is put together from parts, in the order that RFC 8785 gives its keys."""
+    entry = sealed([event], head=Head("s\u00e9", length, leaf), command=command("k"), flow="0" * 64, code="c/1", log="l")[0]  # type: ignore[list-item]
+    assert canonical(parsed(entry.data)) == entry.data
+    envelope, read = checked(entry.data)
+    assert (read, envelope.ver, envelope.key, envelope.prev) == (event, length, "k", leaf.hex() or None)
