@@ -137,6 +137,8 @@ def standing_out(one: Played) -> list[tuple[str, str]]:
             found.append((event.kind, event.text))
         elif event.type == "tool_requested" and "changes something" in event.text:
             found.append(("tool", event.text))
+        elif event.type == "agent_requested" and "attempt" in event.text:
+            found.append(("route", event.text.partition(" (")[0]))
         elif event.type == "transition_taken":
             found += _judged(event)
         if event.type == "agent_returned":
@@ -150,7 +152,7 @@ def _judged(event: Told) -> list[tuple[str, str]]:
     if "(a digression)" in event.text:
         return [("route", f"{way}, a digression, and back")]
     failed = [note.text for note in event.notes if note.mark == "bad"]
-    if failed:
+    if failed and not failed[0].startswith("a digression is open"):
         return [("bad", f"{failed[0]}, so {way} ({event.policy})")]
     if len(event.notes) > 2 and event.policy.startswith("RF"):
         return [("good", f"{event.notes[0].text}, so {way} ({event.policy})")]

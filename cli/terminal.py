@@ -109,7 +109,13 @@ class Terminal:
         self.show(grid, indent=indent)
 
     def show(self, what: RenderableType, indent: int = 0) -> None:
-        self.console.print(Padding(what, (0, 0, 0, indent)) if indent else what)
+        padded = Padding(what, (0, 0, 0, indent)) if indent else what
+        if self.console.is_terminal:
+            self.console.print(padded)
+            return
+        with self.console.capture() as captured:  # in a file, columns need no spaces behind them
+            self.console.print(padded)
+        self.console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
     def rule(self, title: str) -> None:
         """A heading with a line to the right edge."""
@@ -141,7 +147,7 @@ class Terminal:
             )
         for row in rows:
             made.add_row(*(self.text(cell) for cell in row))
-        self.console.print(made)
+        self.show(made)
 
 
 MARKS = Marks()

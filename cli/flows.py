@@ -1,0 +1,206 @@
+"""`interlock check` and `interlock draw`: what a flow says, what is wrong with it, and how it looks."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import FlowArgument, Json
+
+if TYPE_CHECKING:
+    from ..contracts.errors import FlowError
+    from ..service.project import Project
+
+
+class Format(StrEnum):
+    """How a picture is written."""
+
+    mermaid = "mermaid"
+    dot = "dot"
+    svg = "svg"
+    png = "png"
+
+
+_ENDINGS = {
+    ".mmd": Format.mermaid,
+    ".mermaid": Format.mermaid,
+    ".md": Format.mermaid,
+    ".dot": Format.dot,
+    ".gv": Format.dot,
+    ".svg": Format.svg,
+    ".png": Format.png,
+}
+
+
+CHECKED = (
+    "the file, names, that every outcome of every state has a row, rows that can never be taken, states that cannot be "
+    "reached or left, loops in which nobody is heard, deadlines, limits, contracts, patterns and texts"
+)
+
+
+def check(
+    flow: FlowArgument,
+    describe: Annotated[bool, typer.Option("--describe", help="Print the flow in English sentences.")] = False,
+    json: Json = False,
+) -> None:
+    """Find everything wrong with a flow's structure: all faults at once, each with its line and its fix."""
+    from ..contracts.errors import FlowError
+    from ..service.project import load_project
+    from .terminal import write_json
+
+    try:
+        project = load_project(flow)
+    except FlowError as error:
+        if not error.faults:
+            raise
+        write_json(faults_document(error)) if json else _show_faults(error)
+        raise typer.Exit(1) from error
+    if json:
+        write_json(checked_document(project))
+    elif describe:
+        from ..fsm.describe import described
+
+        typer.echo(described(project.program.flow), nl=False)
+    else:
+        _show_checked(project)
+
+
+def faults_document(error: "FlowError") -> dict[str, Any]:
+    """`{"ok": false, "flow": null, "faults": [{"code", "line", "where", "what", "fix"}]}`."""
+    faults = [
+        {"code": one.code, "line": one.line or None, "where": one.where, "what": one.what, "fix": one.fix}
+        for one in error.faults
+    ]
+    return {"ok": False, "flow": None, "faults": faults}
+
+
+def checked_document(project: "Project") -> dict[str, Any]:
+    """`{"ok": true, "flow": {"name", "version", "digest", "owner", "states", "rows", "agents", "tools", "guards"},
+    "faults": [], "checks": n}`."""
+    from ..fsm.check import CHECKS
+
+    flow = project.program.flow
+    return {
+        "ok": True,
+        "flow": {
+            "name": flow.name,
+            "version": flow.version,
+            "digest": project.program.ref.digest,
+            "owner": flow.owner,
+            "states": len(flow.states),
+            "rows": len(flow.transitions),
+            "agents": len(flow.agents),
+            "tools": len(flow.tools),
+            "guards": len(flow.guards),
+        },
+        "faults": [],
+        "checks": len(CHECKS),
+    }
+
+
+def _show_faults(error: "FlowError") -> None:
+    from .failing import show_faults
+    from .terminal import MARKS, Terminal, safe
+
+    terminal = Terminal()
+    terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(error.what), "bold"), f"  {error.where}")
+    show_faults(terminal, error.faults)
+
+
+def _show_checked(project: "Project") -> None:
+    from ..fsm.check import CHECKS
+    from ..fsm.describe import joined
+    from .terminal import MARKS, Terminal, counted
+
+    terminal, flow = Terminal(), project.program.flow
+    kinds = {kind: sum(one.kind == kind for one in flow.states) for kind in dict.fromkeys(s.kind for s in flow.states)}
+    terminal.hang(
+        terminal.text((MARKS.good, "bold green")),
+        (f"{flow.name} v{flow.version}: no fault", "bold"),
+        f": {counted(len(flow.states), 'state')}, {counted(len(flow.transitions), 'row')}, ",
+        f"{counted(len(flow.agents), 'agent')}, {counted(len(flow.tools), 'tool')}, "
+        f"{counted(len(flow.guards), 'guard')}",
+    )
+    for name, words in (
+        ("owner", flow.owner),
+        ("digest", project.program.ref.digest),
+        ("states", joined(f"{count} {kind}" for kind, count in kinds.items())),
+        ("checked", f"{len(CHECKS)} kinds of fault: {CHECKED}"),
+        ("not yet", "policies over time, worst-case cost, and whether untrusted text can reach a tool"),
+    ):
+        terminal.hang(terminal.text((f"{name:>9}", "dim")), words)
+    terminal.line(("--describe prints it in English for its owner to read.", "dim"), indent=2)
+
+
+def draw(
+    flow: FlowArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write .svg, .png, .dot or .mmd.")
+    ] = None,
+    form: Annotated[Format | None, typer.Option("--format", help="Instead of what the file's ending says.")] = None,
+    json: Json = False,
+) -> None:
+    """Draw the flow: Mermaid text by default, SVG or PNG into a file."""
+    from ..contracts.errors import CallError
+    from ..service.project import load_project
+    from .terminal import write_json
+
+    chosen = form or (_ENDINGS.get(out.suffix.lower()) if out else Format.mermaid)
+    if chosen is None:
+        raise CallError(
+            f"The ending {out.suffix if out else ''!r} says no format.", fix="Use .svg, .png, .dot or .mmd."
+        )
+    if out is None and chosen is Format.png:
+        raise CallError("A PNG is not written to the terminal.", fix="Name a file with --out.")
+    project = load_project(flow)
+    drawn = _drawn(project, chosen)
+    if out is not None:
+        _write(out, drawn)
+    if json:
+        ref = project.program.ref
+        text = None if out is not None else drawn.decode("utf-8")
+        write_json(
+            {
+                "flow": ref.name,
+                "digest": ref.digest,
+                "format": chosen.value,
+                "file": str(out) if out else None,
+                "bytes": len(drawn),
+                "text": text,
+            }
+        )
+    elif out is None:
+        typer.echo(drawn.decode("utf-8"), nl=False)
+    else:
+        typer.echo(f"{out}: {chosen.value}, {len(drawn):,} bytes")
+
+
+def _drawn(project: "Project", chosen: Format) -> bytes:
+    from . import drawing
+
+    flow = project.program.flow
+    match chosen:
+        case Format.mermaid:
+            from ..fsm.mermaid import mermaid
+
+            return mermaid(flow).encode("utf-8")
+        case Format.dot:
+            return drawing.dot(flow).encode("utf-8")
+        case Format.svg:
+            return drawing.svg(flow).encode("utf-8")
+        case Format.png:
+            return drawing.png(flow)
+
+
+def _write(out: Path, drawn: bytes) -> None:
+    from ..contracts.errors import CallError
+
+    try:
+        out.write_bytes(drawn)
+    except OSError as error:
+        raise CallError(
+            f"The picture cannot be written: {error.strerror}.",
+            where=str(out),
+            fix="Name a file in a folder that exists.",
+        ) from error

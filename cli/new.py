@@ -1,0 +1,58 @@
+"""`interlock new`: a flow project of one's own that runs, checks clean and has a passing test."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Json
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The flow's name, and its folder's.")],
+    folder: Annotated[Path, typer.Option("--in", metavar="FOLDER", help="Where to make it.")] = Path(),
+    json: Json = False,
+) -> None:
+    """Make a flow project: flow.yaml, code.py, scripted.py, a test and a README."""
+    import keyword
+    import re
+
+    from ..contracts.errors import CallError
+    from .scaffold import files
+    from .terminal import Terminal, write_json
+
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
+        better = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_0123456789")[:40] or "orders"
+        better = f"{better}_flow" if keyword.iskeyword(better) else better
+        raise CallError(
+            f"{name[:60]!r} is no name for a flow: small letters, digits and underscores, a letter first, at most 40.",
+            fix=f"Use a name such as `interlock new {better}`.",
+        )
+    target = folder / name
+    if target.exists():
+        raise CallError(
+            "There is something in this place already, and nothing is overwritten.",
+            where=str(target),
+            fix="Use another name, or --in another folder.",
+        )
+    try:
+        target.mkdir(parents=True)
+        for file, text in files(name).items():
+            (target / file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CallError(
+            f"The project cannot be written: {error.strerror}.", where=str(target), fix="Choose a folder you may write."
+        ) from error
+    written = sorted(files(name))
+    if json:
+        write_json({"name": name, "folder": str(target), "files": written})
+        return
+    terminal = Terminal()
+    terminal.line(("✓ ", "bold green"), (f"{target}", "bold"), f": {', '.join(written)}")
+    for command, what in (
+        (f"interlock chat {target}", "talk to it"),
+        (f"interlock check {target}", "find what is wrong with it"),
+        (f"interlock draw {target}", "see it"),
+        (f"pytest {target}", "run its test"),
+    ):
+        terminal.hang(terminal.text((f"{command:<28}", "green")), (what, "dim"), indent=2)

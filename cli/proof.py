@@ -1,0 +1,175 @@
+"""`interlock verify` and `interlock replay`: is the log intact, and would today's code decide the same?"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Db, FlowOption, Json
+
+if TYPE_CHECKING:
+    from ..persistence.verify import Verified
+    from .replaying import Replayed
+
+PROVES = (
+    "SELF-ATTESTED: every change to an entry, and every entry missing between two others, is found. What this cannot "
+    "find is a log that was rewritten whole, or cut at its end, by somebody who may write the file: that takes a "
+    "signature that others have seen, and this log has none yet."
+)
+
+
+def verify(
+    conversation: Annotated[
+        str, typer.Argument(metavar="[CONVERSATION]", help="The beginning of its id. Left out: the whole log.")
+    ] = "",
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Check every entry's hash, chain, columns and commitments, and name the first broken position."""
+    from ..persistence.verify import verify as verified
+    from .finding import existing_log, stream_named
+    from .terminal import write_json
+
+    with existing_log(db) as store:
+        found = verified(store, streams=[stream_named(store, conversation)] if conversation else None)
+        if json:
+            write_json(verified_document(store.log, found))
+        else:
+            _show_verified(store.log, found)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def verified_document(log: str, found: "Verified") -> dict[str, Any]:
+    """`{"log", "attestation", "ok", "conversations", "events", "payloads", "erased", "broken": [{"id",
+    "version", "what"}]}`."""
+    return {
+        "log": log,
+        "attestation": "SELF-ATTESTED",
+        "ok": found.ok,
+        "conversations": found.streams,
+        "events": found.events,
+        "payloads": found.payloads,
+        "erased": found.erased,
+        "broken": [{"id": one.stream, "version": one.version, "what": one.what} for one in found.broken],
+    }
+
+
+def _show_verified(log: str, found: "Verified") -> None:
+    from .terminal import MARKS, Terminal, counted
+
+    terminal = Terminal()
+    for one in found.broken:
+        terminal.hang(
+            terminal.text((MARKS.bad, "bold red")),
+            (f"{one.stream} is broken at event {one.version}: ", "bold red"),
+            (one.what, "red"),
+        )
+    erased = f", {counted(found.erased, 'text')} erased (which breaks nothing)" if found.erased else ""
+    sign, style = (MARKS.good, "bold green") if found.ok else (MARKS.bad, "bold red")
+    so_far = "" if found.ok else " up to there"
+    terminal.hang(
+        terminal.text((sign, style)),
+        f"log {log}: {counted(found.streams, 'conversation')}, {counted(found.events, 'event')} and "
+        f"{counted(found.payloads, 'text')} hold{so_far}{erased}",
+    )
+    terminal.hang(terminal.text((" ", "")), (PROVES, "dim"))
+
+
+def replay(
+    conversations: Annotated[
+        list[str] | None, typer.Argument(metavar="[CONVERSATION]...", help="The beginnings of their ids.")
+    ] = None,
+    all_of_them: Annotated[bool, typer.Option("--all", help="Every conversation of the log.")] = False,
+    flow: FlowOption = "",
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Decide every recorded command again, byte for byte, without a model, a tool or a clock."""
+    from ..contracts.errors import CallError
+    from ..service.project import load_project
+    from ..service.wiring import found_flows
+    from .finding import existing_log, streams_named
+    from .replaying import replayed
+    from .terminal import write_json
+
+    if bool(conversations) == all_of_them:
+        raise CallError("Say which conversations to replay.", fix="Give the beginnings of their ids, or --all.")
+    with existing_log(db) as store:
+        given = load_project(flow) if flow else None
+        streams = list(store.streams()) if all_of_them else streams_named(store, conversations or [])
+        flows = found_flows(store, given)
+        if all_of_them and given is not None:
+            mine = {digest for digest, one in flows.items() if one.project is given}
+            streams = [one for one in streams if (found := store.summary(one)) and found.flow_digest in mine]
+        results = replayed(store, flows, streams)
+    if json:
+        write_json(replayed_document(results))
+    else:
+        _show_replayed(results)
+    if not all(one.holds for one in results):
+        raise typer.Exit(1)
+
+
+def replayed_document(results: "tuple[Replayed, ...]") -> dict[str, Any]:
+    """`{"same", "conversations", "events", "decisions", "divergences", "model_calls", "milliseconds",
+    "replayed": [{"id", "flow", "digest", "events", "decisions", "divergences", "first", "flow_today",
+    "problem"}]}`."""
+    return {
+        "same": all(one.holds for one in results),
+        "conversations": len(results),
+        "events": sum(one.events for one in results),
+        "decisions": sum(one.decisions for one in results),
+        "divergences": sum(one.divergences for one in results),
+        "model_calls": 0,
+        "milliseconds": round(sum(one.milliseconds for one in results), 1),
+        "replayed": [
+            {
+                "id": one.stream,
+                "flow": one.flow,
+                "digest": one.digest,
+                "events": one.events,
+                "decisions": one.decisions,
+                "divergences": one.divergences,
+                "first": None
+                if one.first is None
+                else {"version": one.first.version, "recorded": one.first.recorded, "today": one.first.decided},
+                "flow_today": one.changed or None,
+                "problem": one.problem or None,
+            }
+            for one in results
+        ],
+    }
+
+
+def _show_replayed(results: "tuple[Replayed, ...]") -> None:
+    from .terminal import MARKS, Terminal, counted, safe
+
+    terminal = Terminal()
+    for one in results:
+        if one.holds:
+            continue
+        lead = terminal.text((MARKS.bad, "bold red"))
+        if one.problem:
+            terminal.hang(lead, (f"{one.stream[:8]} ({one.flow}) cannot be decided again: ", "bold"), safe(one.problem))
+        elif one.first is not None:
+            many = counted(one.divergences, "decision differs", "decisions differ")
+            terminal.hang(
+                lead, (f"{one.stream[:8]} ({one.flow}): {many}, the first at event {one.first.version}", "bold")
+            )
+            for name, what in (("recorded", one.first.recorded), ("today", one.first.decided)):
+                terminal.hang(terminal.text((f"{name:>8}", "dim")), safe(what, 600), indent=2)
+    for digest, today, flow in sorted({(one.digest, one.changed, one.flow) for one in results if one.changed}):
+        terminal.hang(
+            terminal.text((MARKS.warn, "bold yellow")),
+            f"{flow} stands in its file with digest {today[:12]} today; these conversations are pinned to "
+            f"{digest[:12]} and were decided with that, as the log keeps it, and with today's code.",
+        )
+    good = all(one.holds for one in results)
+    terminal.hang(
+        terminal.text((MARKS.good, "bold green") if good else (MARKS.bad, "bold red")),
+        f"{counted(len(results), 'conversation')}: ",
+        f"{counted(sum(one.decisions for one in results), 'decision')} made again, "
+        f"{counted(sum(one.events for one in results), 'event')} compared byte for byte; ",
+        (counted(sum(one.divergences for one in results), "divergence") + ", 0 model calls", "bold"),
+        f", {sum(one.milliseconds for one in results):.0f} ms",
+    )

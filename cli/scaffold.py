@@ -1,0 +1,202 @@
+"""The files of a new flow project: a small shop's order desk, meant to be changed line by line."""
+
+FLOW = """\
+# The program. Rows are read top to bottom; the first whose condition holds is taken.
+flow: @NAME@
+version: 1
+owner: me
+says: Answers questions about orders, cancels cheap ones by itself, and asks a person about the others.
+currency: EUR
+initial: greeting
+code: code.py
+
+facts:
+  order_number:
+    {type: code, says: the order number, pattern: "[A-Z][0-9]{5}", ask: "What is the order number?",
+     help: "It looks like A12345."}
+  price:
+    {type: money, says: the price, volunteered: false}
+
+agents:
+  adviser:
+    instructions: You answer questions about orders of a small shop. Be brief. You cannot change anything.
+    contract: Advice
+
+routers:
+  topic:
+    labels: {cancel: cancelling an order, question: a question}
+    rules:
+      - {label: cancel, any: [cancel, cancelled, send it back, return it]}
+      - {label: question, any: [where, when, how, what, why]}
+
+states:
+  greeting: {kind: wait, deadline: 30m, say: "Hello! Do you have a question, or do you want to cancel an order?"}
+  sort:     {kind: route, router: topic}
+  answer:   {kind: agent, agent: adviser}
+  order:    {kind: collect, facts: [order_number], deadline: 30m}
+  look_up:  {kind: call, tool: look_up, reads: [order_number]}
+  approve:
+    {kind: human, role: clerk, decisions: [cancelled, kept], shows: [order_number, price], deadline: 4h,
+     say: "A colleague decides about that."}
+  cancel:   {kind: call, tool: cancel_order, reads: [order_number]}
+  more:     {kind: wait, deadline: 30m, say: "Anything else?"}
+  goodbye:  {kind: final, say: "Goodbye!"}
+
+transitions:
+  # from      on         only if             go to     policy
+  - [greeting, message,  otherwise,          sort,     S-1]
+  - [more,     message,  otherwise,          sort,     S-1]
+  - [sort,     question, otherwise,          answer,   S-2]
+  - [answer,   done,     otherwise,          more,     S-2]
+  - [sort,     cancel,   otherwise,          order,    C-1]
+  - [order,    complete, otherwise,          look_up,  C-1]
+  - [look_up,  done,     price_at_most(50),  cancel,   C-2]
+  - [look_up,  done,     otherwise,          approve,  C-3]
+  - [approve,  cancelled, otherwise,         cancel,   C-3]
+  - [approve,  kept,     otherwise,          more,     C-3]
+  - [cancel,   done,     otherwise,          more,     C-2]
+  # From anywhere: what was not understood, silence, faults and limits.
+@WIDE@"""
+
+WIDE = (
+    ("unsure", "more", "S-3"), ("blocked", "more", "S-3"), ("refused", "more", "S-3"), ("invalid", "more", "S-4"),
+    ("failed", "more", "S-4"), ("timeout", "more", "S-4"), ("over_budget", "more", "S-4"), ("gave_up", "more", "S-5"),
+    ("declined", "more", "S-5"), ("expired", "goodbye", "S-6"), ("limit", "goodbye", "S-7"),
+)  # fmt: skip
+
+CODE = '''\
+"""The Python that flow.yaml names: guards, tools and contracts."""
+
+from typing import Any
+
+from interlock.agents.tools import tool
+from interlock.contracts.agents import AgentResult
+from interlock.contracts.facts import Facts
+from interlock.contracts.tools import ToolContext
+from interlock.fsm.code import Code
+from interlock.fsm.guards import guard
+
+PRICES = {"A12345": 1990, "B20000": 24900}
+"""Instead of a database: prices in cents."""
+CANCELLED: dict[str, str] = {}
+
+
+@guard(says="the price is at most €{limit}")
+def price_at_most(facts: Facts, limit: int) -> bool:
+    price = facts.integer("price")
+    return price is not None and price <= limit * 100
+
+
+class Advice(AgentResult):
+    """What the adviser returns; add fields here, and the model must fill them."""
+
+
+@tool(says="Looks up an order's price, in cents.")
+def look_up(order_number: str) -> dict[str, Any]:
+    return {"price": PRICES.get(order_number, 99_999)}
+
+
+@tool(consequential=True, says="Cancels an order; the same key cancels once.")
+def cancel_order(order_number: str, context: ToolContext) -> dict[str, Any]:
+    CANCELLED.setdefault(context.idempotency_key, order_number)
+    return {"cancelled": True}
+
+
+code = Code.of(guards=[price_at_most], tools=[look_up, cancel_order], contracts=[Advice])
+'''
+
+SCRIPTED = '''\
+"""The adviser as a script, so that the flow runs and is tested without a model."""
+
+from interlock.agents.scripted import ScriptedAgent, gives, rules, when
+
+
+def scripted() -> ScriptedAgent:
+    return ScriptedAgent({"adviser": rules(
+        when("where", then=gives(reply="Orders arrive within three days.")),
+        otherwise=gives(reply="Please look into your confirmation mail."),
+    )})
+'''
+
+TEST = '''\
+"""What the flow does, driven as a customer would, in memory and without a model."""
+
+import asyncio
+from pathlib import Path
+
+from interlock.contracts.commands import Actor
+from interlock.persistence.memory_store import MemoryStore
+from interlock.service.project import load_project
+from interlock.service.runtime import Runtime
+
+PROJECT = load_project(str(Path(__file__).parent))
+
+
+def states_after(*messages: str, decision: str = "") -> list[str]:
+    """The state after each message, and after a clerk's decision at the end."""
+
+    async def talk() -> list[str]:
+        assert PROJECT.scripted is not None
+        async with Runtime(MemoryStore(), PROJECT.program, PROJECT.scripted()) as runtime:
+            outcome = await runtime.start()
+            found = []
+            for message in messages:
+                outcome = await runtime.say(outcome.conversation, message)
+                found.append(outcome.state)
+            if decision and outcome.task:
+                clerk = Actor(kind="human", id="clerk-1", roles=(outcome.task.role,))
+                outcome = await runtime.decide_task(
+                    outcome.conversation, outcome.task.number, decision, actor=clerk)
+                found.append(outcome.state)
+            return found
+
+    return asyncio.run(talk())
+
+
+def test_a_question_is_answered():
+    assert states_after("where is my order?") == ["more"]
+
+
+def test_a_cheap_order_is_cancelled_at_once():
+    """At most €50 (C-2); the number was given before it was asked for."""
+    assert states_after("please cancel A12345") == ["more"]
+
+
+def test_an_expensive_order_needs_a_clerk():
+    """Above €50 (C-3)."""
+    assert states_after("I want to cancel", "B20000", decision="cancelled") == ["order", "approve", "more"]
+'''
+
+README = """\
+# @NAME@
+
+```
+interlock chat @NAME@       # talk to it: "cancel A12345", or "cancel", then B20000
+interlock check @NAME@      # every fault, with its line and its fix
+interlock draw @NAME@ --out @NAME@.svg
+pytest @NAME@
+```
+
+| file | holds |
+|---|---|
+| `flow.yaml` | the program: states, rows, who decides what, and the clause of the policy for each row |
+| `code.py` | the Python that the flow names: guards, tools, contracts |
+| `scripted.py` | answers instead of a model; with `OPENAI_API_KEY` a real one is asked |
+| `test_flow.py` | what the flow does, as tests |
+
+What a customer said and what the flow did is in `interlock.db`: `interlock log`, `interlock replay --all`.
+"""
+
+
+def files(name: str) -> dict[str, str]:
+    """File name to text, for a flow called `name`."""
+    wide = "\n".join(
+        f"  - [any,      {on + ',':<12} otherwise,       {target + ',':<9} {policy}]" for on, target, policy in WIDE
+    )
+    return {
+        "flow.yaml": FLOW.replace("@NAME@", name).replace("@WIDE@", wide + "\n"),
+        "code.py": CODE,
+        "scripted.py": SCRIPTED,
+        "test_flow.py": TEST,
+        "README.md": README.replace("@NAME@", name),
+    }
