@@ -9,6 +9,7 @@ from ..contracts.facts import FactReading, FactSource, KnownFact
 from ..contracts.flow import State
 from ..contracts.limits import LimitName
 from ..contracts.payload import PayloadAt
+from ..contracts.values import MAX_SAFE_INTEGER
 from .conversation import Conversation
 from .evolve import evolve
 from .program import Program
@@ -111,7 +112,7 @@ class Draft:
 
     def reach(self, limit: LimitName, value: int, maximum: int) -> str:
         """Record that a limit was reached; the outcome to take is `limit`."""
-        self.record(LimitReached(limit=limit, value=value, maximum=maximum))
+        self.record(LimitReached(limit=limit, value=min(value, MAX_SAFE_INTEGER), maximum=maximum))
         return "limit"
 
     def finished(self) -> Decision:

@@ -49,17 +49,19 @@ def _is_free(draft: Draft) -> bool:
 
 
 def move(draft: Draft, on: str) -> str | None:
-    """Take the first row whose guard holds, and enter its target; returns the target's outcome if it has one at once."""
+    """Take the first row whose guard holds, and enter its target; returns the target's outcome if it has one."""
     conversation, limits = draft.conversation, draft.program.flow.limits
     if conversation.turn.steps >= limits.steps and on != "limit":
         on = draft.reach("steps", conversation.turn.steps, limits.steps)
     taken, verdicts = draft.program.tried(conversation.state, on, conversation.facts)
     if taken is None:
-        reason = "guards" if verdicts else "no_row"
-        draft.record(TransitionRefused(source=conversation.state, on=on, reason=reason, verdicts=verdicts))
+        draft.record(TransitionRefused(
+            source=conversation.state, on=on, reason="guards" if verdicts else "no_row", verdicts=verdicts))
         return resume(draft)
     index, row = taken
-    if row.push and len(conversation.frames) >= limits.digression_depth:
+    # A state that hears nobody, such as a route, is nowhere to come back to: from there the row just goes.
+    pushes = row.push and isinstance(draft.state, WaitState | CollectState)
+    if pushes and len(conversation.frames) >= limits.digression_depth:
         draft.record(TransitionRefused(source=conversation.state, on=on, reason="depth", verdicts=verdicts))
         return resume(draft)
     returns = row.target == RETURN
@@ -67,7 +69,7 @@ def move(draft: Draft, on: str) -> str | None:
     draft.program.machine.step(conversation.state, index, target)
     draft.record(TransitionTaken(
         source=conversation.state, on=on, target=target, row=index, because=row.policy, verdicts=verdicts,
-        move="push" if row.push else "return" if returns else "go",
+        move="push" if pushes else "return" if returns else "go",
     ))
     return resume(draft) if returns else enter(draft)
 

@@ -21,6 +21,7 @@ from ..contracts.events import (
 from ..contracts.flow import AgentSpec, AgentState, CallState
 from ..contracts.handoff import Constraints, Handoff, HistoryRef
 from ..contracts.limits import Usage
+from ..contracts.values import MAX_SAFE_INTEGER
 from .draft import CallAgent, Draft, RunTool
 
 PER_MESSAGE_TOKENS = 8
@@ -76,7 +77,7 @@ def ask_agent(
 
 def _reserve(spec: AgentSpec) -> tuple[int, int]:
     usage = Usage(input_tokens=spec.max_input_tokens, output_tokens=spec.max_output_tokens)
-    return usage.tokens, spec.price.cost(usage)
+    return min(usage.tokens, MAX_SAFE_INTEGER), min(spec.price.cost(usage), MAX_SAFE_INTEGER)
 
 
 def _seconds_left(at: datetime, due: datetime | None, timeout: int) -> int:
@@ -145,7 +146,7 @@ def agent_returned(draft: Draft, body: AgentEnded) -> str | None:
     cost = 0
     if isinstance(request, AgentRequested):
         price = draft.program.agents[request.agent].price
-        cost = price.cost(report.usage) if report.usage.measured else request.reserved_cost
+        cost = min(price.cost(report.usage), MAX_SAFE_INTEGER) if report.usage.measured else request.reserved_cost
     version = draft.record(AgentReturned(effect=body.effect, report=report, cost=cost, late=late))
     if not isinstance(request, AgentRequested):
         return None
@@ -155,7 +156,8 @@ def agent_returned(draft: Draft, body: AgentEnded) -> str | None:
 def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, effect: int, version: int) -> str | None:
     """What one attempt's report leads to."""
     state = draft.state
-    assert isinstance(state, AgentState)  # an attempt is pending only while its state is the present one
+    if not isinstance(state, AgentState):  # cannot be: leaving a state ends what is pending in it
+        return None
     if report.outcome == "done" and report.calls:
         return _tools_proposed(draft, state, request, report.calls, version)
     if report.outcome in ("invalid", "timeout", "failed") and request.attempt < state.attempts:
@@ -241,8 +243,7 @@ def tool_outcome(draft: Draft, request: ToolRequested, outcome: str, tokens: int
         if outcome != "done" and visit.attempts < state.attempts:
             return call_tool(draft, state)
         return outcome
-    assert isinstance(state, AgentState)
-    if draft.conversation.pending:
+    if not isinstance(state, AgentState) or draft.conversation.pending:
         return None
     return ask_agent(draft, state, attempt=visit.attempts, rounds=visit.rounds + 1, carried_tokens=tokens)
 

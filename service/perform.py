@@ -1,5 +1,6 @@
 """Performing effects: one attempt each, whatever happens turned into a report for the core."""
 
+import asyncio
 import time
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ from ..contracts.limits import Usage
 from ..contracts.payload import Payload, bytes_of
 from ..contracts.routing import RoutingEvidence
 from ..contracts.tools import ToolContext
-from ..contracts.values import printable
+from ..contracts.values import MAX_SAFE_INTEGER, printable
 from ..fsm.draft import CallAgent, Route, RunTool
 from ..fsm.program import Program
 from ..fsm.route import evidence
@@ -39,6 +40,10 @@ from .live import Live
 from .texts import Texts
 
 log = structlog.get_logger("interlock.perform")
+_MOST_CALLS = 32
+"""Tool calls of one answer; their arguments' problems must fit one entry of the log."""
+_MOST_TOKENS = 1_000_000_000
+"""In or out of one call; no provider measures more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,13 @@ class Performer:
             performed = self._reported(program, spec, effect.request, reply)
         except AgentFailed as failure:
             performed = Performed(_failed(failure))
-        except Exception as error:  # noqa: BLE001 - an adapter may raise anything; it becomes an outcome
-            log.error("agent_raised", agent=spec.name, error=type(error).__name__, conversation=live.id)
-            performed = Performed(AgentReport(outcome="failed", reason=printable(type(error).__name__, 60)))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            performed = _raised(live, spec, error)  # nobody cancelled us: the adapter's own cancellation leaked
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an adapter may raise anything; it becomes an outcome
+            performed = _raised(live, spec, error)
         latency = int((time.perf_counter() - started) * 1000)
         return Performed(performed.report.changed(latency_ms=latency), performed.payloads)
 
@@ -192,7 +201,7 @@ class Performer:
     def _reported(self, program: Program, spec: AgentSpec, request: AgentRequested, reply: AgentReply) -> Performed:
         """A reply as a report: contract checked, texts as payloads, declared facts read."""
         common = {
-            "usage": reply.usage, "model": printable(reply.model), "request_id": printable(reply.request_id),
+            "usage": _measured(reply.usage), "model": printable(reply.model), "request_id": printable(reply.request_id),
         }
         if reply.tool_calls and not reply.refused:
             return self._proposed(program, reply, common)
@@ -214,8 +223,11 @@ class Performer:
         return Performed(AgentReport.model_validate(fields), tuple(payloads))
 
     def _proposed(self, program: Program, reply: AgentReply, common: dict[str, Any]) -> Performed:
+        if len(reply.tool_calls) > _MOST_CALLS:
+            said = f"The answer proposes {len(reply.tool_calls)} tool calls; at most {_MOST_CALLS} are taken."
+            return Performed(AgentReport.model_validate({"outcome": "invalid", "violations": (said,), **common}))
         payloads, calls = [], []
-        for position, call in enumerate(reply.tool_calls[:32]):
+        for position, call in enumerate(reply.tool_calls):
             arguments = minted(f"arguments_{position}", "arguments", bytes_of(call.arguments))
             payloads.append(arguments)
             known = call.name in program.code.tools
@@ -228,12 +240,26 @@ class Performer:
 def _failed(failure: AgentFailed) -> AgentReport:
     """A failed attempt as a report; one that was cut short was paid for, and says what it used."""
     cut_short = isinstance(failure, AgentCutShort)
+    wait = failure.retry_after_seconds
     return AgentReport.model_validate({
         "outcome": failure.kind if failure.kind in ("timeout", "refused", "invalid") else "failed",
-        "reason": printable(failure.reason, 60), "retry_after_seconds": failure.retry_after_seconds,
+        "reason": printable(failure.reason, 60),
+        "retry_after_seconds": wait if isinstance(wait, int) and 0 <= wait <= MAX_SAFE_INTEGER else None,
         "request_id": printable(failure.request_id), "model": printable(failure.model) if cut_short else "",
-        "usage": failure.usage if cut_short else Usage(measured=False),
+        "usage": _measured(failure.usage) if cut_short else Usage(measured=False),
     })
+
+
+def _raised(live: Live, spec: AgentSpec, error: BaseException) -> Performed:
+    """What an adapter raised though it may not: a failed attempt, with the class of the error and no more."""
+    log.error("agent_raised", agent=spec.name, error=type(error).__name__, conversation=live.id)
+    return Performed(AgentReport(outcome="failed", reason=printable(type(error).__name__, 60)))
+
+
+def _measured(usage: Usage) -> Usage:
+    """The usage if it can be one; nonsense counts as not measured, and costs what was reserved."""
+    numbers = usage.input_tokens, usage.output_tokens
+    return usage if all(isinstance(one, int) and 0 <= one <= _MOST_TOKENS for one in numbers) else Usage(measured=False)
 
 
 def performer_of(effect: CallAgent | RunTool) -> Actor:

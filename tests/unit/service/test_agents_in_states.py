@@ -120,7 +120,6 @@ async def test_whatever_an_agent_raises_is_the_outcome_failed(error: BaseExcepti
 
 @pytest.mark.parametrize("reply", [
     None, 5, "text", b"bytes", AgentReply(text=None), AgentReply(text=b"{}"), AgentReply(text=["x"]),  # type: ignore[arg-type]
-    AgentReply(text="{}", usage=Usage.model_construct(input_tokens=-1, output_tokens=2**90)),
     AgentReply(text="{}", usage=None), AgentReply(tool_calls=("x",)),  # type: ignore[arg-type]
     AgentReply(tool_calls=(ToolCall("1", None, None),)),  # type: ignore[arg-type]
 ], ids=repr)
@@ -180,7 +179,8 @@ async def test_tools_that_may_not_run_are_refused_and_the_model_is_told() -> Non
     store, bank = MemoryStore(), Bank()
     proposals = AgentReply(tool_calls=(
         ToolCall("a", "no_such_tool", "{}"), ToolCall("b", "erase_everything", "{}"),
-        ToolCall("c", "pay_unkeyed", "{}"), ToolCall("d", "look_up", '{"what": 5}'), ToolCall("e", "look_up", "not json"),
+        ToolCall("c", "pay_unkeyed", "{}"), ToolCall("d", "look_up", '{"what": 5}'),
+        ToolCall("e", "look_up", "not json"),
     ))
     agent = ScriptedAgent([proposals, gives(reply="Then not.")])
     outcome = await turns(store, agent, "help", bank=bank)
@@ -256,7 +256,8 @@ async def test_a_handoff_tells_the_next_agent_what_it_needs_and_no_more() -> Non
     assert handoff.constraints.deadline > made.handoff.constraints.deadline.replace(year=2020)
     assert handoff.warnings == ("history is a window of 2 of 8 messages",)
     expert = agent.requests[-1]
-    assert len([message for message in expert.messages if message.role != "system"]) == 2
+    assert [message.content for message in expert.messages[-2:]] == ["Anything else?", "help"]
+    assert not any("How much?" in message.content for message in expert.messages), "older than the window"
     assert not any("12.50" in message.content for message in expert.messages), "the amount is not the expert's to read"
     assert any("Paris" in message.content for message in expert.messages)
 
