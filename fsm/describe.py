@@ -80,7 +80,7 @@ def joined(words: Iterable[str], joint: str = "and") -> str:
 
 def _inside(flow: Flow, guard: Guard) -> str:
     words = guard_sentence(flow, guard)
-    return f"({words})" if len(guard.parts) > 1 else words
+    return f"({words})" if guard.parts else words
 
 
 def _called(flow: Flow, guard: Guard) -> str:

@@ -26,7 +26,7 @@ from .source import Listing, Node, Scalar, Table
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _DURATION = re.compile(r"([0-9]{1,15})(s|m|h|d)")
-_DECIMAL = re.compile(r"-?[0-9]{1,12}(\.[0-9]+)?")
+_DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -101,19 +101,18 @@ def duration(node: Node) -> int:
 
 def decimal(places: int, unit: str) -> Callable[[Node], int]:
     """Reads a decimal number of `unit` as a whole number of its 10**-places parts; nothing is rounded."""
+    wanted = f"a decimal number{unit and f' of {unit}'}"
 
     def read(node: Node) -> int:
-        found = scalar(node, f"a decimal number of {unit}").text
+        found = scalar(node, wanted).text
         whole, _, fraction = found.partition(".")
         if not _DECIMAL.fullmatch(found):
             raise Misread(
-                "R207", f"{shown(node)} is not a decimal number of {unit}.", "Write it in digits, as in \"12.50\".",
-                node.line,
+                "R207", f"{shown(node)} is not {wanted}.", "Write it in digits, as in \"12.50\".", node.line,
             )
         if len(fraction.rstrip("0")) > places:
             raise Misread(
-                "R207", f"{shown(node)} has more than {places} decimals of {unit}.", f"Keep {places} decimals.",
-                node.line,
+                "R207", f"{shown(node)} has more than {places} decimals.", f"Keep {places} decimals.", node.line,
             )
         sign = -1 if found.startswith("-") else 1
         amount: int = int(whole.lstrip("-")) * 10**places + int(fraction.rstrip("0").ljust(places, "0") or "0")
@@ -126,7 +125,7 @@ def decimal(places: int, unit: str) -> Callable[[Node], int]:
 
 def decimal6(node: Node) -> str:
     """A threshold or temperature as the log writes it, with six decimals."""
-    amount = decimal(6, "1")(node)
+    amount = decimal(6, "")(node)
     return f"{'-' if amount < 0 else ''}{abs(amount) // 10**6}.{abs(amount) % 10**6:06d}"
 
 

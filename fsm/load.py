@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from ..contracts.canonical import sha256_hex
-from ..contracts.errors import FlowError, InterlockError
+from ..contracts.errors import Fault, FlowError, InterlockError
 from ..contracts.flow import AgentSpec, FactSpec, Flow, RouterSpec, RuleSpec, State
 from ..contracts.limits import Limits, Price
 from ..contracts.values import Value, printable
@@ -27,6 +27,8 @@ from .source import Listing, Node, Scalar, Table, read_yaml
 V = TypeVar("V", bound=Value)
 FolderReader = Callable[[str], bytes]
 """Gives the bytes of a file beside the flow; raises `OSError` where there is none."""
+_DECIDE_OUTCOMES = (["inputs"], ["decisions"], ["labels"])
+"""Keys without which it is not known what a state can end with."""
 _SECTIONS = ("code", "limits", "facts", "agents", "routers", "states", "transitions")
 
 
@@ -51,10 +53,17 @@ def read_flow(
     notes = Notes(list(found))
     if node is None:
         raise refused(notes.faults, file)
+    if not isinstance(node, Table):
+        what = f"The file holds {shown(node)}, not a flow."
+        notes.fault("R203", what, "Start with `flow:` and its name.", node.line, "")
+        raise refused(notes.faults, file)
     reading = _Reading(notes, folder_reader)
     flow = completed(reading.flow(node), code)
     spoilt = {fault.where for fault in notes.faults if fault.where}
-    structural = faults_in(flow, code, notes.lines, unread=frozenset(notes.unread), partial=notes.partial)
+    vague = {where.split(".")[1] for where in spoilt if where.split(".")[2:3] in _DECIDE_OUTCOMES}
+    structural = faults_in(
+        flow, code, notes.lines, unread=frozenset(notes.unread | vague), partial=notes.partial or bool(vague)
+    )
     faults = [*notes.faults, *(fault for fault in structural if not _follows(fault.where, spoilt))]
     if faults:
         raise refused(faults, file, flow.name)
@@ -67,8 +76,8 @@ def code_path_of(text: str | bytes) -> str:
     Raises `FlowError` where the file cannot be read or the path leads out of the flow's folder.
     """
     node, faults = read_yaml(text)
-    if node is None:
-        raise refused(faults)
+    if not isinstance(node, Table):
+        raise refused(faults or [Fault("R203", "The file holds no flow.", "Start with `flow:` and its name.", 1)])
     notes = Notes([])
     table = notes.table(node, "")
     path: Any = notes.read(Key(_path), table.entries["code"], "code") if "code" in table.entries else ""
@@ -208,7 +217,7 @@ class _Reading:
         digest = "" if pinned and self.folder_reader is None else self.digest_of_file(file, where)
         if pinned and digest and digest != pinned:
             what = f"The file {file!r} has the digest {digest[:12]}…, not {pinned[:12]}…."
-            self.unfit(where, what, "Restore the file, or write its digest.")
+            self.unfit(f"{path}.classifier", what, "Restore the file, or write its digest.")
         return {"artefact": file, **({"classifier": pinned or digest} if pinned or digest else {})}
 
     def digest_of_file(self, file: str, where: str) -> str:

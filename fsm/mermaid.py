@@ -71,4 +71,5 @@ def _id(name: str) -> str:
 
 def _escaped(text: str) -> str:
     """Text that Mermaid reads as nothing but text: all but letters, digits and a few signs are entities."""
-    return "".join(one if one.isalnum() or one in " .,()_-→…" else f"#{ord(one)};" for one in text)
+    safe = "".join(one if one.isalnum() or one in " .,()_-→…" else f"#{ord(one)};" for one in text)
+    return safe.replace("end note", "#101;nd note")

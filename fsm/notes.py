@@ -93,7 +93,7 @@ class Notes:
                 attribute = str(problem["loc"][0]) if problem["loc"] else ""
                 key = written.get(attribute, attribute)
                 where = f"{path}.{key}" if path and key else key or path
-                what = f"{key!r} is out of bounds: {printable(problem['msg'])}."
+                what = f"{key!r} does not fit: {printable(problem['msg'])}."
                 self.fault("R211", what, "Write a value within the bounds.", self.line(where), where)
                 kept.pop(attribute, None)
                 if attribute in stand_ins:

@@ -81,7 +81,8 @@ def _columns(node: Node, path: str, notes: Notes) -> tuple[Scalar, ...] | None:
         return None
     if len(cells) == len(COLUMNS):
         return tuple(cells)
-    what = f"This row has {len(cells)} columns instead of {len(COLUMNS)}."
+    number = "1 column" if len(cells) == 1 else f"{len(cells)} columns"
+    what = f"This row has {number} instead of {len(COLUMNS)}."
     notes.fault("R208", what, _fix_for(cells), node.line, path)
     if len(cells) < len(COLUMNS) - 1:
         return None

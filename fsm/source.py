@@ -151,8 +151,9 @@ class _Composer:
                 0 if mark is None else mark.line + 1,
             )
             return None
-        except (yaml.YAMLError, *_PYYAML_MISTAKES) as error:
-            self.fault("Y104", f"This is not YAML: {printable(error)}.", "Check quotes and escapes here and below.")
+        except (yaml.YAMLError, *_PYYAML_MISTAKES):
+            what = "This is not YAML: an escape or a number cannot be read."
+            self.fault("Y104", what, "Check quotes here and below.")
             return None
         if node is None:
             self.fault("Y110", "The file is empty.", "Start with `flow:` and the name of the flow.")
@@ -192,6 +193,7 @@ class _Composer:
         control = CONTROL.search(value)
         if control:
             self.faults.append(_control_fault(control.group(), line))
+            value = CONTROL.sub("", value)
         return Scalar(line, value, plain=event.style is None)
 
     def _table(self, line: int, events: Iterator[yaml.Event], depth: int) -> Table:

@@ -54,7 +54,7 @@ def ends_reached(survey: Survey) -> Iterator[Fault]:
             ending.add(name)
             waiting.append(name)
     for name in survey.states:
-        if name in reachable(survey) - ending and any(survey.rows_for(name, one) for one in survey.outcomes[name]):
+        if name in reachable(survey) - ending and all(survey.rows_for(name, one) for one in survey.outcomes[name]):
             yield survey.fault(
                 "S143", f"states.{name}",
                 f"From {name!r} no final state can be reached without a limit or an operator.",

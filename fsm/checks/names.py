@@ -206,7 +206,7 @@ def in_code(survey: Survey) -> Iterator[Fault]:
                 "S120", where, f"The classifier {artefact!r} of router {router.name!r} is not loaded.",
                 "Load this artefact into the flow's code, or name the one that is there.",
             )
-        else:
+        elif not survey.labels_unknown(router.name):
             strange = [label for label in classifier.labels if label not in router.labels]
             if strange:
                 yield survey.fault(

@@ -17,10 +17,10 @@ def outcomes_covered(survey: Survey) -> Iterator[Fault]:
         outcomes = survey.outcomes[name]
         missing = [outcome for outcome in outcomes if not survey.rows_for(name, outcome)]
         where = f"states.{name}"
-        if outcomes and missing == list(outcomes):
+        if missing and not any((name, outcome) in survey.groups for outcome in outcomes):
             yield survey.fault(
-                "S141", where, f"The state {name!r} is a dead end: it is not final, and no row leaves it.",
-                f"Write rows for {listed(outcomes)}, or make it `kind: final`.",
+                "S141", where, f"The state {name!r} is a dead end: it has no rows, and can end with {listed(missing)}.",
+                "Write rows for these, or make it `kind: final`.",
             )
         elif missing:
             yield survey.fault(
@@ -61,7 +61,7 @@ def triggers_possible(survey: Survey) -> Iterator[Fault]:
     for index, row in survey.rows:
         where = f"transitions.{index}.on"
         if row.source == ANY:
-            if row.on not in given and not survey.partial:
+            if row.on not in given and not survey.partial and not row.push:
                 yield survey.fault(
                     "S135", where, f"No state can end with {row.on!r}, so the row {shown_row(row)} is never used.",
                     suggestion(row.on, sorted(given)),
@@ -69,23 +69,23 @@ def triggers_possible(survey: Survey) -> Iterator[Fault]:
         elif row.source in survey.states:
             possible = survey.outcomes[row.source]
             interventions = () if not possible else (survey.interventions - set(survey.digression_labels))
-            if row.on not in possible and row.on not in interventions and not _router_unread(survey, row.source):
+            if row.on not in possible and row.on not in interventions and not _outcomes_unknown(survey, row.source):
                 kind = survey.states[row.source].kind
                 fix = suggestion(row.on, possible) if possible else "Delete the row: a conversation ends there."
                 yield survey.fault(
-                    "S135", where, f"{row.source!r} is a {kind} state and cannot end with {row.on!r}.", fix
+                    "S135", where, f"The state {row.source!r} ({kind}) cannot end with {row.on!r}.", fix
                 )
 
 
-def _router_unread(survey: Survey, name: str) -> bool:
+def _outcomes_unknown(survey: Survey, name: str) -> bool:
     state = survey.states[name]
-    return state.kind == "route" and state.router not in survey.routers
+    return name in survey.unread or (state.kind == "route" and survey.labels_unknown(state.router))
 
 
 def flow_wide_used(survey: Survey) -> Iterator[Fault]:
     """Needs the whole table."""
     for (source, on), rows in survey.groups.items():
-        if source != ANY or on in survey.interventions:
+        if source != ANY or on in survey.interventions or rows[0][1].push:
             continue
         givers = [name for name, outcomes in survey.outcomes.items() if on in outcomes]
         if givers and all((name, on) in survey.groups for name in givers):
@@ -106,7 +106,7 @@ def limit_handled(survey: Survey) -> Iterator[Fault]:
     for index, row in survey.rows:
         target = survey.states.get(row.target)
         if row.on == LIMIT and (row.target == RETURN or (target and target.kind not in _CALLS_NOTHING)):
-            where = "back" if target is None else f"to {row.target!r}, a {target.kind} state"
+            where = "back" if target is None else f"to {row.target!r} ({target.kind})"
             yield survey.fault(
                 "S145", f"transitions.{index}.go to", f"A limit leads {where}, where more would be called.",
                 "Go to a human, wait or final state.",
@@ -115,7 +115,7 @@ def limit_handled(survey: Survey) -> Iterator[Fault]:
 
 def digressions_return(survey: Survey) -> Iterator[Fault]:
     for index, row in survey.rows:
-        if row.target == RETURN and not asks(row.guard, "in_digression"):
+        if row.target == RETURN and not row.push and not asks(row.guard, "in_digression"):
             yield survey.fault(
                 "S146", f"transitions.{index}.only if",
                 f"The row {shown_row(row)} returns without asking in_digression.",
@@ -129,18 +129,14 @@ def digressions_return(survey: Survey) -> Iterator[Fault]:
                 f"The row {shown_row(row)} pushes from one state; a digression may leave any.",
                 "Write `any` in the first column, or go there without `push`.",
             )
-        if row.on not in survey.digression_labels and not _digressions_unread(survey):
+        named = survey.flow.digressions
+        if row.on not in survey.digression_labels and (named is None or not survey.labels_unknown(named)):
             labels = survey.digression_labels
             fix = suggestion(row.on, labels) if labels else "Write `digressions:` with the router that hears them."
             yield survey.fault(
                 "S148", f"transitions.{index}.on",
                 f"The row {shown_row(row)} pushes on {row.on!r}, which is no label of the digressions router.", fix,
             )
-
-
-def _digressions_unread(survey: Survey) -> bool:
-    named = survey.flow.digressions
-    return named is not None and named not in survey.routers
 
 
 ROWS = (rows_total, triggers_possible, limit_handled, digressions_return)

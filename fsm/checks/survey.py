@@ -38,7 +38,10 @@ class Survey:
     @cached_property
     def states(self) -> Mapping[str, State]:
         """By name; the first of several with one name."""
-        return {state.name: state for state in reversed(self.flow.states)}
+        found: dict[str, State] = {}
+        for state in self.flow.states:
+            found.setdefault(state.name, state)
+        return found
 
     @cached_property
     def facts(self) -> Mapping[str, FactSpec]:
@@ -67,6 +70,11 @@ class Survey:
     def digression_labels(self) -> tuple[str, ...]:
         router = self.routers.get(self.flow.digressions or "")
         return tuple(router.labels) if router else ()
+
+    def labels_unknown(self, router: str | None) -> bool:
+        """True if nothing can be said of the labels: the router is not there, or could not be read."""
+        found = self.routers.get(router or "")
+        return router in self.unread or found is None or not found.labels
 
     @cached_property
     def outcomes(self) -> Mapping[str, tuple[str, ...]]:

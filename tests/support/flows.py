@@ -57,7 +57,7 @@ def customer_is_verified(facts: Facts) -> bool:
     return facts.true("verified")
 
 
-@guard(says="the colour is {colour}, and that it is so is {certain}", version=2)
+@guard(says="the colour is {colour} ({certain})", version=2)
 def colour_is(facts: Facts, colour: str, certain: bool) -> bool:
     return (facts.value("colour") == colour) is certain
 

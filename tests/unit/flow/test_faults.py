@@ -1,0 +1,244 @@
+"""Each fault a flow can have: its code, its line, what is wrong and what to do, word for word.
+
+A case changes the golden flow in one place; `tests/golden/flows/faults.txt` holds what is then said.
+Run with `INTERLOCK_GOLDEN=write` to write it anew, and read the difference.
+"""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from interlock.contracts.errors import FlowError
+from interlock.contracts.flow import AgentSpec, FactSpec, FinalState, Flow, Guard, WaitState, otherwise
+from interlock.fsm.build import row
+from interlock.fsm.check import CHECKS, faults_in
+from interlock.fsm.code import Code
+from interlock.fsm.guards import GuardMaker
+from support.flows import customer_is_verified
+from support.returns import GOLDEN, RETURNS_CODE, YAML, Trained, returns
+
+FILE = GOLDEN / "faults.txt"
+
+
+def line(start: str) -> str:
+    """The one line of the golden flow that starts so."""
+    (found,) = (one for one in YAML.splitlines(keepends=True) if one.startswith(start))
+    return found
+
+
+LAST = line("  - [any,      limit,")
+REJECTED = line("  - [approval, rejected,")
+CHECKED = line("  - [checking, done,        otherwise,")
+QUESTION = line("  - [triage,   question,")
+TWICE = '  - [checking, done, "all_of(customer_is_verified, amount_at_most(100))", closed, RT-3]\n'
+
+# Name of the case, what is replaced in the file, by what.
+CASES: dict[str, tuple[str, str]] = {
+    "a control character": ("The door.", "The \x07door."),
+    "an escaped control character": ("The door.", '"The \\x07door."'),
+    "a bracket that stays open": ("kind: final}\n", "kind: final\n"),
+    "an impossible escape": ("The door.", '"\\UFFFFFFFF"'),
+    "an anchor": ("cost?\"", "cost?\", help: &a x"),
+    "an alias": ("The door.", "*a"),
+    "a tag": ("The door.", "!!python/object:os.system x"),
+    "a key twice": ("version: 3", "version: 3\nversion: 4"),
+    "a second document": ("transitions:\n", "---\ntransitions:\n"),
+    "deep nesting": ("The door.", "[" * 40 + "]" * 40),
+    "a key that is a list": ("version: 3", "version: 3\n? [a, b]\n: c"),
+    "an unknown key": ("owner:", "ownr:"),
+    "an unknown key of a state": ("role: reviewer", "roll: reviewer"),
+    "a missing key": ("version: 3\n", ""),
+    "a missing deadline": (", deadline: 1h}", "}"),
+    "a list where text is needed": ("The door.", "[The door]"),
+    "nothing where text is needed": ("says: The door.", "says: "),
+    "a table where a list is needed": ("inputs: [parcel_came]", "inputs: {a: b}"),
+    "a word where a table is needed": ("{kind: final}\n", "final\n"),
+    "a list where a table of texts is needed": ("labels: {return_it: a return, question: a question}", "labels: [a]"),
+    "a state without a usable name": ("  closed:   {kind", "  closed off: {kind"),
+    "no whole number": ("version: 3", "version: three"),
+    "a quoted number": ("version: 3", 'version: "3"'),
+    "neither true nor false": ("confirm: true", "confirm: yes"),
+    "no duration": ("deadline: 30m", "deadline: 30"),
+    "a duration of nothing": ("deadline: 30m", "deadline: 0m"),
+    "no decimal": ('threshold: "0.55"', "threshold: half"),
+    "too many decimals": ('minimum: "0.01"', 'minimum: "0.001"'),
+    "too large a decimal": ('maximum: "5000.00"', 'maximum: "999999999999999.00"'),
+    "too few columns": (REJECTED, "  - [approval, rejected, closed, RT-4]\n"),
+    "much too few columns": (LAST, LAST + "  - [any]\n"),
+    "a comma in a guard": ('"all_of(customer_is_verified, amount_at_most(100))"',
+                           "all_of(customer_is_verified, amount_at_most(100))"),
+    "an empty column": ("closed,      SH-9", "closed,      ~"),
+    "a row that is a word": (LAST, LAST + "  - any\n"),
+    "a named row without a column": (
+        LAST, LAST + "  - {from: any, on: limit, only if: otherwise, goto: closed, policy: S}\n",
+    ),
+    "rows that are no list": ("transitions:\n", "transitions: none\nrows:\n"),
+    "a guard that is no expression": ("in_digression,  ", "in digression,  "),
+    "a guard with and": ("in_digression,  ", "in_digression and customer_is_verified,  "),
+    "a guard with not": ("in_digression,  ", "not in_digression,  "),
+    "a bare word as an argument": ("amount_at_most(100))\",  repaid", "amount_at_most(much))\",  repaid"),
+    "a fraction as an argument": ("amount_at_most(100))\",  repaid", "amount_at_most(1.5))\",  repaid"),
+    "a named argument": ("amount_at_most(100))\",  repaid", "amount_at_most(limit=100))\",  repaid"),
+    "an empty combination": ("in_digression,  ", "all_of(),  "),
+    "otherwise inside a guard": ("in_digression,  ", "not_(otherwise),  "),
+    "a guard that is too long": ("in_digression,  ", f"amount_at_most({'1' * 500}),  "),
+    "a guard that is too deep": ("in_digression,  ", "not_(" * 10 + "in_digression" + ")" * 10 + ",  "),
+    "an unknown kind": ("kind: route,", "kind: rout,"),
+    "no kind": ("{kind: route, ", "{"),
+    "out of bounds": ("attempts: 2,", "attempts: 99,"),
+    "an unknown currency": ("currency: EUR", "currency: euro"),
+    "a file that is missing": ("classifier: router.json", "classifier: other.json"),
+    "a file outside": ("classifier: router.json", "classifier: ../router.json"),
+    "a file that changed": ("classifier: router.json", f"classifier: {'0' * 64}\n    artefact: router.json"),
+    "an artefact alone": ("classifier: router.json", "artefact: router.json"),
+    "an unknown type": ("type: yes_no", "type: boolean"),
+    "a reserved name": ("  closed:   {kind: final}", "  closed:   {kind: final}\n  push:     {kind: final}"),
+    "a label that is an outcome": ("question: a question}", "question: a question, unsure: nothing}"),
+    "an input that is an outcome": ("inputs: [parcel_came]", "inputs: [parcel_came, expired]"),
+    "no owner": ("owner: shop-operations", 'owner: ""'),
+    "an unknown initial state": ("initial: greeting", "initial: greting"),
+    "a row from nowhere": ("[approval, rejected,", "[aproval, rejected,"),
+    "a row to nowhere": ("triage,      SH-1]", "triag,      SH-1]"),
+    "a push to nowhere": ("push advise", "push return"),
+    "an unknown guard": ("in_digression,  ", "customer_is_verifid,  "),
+    "a guard with wrong arguments": ("amount_at_most(100))\",  repaid", "amount_at_most())\",  repaid"),
+    "an unknown agent": ("agent: adviser,", "agent: advisor,"),
+    "an unknown tool": ("tool: look_up,", "tool: lookup,"),
+    "an unknown contract": ("contract: Advice", "contract: Advise"),
+    "an unknown router": ("kind: route, router: triage", "kind: route, router: triag"),
+    "an unknown router for digressions": ("digressions: triage", "digressions: triag"),
+    "an unknown fact": ("shows: [order, amount]", "shows: [order, price]"),
+    "a tool without what it needs": ("tool: look_up, reads: [amount]", "tool: look_up, reads: [order]"),
+    "an outcome without a row": (line("  - [any,      gave_up,"), ""),
+    "no otherwise": (CHECKED, ""),
+    "a row below otherwise": (LAST, LAST + "  - [any, limit, customer_is_verified, closed, SH-7]\n"),
+    "a guard twice": (CHECKED, TWICE + CHECKED),
+    "an impossible outcome": ("[approval, rejected,", "[approval, refused,"),
+    "a row from an end": (LAST, LAST + "  - [closed, message, otherwise, greeting, SH-7]\n"),
+    "a flow-wide row for nothing": (LAST, LAST + "  - [any, aproved, otherwise, closed, SH-7]\n"),
+    "no policy": ("closed,      SH-9", 'closed,      ""'),
+    "a flow-wide row that is never used": (LAST, LAST + "  - [any, message, otherwise, triage, SH-7]\n"),
+    "an unreachable state": ("  closed:   {kind: final}", "  closed:   {kind: final}\n  attic:    {kind: final}"),
+    "a dead end": (
+        "  closed:   {kind: final}", "  closed:   {kind: human, role: clerk, decisions: [yes], deadline: 1h}",
+    ),
+    "no end": ("kind: final", "kind: wait, deadline: 1h"),
+    "no limit row": (LAST, ""),
+    "a limit that calls more": (LAST, LAST.replace("approval,", "advise,  ")),
+    "a limit that returns": (LAST, LAST.replace("approval,", "return,  ")),
+    "a return that does not ask": ("in_digression,  ", "customer_is_verified,  "),
+    "a push from one state": (QUESTION, QUESTION.replace("advise,", "push advise,")),
+    "a push on no label": (LAST, LAST + "  - [any, timeout, otherwise, push advise, SH-3]\n"),
+    "a push without digressions": ("digressions: triage\n", ""),
+    "a loop by itself": ("greeting,    SH-1]\n  - [triage,   blocked", "triage,      SH-1]\n  - [triage,   blocked"),
+    "a fact without a question": ('type: money, ask: "How much did it cost?",', "type: money,"),
+    "a choice of nothing": ("choices: [broken, too_small, other], ", ""),
+    "a broken pattern": ('"[A-Z]{2}[0-9]{6}"', '"[A-Z"'),
+    "an endless pattern": ('"[A-Z]{2}[0-9]{6}"', '"([A-Z]+)+x"'),
+    "a pattern that refers back": ('"[A-Z]{2}[0-9]{6}"', '"([A-Z])\\\\1"'),
+    "a pattern that is too long": ('"[A-Z]{2}[0-9]{6}"', f'"{"x" * 400}"'),
+    "a bound that is not used": ("type: yes_no,", "type: yes_no, minimum: 1,"),
+    "bounds the wrong way round": ('minimum: "0.01"', 'minimum: "9000"'),
+    "a limit of nothing": ("handoffs: 2,", "handoffs: 0,"),
+    "an agent without tokens": ("max_output_tokens: 500", "max_output_tokens: 0"),
+    "an answer larger than a turn": ("max_output_tokens: 500", "max_output_tokens: 300000"),
+    "an answer dearer than a turn": ('output: "2.00"', 'output: "2000.00"'),
+    "a dangerous tool without a key or words": ("tools: [look_up]", "tools: [look_up, burn]"),
+    "a router without labels": ("labels: {return_it: a return, question: a question}", "labels: {}"),
+    "a rule for no label": ("{label: return_it,", "{label: return,"),
+    "a rule without words": ('any: [send it back], patterns: ["\\\\brefund"]', "any: []"),
+    "a rule that always matches": ('["\\\\brefund"]', '["x*"]'),
+    "an unknown screen": ('threshold: "0.55"', 'screen: [size, smell]\n    threshold: "0.55"'),
+    "a threshold above 1": ('threshold: "0.55"', 'threshold: "1.1"'),
+    "an unknown place in a text": ("{amount} is on", "{amonut} is on"),
+    "a brace without its pair": ("{amount} is on", "{amount is on"),
+    "an unknown place in a phrase": ("{reference}", "{referense}"),
+}
+# Cases that a file cannot make, or that lie in the code.
+FILES: dict[str, bytes | str] = {
+    "not UTF-8": b"flow: caf\xe9\n",
+    "too large": "# " + "x" * 1_000_000,
+    "empty": "# nothing\n",
+    "a list": "- a\n- b\n",
+}
+
+
+def changed(case: str) -> str:
+    old, new = CASES[case]
+    assert old in YAML, f"{case!r} changes nothing"
+    return YAML.replace(old, new) if case == "no end" else YAML.replace(old, new, 1)
+
+
+def said(text: str | bytes, code: Code = RETURNS_CODE) -> str:
+    with pytest.raises(FlowError) as refused:
+        returns(text, code)
+    return "\n".join(f"  {fault}" for fault in refused.value.faults)
+
+
+def in_python() -> dict[str, tuple[Flow, Code]]:
+    """Flows made in Python with faults that no file can have."""
+    flow = returns().flow
+    rows = flow.transitions
+    misread = GuardMaker(customer_is_verified.spec.changed(says="{it} is"), customer_is_verified.function, ())
+    forgetful = replace(RETURNS_CODE, classifiers={})
+    strange = Trained()
+    strange.labels = ("return_it", "weather")
+    nested = rows[0].changed(guard=Guard(op="not", parts=(otherwise,)))
+    trap = tuple(row("repaid", on, otherwise, "repaid", "SH-1") for on in ("message", "expired"))
+    waits = tuple(
+        WaitState(name="repaid", deadline_seconds=60) if state.name == "repaid" else state for state in flow.states
+    )
+    return {
+        "a trap": (flow.changed(states=waits, transitions=(*rows, *trap)), RETURNS_CODE),
+        "two states of one name": (flow.changed(states=(*flow.states, FinalState(name="closed"))), RETURNS_CODE),
+        "two facts of one name": (flow.changed(facts=(*flow.facts, FactSpec(name="order", type="text"))), RETURNS_CODE),
+        "a control character in a text": (
+            flow.changed(agents=(*flow.agents, AgentSpec(name="two", instructions="a\x00b"))), RETURNS_CODE,
+        ),
+        "otherwise inside": (flow.changed(transitions=(nested, *rows)), RETURNS_CODE),
+        "a sentence without its places": (
+            flow.changed(guards=(misread.spec,)),
+            replace(RETURNS_CODE, guards={**RETURNS_CODE.guards, "customer_is_verified": misread}),
+        ),
+        "a classifier that is not loaded": (flow, forgetful),
+        "a classifier with other labels": (flow, replace(RETURNS_CODE, classifiers={Trained.digest: strange})),
+    }
+
+
+def report() -> str:
+    parts = [f"{case}\n{said(changed(case))}" for case in CASES]
+    parts += [f"{case}\n{said(text)}" for case, text in FILES.items()]
+    for case, (flow, code) in in_python().items():
+        faults = "\n".join(f"  {fault}" for fault in faults_in(flow, code))
+        parts.append(f"{case}\n{faults}")
+    return "\n\n".join(parts) + "\n"
+
+
+def test_every_fault_says_what_the_golden_file_says():
+    """What is wrong and what to do about it, for every case."""
+    found = report()
+    if os.environ.get("INTERLOCK_GOLDEN") == "write":
+        FILE.write_text(found, "utf-8")
+    assert found == FILE.read_text("utf-8")
+
+
+def test_every_code_has_a_case():
+    """No check without its sentence in the golden file, and no code outside the table."""
+    text = FILE.read_text("utf-8")
+    codes = [check.code for check in CHECKS]
+    assert [code for code in codes if f" {code} " not in text] == []
+    assert len(set(codes)) == len(codes)
+
+
+def test_all_faults_come_at_once_by_line():
+    """Faults of the text, of its shape and of the flow stand in one error, in the order of their lines."""
+    text = YAML.replace("version: 3", "version: three").replace("role: reviewer", "roll: reviewer")
+    text = text.replace("closed,      RT-2", "closd,      RT-2").replace("says: The door.", "says: !x The door.")
+    with pytest.raises(FlowError) as refused:
+        returns(text)
+    faults = refused.value.faults
+    assert [fault.code for fault in faults] == ["R205", "Y106", "R201", "R202", "S112"]
+    assert [fault.line for fault in faults] == sorted(fault.line for fault in faults)
+    first = str(refused.value).splitlines()[0]
+    assert first == "The flow 'returns' has 5 faults. Where: returns.yaml. Fix: Mend each of these:"
