@@ -1,0 +1,188 @@
+"""Limits: each is reached in a flow, recorded with its numbers, and leads where the flow says."""
+
+from typing import Any
+
+import pytest
+
+from interlock.agents.scripted import ScriptedAgent, calls, gives
+from interlock.contracts.agents import AgentReply, AgentRequest
+from interlock.contracts.events import AgentRequested, LimitReached, MessageReceived, OverBudget, TransitionRefused
+from interlock.contracts.limits import LimitName, Limits, Usage
+from interlock.persistence.memory_store import MemoryStore
+from interlock.service.clock import ManualClock
+from interlock.service.outcome import TurnOutcome
+from interlock.service.runtime import Runtime
+from support.runtime import CLERK, Bank, check_log, mini, of_type, path_of
+
+UNSURE = ScriptedAgent(lambda _: gives(outcome="unsure"))
+HELPFUL = ScriptedAgent(lambda _: gives(reply="Yes."))
+USED = AgentReply(text='{"reply":"Yes."}', usage=Usage(input_tokens=100, output_tokens=10))
+SPENDING = ScriptedAgent(lambda _: USED)
+LOOKING = ScriptedAgent(lambda _: calls("look_up", what="it"))
+RESERVED = 4100
+"""Tokens of one call by the helper at its declared maximum."""
+PRICED = 4000 * 1_000 + 100 * 2_000
+"""The same in billionths of the currency."""
+
+
+async def limited(agent: Any, *texts: str, limits: str, clock: ManualClock | None = None, **flow: Any) -> tuple[
+        MemoryStore, TurnOutcome]:
+    store, program = MemoryStore(), mini(limits=limits, **flow)
+    async with Runtime(store, program, agent, clock=clock) as runtime:
+        outcome = await runtime.start(conversation="talk")
+        for text in texts:
+            if outcome.task:
+                await runtime.decide_task("talk", outcome.task.number, "resolved", actor=CLERK)
+            outcome = await runtime.say("talk", text)
+    check_log(store, program)
+    return store, outcome
+
+
+CASES: dict[LimitName, tuple[Any, tuple[str, ...], str, tuple[int, int]]] = {
+    "handoffs": (UNSURE, ("help",), "{handoffs: 2, same_pair: 9}", (2, 2)),
+    "same_pair": (UNSURE, ("help",), "{handoffs: 9, same_pair: 1}", (1, 1)),
+    "agent_calls": (UNSURE, ("help",), "{handoffs: 9, same_pair: 9, agent_calls: 3}", (3, 3)),
+    "steps": (UNSURE, ("help",), "{handoffs: 90, same_pair: 90, agent_calls: 90, steps: 7}", (7, 7)),
+    "turn_tokens": (UNSURE, ("help",), "{handoffs: 9, same_pair: 9, turn_tokens: 8300}", (3 * RESERVED, 8300)),
+    "turn_cost": (UNSURE, ("help",), '{handoffs: 9, same_pair: 9, turn_cost: "0.005"}', (2 * PRICED, 5_000_000)),
+    "conversation_handoffs": (
+        UNSURE, ("help",), "{handoffs: 9, same_pair: 9, conversation_handoffs: 2}", (2, 2)),
+    "conversation_tokens": (
+        SPENDING, ("help", "help", "help"), "{conversation_tokens: 4300}", (2 * 110 + RESERVED, 4300)),
+    "conversation_cost": (
+        SPENDING, ("help", "help"), '{conversation_cost: "0.0043"}', (120_000 + PRICED, 4_300_000)),
+    "conversation_messages": (HELPFUL, ("help", "help", "help"), "{conversation_messages: 2}", (3, 2)),
+    "tool_rounds": (
+        LOOKING, ("help",), "{tool_rounds: 2, turn_tokens: 900000}", (2, 2)),
+}
+ELSEWHERE = {"turn_seconds", "digression_depth", "message_bytes"}
+"""Limits with tests of their own below, and (depth) beside the digressions."""
+
+
+def test_every_limit_has_its_test() -> None:
+    """A limit that is added must be reached here."""
+    assert set(CASES) | ELSEWHERE == set(Limits.model_fields)
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_limit_is_recorded_with_its_numbers_and_its_row_is_taken(name: LimitName) -> None:
+    """The value that would have been reached, the maximum, and a person at the end of the row."""
+    agent, texts, limits, numbers = CASES[name]
+    store, outcome = await limited(agent, *texts, limits=limits)
+    assert [(event.limit, event.value, event.maximum) for event in of_type(store, "talk", LimitReached)] == [
+        (name, *numbers)]
+    assert path_of(store, "talk")[-1] == "limit>desk"
+    assert (outcome.state, outcome.standing) == ("desk", "with_person")
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_control_without_the_limit_the_same_conversation_does_not_reach_it(name: LimitName) -> None:
+    """The same agent and messages with ten times the room: another limit, or none."""
+    agent, texts, _, _ = CASES[name]
+    roomy = ("{handoffs: 12, same_pair: 12, agent_calls: 30, steps: 60, turn_tokens: 2000000, turn_cost: 5, "
+             "conversation_handoffs: 40, tool_rounds: 6}")
+    store, _ = await limited(agent, *texts, limits=roomy)
+    assert all(event.maximum >= 6 for event in of_type(store, "talk", LimitReached))
+
+
+async def test_counters_of_a_turn_begin_anew_with_the_next_message() -> None:
+    """The limit of a turn is no limit of the conversation."""
+    store, _ = await limited(UNSURE, "help", "help", limits="{handoffs: 2, same_pair: 9}")
+    assert [event.value for event in of_type(store, "talk", LimitReached)] == [2, 2]
+
+
+async def test_a_budget_is_reserved_before_a_call_and_settled_after_it() -> None:
+    """Two calls of 110 tokens fit where two reservations would not."""
+    store, outcome = await limited(ScriptedAgent(lambda _: USED), "help", "help", limits="{conversation_tokens: 4300}")
+    assert outcome.state == "more"
+    assert [event.reserved_tokens for event in of_type(store, "talk", AgentRequested)] == [RESERVED] * 2
+    assert not of_type(store, "talk", LimitReached)
+
+
+async def test_an_attempt_that_measured_nothing_costs_what_was_reserved() -> None:
+    """Else a provider that reports no usage would be without a budget."""
+    store, outcome = await limited(HELPFUL, "help", "help", limits="{conversation_tokens: 8000}")
+    assert outcome.standing == "with_person"
+    assert of_type(store, "talk", LimitReached)[0].value == 2 * RESERVED
+
+
+async def test_a_turn_that_takes_too_long_ends_at_its_deadline() -> None:
+    """An attempt that failed after the deadline is not followed by another."""
+    clock = ManualClock()
+
+    def slow(_: AgentRequest) -> str:
+        clock.advance(61)
+        return "not json"
+
+    store, outcome = await limited(ScriptedAgent(slow), "help", limits="{turn_seconds: 60}", clock=clock)
+    (reached,) = of_type(store, "talk", LimitReached)
+    assert (reached.limit, reached.value, reached.maximum) == ("turn_seconds", 61, 60)
+    assert outcome.standing == "with_person"
+
+
+async def test_an_attempt_gets_no_more_time_than_the_turn_has_left() -> None:
+    """The timeout of the second attempt is what remains of the turn."""
+    clock = ManualClock()
+
+    def slow(_: AgentRequest) -> str:
+        clock.advance(57)
+        return "not json"
+
+    store, _ = await limited(ScriptedAgent(slow), "help", limits="{turn_seconds: 60}", clock=clock)
+    assert [event.timeout_seconds for event in of_type(store, "talk", AgentRequested)] == [10, 3]
+
+
+async def test_a_message_that_is_too_long_is_recorded_whole_and_read_by_nobody() -> None:
+    """The customer is asked to shorten it; the state and its deadline stay."""
+    store, program = MemoryStore(), mini(limits="{message_bytes: 100}")
+    agent = ScriptedAgent([])
+    async with Runtime(store, program, agent) as runtime:
+        await runtime.start(conversation="talk")
+        fits = await runtime.say("talk", "x" * 100)
+        assert fits.state == "more"
+        outcome = await runtime.say("talk", "help " * 21)
+        assert outcome.state == "more"
+        assert "100" in outcome.text
+        assert await runtime.say("talk", "é" * 51, key="k") == await runtime.say("talk", "é" * 51, key="k")
+    received = of_type(store, "talk", MessageReceived)
+    assert [event.disposition for event in received] == ["taken", "refused", "refused"]
+    assert received[1].message.length == 105
+    assert {event.reason for event in of_type(store, "talk", TransitionRefused)} == {"too_long"}
+    check_log(store, program)
+
+
+async def test_a_history_that_does_not_fit_the_window_is_over_budget_with_its_measure() -> None:
+    """Nothing is cut in silence: the call is not made, and the event says how much it would have been."""
+    store, program = MemoryStore(), mini(limits="{message_bytes: 9000}")
+    agent = ScriptedAgent([])
+    async with Runtime(store, program, agent) as runtime:
+        await runtime.start(conversation="talk")
+        outcome = await runtime.say("talk", "help " + "x" * 3990)
+        assert (outcome.state, outcome.standing) == ("desk", "with_person")
+    (over,) = of_type(store, "talk", OverBudget)
+    assert over.token_bound > over.maximum == 4000
+    assert path_of(store, "talk")[-1] == "over_budget>desk"
+    assert agent.requests == []
+    check_log(store, program)
+
+
+async def test_a_limit_may_lead_to_a_wait_and_the_conversation_goes_on() -> None:
+    """The row decides; here the customer is simply asked what else."""
+    store, outcome = await limited(UNSURE, "help", "form", limits="{handoffs: 1}", limit_goes_to="more")
+    assert outcome.state == "form"
+    assert "limit>more" in path_of(store, "talk")
+
+
+async def test_the_last_tool_round_offers_no_tools() -> None:
+    """At the limit the model is asked without tools, so that it can still answer."""
+    offered: list[int] = []
+
+    def script(request: AgentRequest) -> AgentReply:
+        offered.append(len(request.tools))
+        return calls("look_up", what="it") if request.tools else gives(reply="Then so.")
+
+    bank = Bank()
+    _, outcome = await limited(ScriptedAgent(script), "help", limits="{tool_rounds: 2}", bank=bank)
+    assert outcome.replies[0] == "Then so."
+    assert offered == [2, 2, 0]
+    assert bank.names == ["look_up", "look_up"]
