@@ -42,6 +42,7 @@ def _run(path: Path, folder: Path, base_url: str, model: str, as_json: bool, *, 
     started = time.perf_counter()
     import asyncio
 
+    from ..examples.bank.code import LEDGER
     from ..examples.bank.conversations import CUSTOMERS
     from ..service.project import load_project
     from ..service.wiring import ModelChoice, wired
@@ -50,6 +51,7 @@ def _run(path: Path, folder: Path, base_url: str, model: str, as_json: bool, *, 
     from .terminal import write_json
 
     project, clock = load_project("bank"), MovableClock()
+    LEDGER.start_over()
     show = Show(as_json)
     with wired(path, project, ModelChoice(base_url, model), clock=clock) as wire:
         show.opening(project, wire, path, kept)

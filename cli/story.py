@@ -143,6 +143,8 @@ class _Teller:
                     "",
                     [Note("bad", f"breaks its contract: {one}") for one in event.report.violations],
                 )
+            case ToolReturned():
+                return ("tool" if event.report.outcome == "done" else "bad"), self.tool_came_back(event), "", ()
             case ToolRefused():
                 return (
                     "refused",
@@ -262,7 +264,10 @@ def _routed(event: RoutingDecided) -> str:
     if decision.outcome == "blocked":
         return f"screened out: {next(one.said for one in decision.verdicts if one.stage == 'screen')}"
     if decision.outcome == "unsure":
-        why = next((one.said for one in decision.verdicts if one.stage == "classifier"), "")
+        stage = "classifier" if scores else "rules"
+        why = next((one.said for one in decision.verdicts if one.stage == stage), "nothing fits")
+        if not scores:
+            return f"abstains: {why}"
         needs = f"needs {(decision.threshold or '0')[:4]}, and {(decision.margin or '0')[:4]} between them"
         return f"abstains: {why}; {best} ({needs})"
     by = _STAGE.get(decision.stage, decision.stage)

@@ -225,7 +225,11 @@ def wired(
 
 
 def _programs(project: Project, others: Iterable[FoundFlow]) -> tuple[dict[str, Program], Mapping[str, str]]:
-    programs = {one.row.digest: one.program for one in others if one.program is not None}
-    sources = {one.row.digest: one.row.source for one in others if one.program is not None}
-    programs[project.program.ref.digest] = project.program
-    return programs, {**sources, project.program.ref.digest: project.source}
+    """By digest, the project's own first: of two with one version, the first is what new conversations start on."""
+    ref = project.program.ref
+    programs, sources = {ref.digest: project.program}, {ref.digest: project.source}
+    for one in others:
+        if one.program is not None:
+            programs.setdefault(one.row.digest, one.program)
+            sources.setdefault(one.row.digest, one.row.source)
+    return programs, sources

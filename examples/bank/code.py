@@ -56,6 +56,15 @@ class Ledger:
         self.refunds: dict[str, tuple[str, int]] = {}
         self.blocked: dict[str, str] = {}
 
+    def may_be_refunded(self, account_number: str, amount: int) -> bool:
+        """There was such a payment, and it was not paid back yet."""
+        return (account_number, amount) in self.payments and (account_number, amount) not in self.refunds.values()
+
+    def start_over(self) -> None:
+        """As on the first day: what was paid back or blocked is forgotten."""
+        self.refunds.clear()
+        self.blocked.clear()
+
 
 LEDGER = Ledger()
 
@@ -66,9 +75,9 @@ def verify_customer(full_name: str, account_number: str) -> dict[str, Any]:
     return {"verified": holder is not None and holder.casefold() == " ".join(full_name.split()).casefold()}
 
 
-@tool(says="Looks for a card payment of this amount, in cents, in the last 90 days.")
+@tool(says="Looks for a card payment of this amount, in cents, that was not paid back yet.")
 def find_payment(account_number: str, amount: int) -> dict[str, Any]:
-    return {"payment_found": (account_number, amount) in LEDGER.payments}
+    return {"payment_found": LEDGER.may_be_refunded(account_number, amount)}
 
 
 @tool(consequential=True, says="Pays the amount, in cents, back to the account; the same key pays once.")
