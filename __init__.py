@@ -9,7 +9,47 @@ from typing import Any
 __version__ = "0.1.0"
 
 # Public name -> the submodule it comes from. `__init__.pyi` says the same to type checkers; a test compares them.
-_EXPORTS: dict[str, str] = {}
+_EXPORTS: dict[str, str] = {
+    # Writing a flow
+    "flow": "fsm.build",
+    "row": "fsm.build",
+    "guard": "fsm.guards",
+    "all_of": "fsm.guards",
+    "any_of": "fsm.guards",
+    "not_": "fsm.guards",
+    "otherwise": "contracts.flow",
+    "in_digression": "contracts.flow",
+    "Code": "fsm.code",
+    "Facts": "contracts.facts",
+    "tool": "agents.tools",
+    "ToolContext": "contracts.tools",
+    "AgentResult": "contracts.agents",
+    "read_flow": "fsm.load",
+    "compiled": "fsm.program",
+    "load_project": "service.project",
+    # Agents
+    "Agent": "contracts.agents",
+    "AgentRequest": "contracts.agents",
+    "AgentReply": "contracts.agents",
+    "AgentFailed": "contracts.errors",
+    "OpenAIAgent": "agents.openai_model",
+    "ScriptedAgent": "agents.scripted",
+    "RecordedAgent": "agents.recorded",
+    # Running it
+    "Runtime": "service.runtime",
+    "TurnOutcome": "service.outcome",
+    "Actor": "contracts.commands",
+    "SqliteStore": "persistence.sqlite_store",
+    "MemoryStore": "persistence.memory_store",
+    # Asking the log
+    "redecide": "fsm.replay",
+    "recorded": "service.loading",
+    # Errors
+    "InterlockError": "contracts.errors",
+    "FlowError": "contracts.errors",
+    "CallError": "contracts.errors",
+    "LogError": "contracts.errors",
+}
 
 __all__ = ["__version__", *_EXPORTS]  # noqa: PLE0604
 

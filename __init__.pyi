@@ -2,3 +2,38 @@
 __version__: str
 __all__: list[str]
 _EXPORTS: dict[str, str]
+
+from .fsm.build import flow as flow
+from .fsm.build import row as row
+from .fsm.guards import guard as guard
+from .fsm.guards import all_of as all_of
+from .fsm.guards import any_of as any_of
+from .fsm.guards import not_ as not_
+from .contracts.flow import otherwise as otherwise
+from .contracts.flow import in_digression as in_digression
+from .fsm.code import Code as Code
+from .contracts.facts import Facts as Facts
+from .agents.tools import tool as tool
+from .contracts.tools import ToolContext as ToolContext
+from .contracts.agents import AgentResult as AgentResult
+from .fsm.load import read_flow as read_flow
+from .fsm.program import compiled as compiled
+from .service.project import load_project as load_project
+from .contracts.agents import Agent as Agent
+from .contracts.agents import AgentRequest as AgentRequest
+from .contracts.agents import AgentReply as AgentReply
+from .contracts.errors import AgentFailed as AgentFailed
+from .agents.openai_model import OpenAIAgent as OpenAIAgent
+from .agents.scripted import ScriptedAgent as ScriptedAgent
+from .agents.recorded import RecordedAgent as RecordedAgent
+from .service.runtime import Runtime as Runtime
+from .service.outcome import TurnOutcome as TurnOutcome
+from .contracts.commands import Actor as Actor
+from .persistence.sqlite_store import SqliteStore as SqliteStore
+from .persistence.memory_store import MemoryStore as MemoryStore
+from .fsm.replay import redecide as redecide
+from .service.loading import recorded as recorded
+from .contracts.errors import InterlockError as InterlockError
+from .contracts.errors import FlowError as FlowError
+from .contracts.errors import CallError as CallError
+from .contracts.errors import LogError as LogError
