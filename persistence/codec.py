@@ -87,7 +87,8 @@ def summary_of(row: Sequence[Any], timers: Iterable[Sequence[Any]]) -> Summary:
             "The tasks of the projection are not a list.", stream=stream, version=0,
             fix="Run `interlock verify`; the row was altered.",
         ) from error
-    return Summary(*columns, tuple(TimerRow(stream, timer, due) for timer, due in timers), tasks)
+    values = [*columns, tuple(TimerRow(stream, timer, due) for timer, due in timers), tasks]
+    return Summary(*values)
 
 
 def stored(entry: Entry) -> StoredEntry:

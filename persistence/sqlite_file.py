@@ -43,8 +43,7 @@ class SqliteFile:
                 self._connection = self._connected()
                 self._driver = _driver_of(self._connection)
                 self._to_head()
-                if mend:
-                    self._leave_no_doubt()
+                self._leave_no_doubt(needed=mend)
                 self.log = self._origin(origin)
         except BaseException as error:
             self.close()
@@ -146,14 +145,16 @@ class SqliteFile:
             )
         return connection
 
-    def _leave_no_doubt(self) -> None:
+    def _leave_no_doubt(self, *, needed: bool) -> None:
         """Move everything that is committed out of the write-ahead log, with writes and syncs of its own.
 
         After a failed sync the kernel may hold pages that it counts as clean and never wrote. What a commit
-        left in the log must then not be built upon: its content is written anew, to the database file.
+        left in the log, here or in a process that died, must then not be built upon: its content is written
+        anew, to the database file. Where another connection reads meanwhile this is given up, or, if it is
+        `needed` because a write of ours has failed, the connection is refused.
         """
-        busy, _, _ = self._open.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-        if busy:
+        busy, _, _ = self._driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy and needed:
             raise StorageError(
                 "A write failed, and the log file cannot be emptied while another program reads.",
                 where=str(self.path), fix="End the other program's transaction; nothing is written until then.",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..contracts.envelope import Head
-from ..contracts.errors import InterlockError
+from ..contracts.errors import InterlockError, StorageError
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.store import Append, FlowRow, Status, StoredEntry, Summary, TimerRow
 from . import statements as sql
@@ -185,7 +185,13 @@ class SqliteStore:
         return {PayloadAt(version=version, name=row[0]): payload_of(*row) for version, *row in rows}
 
     def streams(self) -> Sequence[str]:
-        return tuple(stream for (stream,) in self._ask(lambda file: file.run(sql.STREAMS)))
+        found = tuple(stream for (stream,) in self._ask(lambda file: file.run(sql.STREAMS)))
+        if not all(isinstance(stream, str) for stream in found):
+            raise StorageError(
+                "The database is malformed: an entry has no stream.", where=str(self.path),
+                fix="Stop every process that uses it, keep the file as it is, and restore a backup that verifies.",
+            )
+        return found
 
     def put_flow(self, row: FlowRow) -> None:
         def put(file: SqliteFile) -> None:

@@ -113,6 +113,8 @@ def _stream(
         _projection(entries, summary, projected)
     except (_Break, LogBroken) as found:
         broken = (*broken, Broken(stream, found.version, found.what))
+    except (TypeError, ValueError) as error:  # null or text where bytes belong: pages written over
+        broken = (*broken, Broken(stream, checked, f"A row holds what its table does not admit ({error})."))
     return Verified(
         streams=report.streams + 1, events=report.events + checked, payloads=report.payloads + len(payloads),
         erased=report.erased + erased, broken=broken,

@@ -227,6 +227,16 @@ def test_an_entry_rewritten_with_its_leaf_is_found():
     assert replaced_entry(b'{"a":1,"a":1}') == (Broken("a", 1, "The bytes are not in RFC 8785 form."),)
 
 
+def test_rows_that_their_tables_do_not_admit_are_reported():
+    """Pages written over can give anything: verification says where, and does not fail itself."""
+    store = MemoryStore(origin=LOG)
+    store.append(decided(Head("a")))
+    store._entries["a"][1] = replace(store._entries["a"][1], data=None)  # type: ignore[arg-type]
+    report = verify(store)
+    assert [(broken.stream, broken.version) for broken in report.broken] == [("a", 1)]
+    assert report.broken[0].what.startswith("A row holds what its table does not admit (")
+
+
 def test_a_folded_projection_is_compared_whole():
     """With the fold at hand nothing in the summary may differ, but for who performs effects."""
     store = MemoryStore(origin=LOG)
