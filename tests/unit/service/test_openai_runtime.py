@@ -59,8 +59,8 @@ async def test_a_real_answer_reaches_the_customer_and_its_cost_the_log(
 
 TROUBLES: dict[str, tuple[Any, str, str, bool]] = {
     # what the server does, the attempt's outcome, its reason, and whether it was measured
-    "malformed": (raw("{not json"), "failed", "malformed", False),
-    "no completion": (raw("[]"), "failed", "malformed", False),
+    "malformed": (raw("{not json"), "failed", "malformed_response", False),
+    "no completion": (raw("[]"), "failed", "malformed_response", False),
     "text instead of JSON": (completion("Sure! Here you go."), "invalid", "", True),
     "wrong schema": (completion({"outcome": "done", "reply": 5}), "invalid", "", True),
     "unknown outcome": (completion({"outcome": "maybe", "reply": "x"}), "invalid", "", True),
@@ -70,7 +70,7 @@ TROUBLES: dict[str, tuple[Any, str, str, bool]] = {
     "401": (status(401), "failed", "", False),
     "reset": (reset(YES), "failed", "connection", False),
     "closed too early": (reset(YES, politely=True), "failed", "connection", False),
-    "empty": (raw(b""), "failed", "malformed", False),
+    "empty": (raw(b""), "failed", "malformed_response", False),
 }
 
 
