@@ -76,10 +76,18 @@ def png(flow: Flow) -> bytes:
     files = [str(ttf_opensans.opensans(font_weight=weight).path) for weight in (400, 700)]
     # The packaged font has Latin, Greek and Cyrillic letters; for others the machine's own are looked at.
     known = all(ord(character) < 0x530 or 0x2000 <= ord(character) < 0x2200 for character in picture)
-    return bytes(resvg_py.svg_to_bytes(
-        svg_string=picture, font_files=files, font_family=_DRAWN_FONT, sans_serif_family=_DRAWN_FONT,
-        skip_system_fonts=known, background="#ffffff", zoom=_ZOOM, dpi=96,
-    ))
+    return bytes(
+        resvg_py.svg_to_bytes(
+            svg_string=picture,
+            font_files=files,
+            font_family=_DRAWN_FONT,
+            sans_serif_family=_DRAWN_FONT,
+            skip_system_fonts=known,
+            background="#ffffff",
+            zoom=_ZOOM,
+            dpi=96,
+        )
+    )
 
 
 def _missing(error: ImportError) -> SetupError:
@@ -166,7 +174,8 @@ def _beside(flow: Flow) -> Iterator[str]:
     kinds = [kind for kind in _LOOKS if any(state.kind == kind for state in flow.states)]
     if wide:
         words = [
-            line for target, rows in wide.items()
+            line
+            for target, rows in wide.items()
             for line in (f"{_GOES}{target}", *(f"     {words}" for words in _row_words(flow, rows)))
         ]
         label = _indented(["In any state,", "where it has no row of its own:", *words])

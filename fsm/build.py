@@ -38,18 +38,40 @@ def row(
 
 
 def flow(
-    *, name: str, version: int, owner: str, initial: str, states: Iterable[State],
-    transitions: Iterable[Transition], says: str = "", currency: str = "EUR", facts: Iterable[FactSpec] = (),
-    agents: Iterable[AgentSpec] = (), routers: Iterable[RouterSpec] = (), digressions: str | None = None,
-    limits: Limits | None = None, phrases: Mapping[str, str] | None = None, code: Code | None = None,
+    *,
+    name: str,
+    version: int,
+    owner: str,
+    initial: str,
+    states: Iterable[State],
+    transitions: Iterable[Transition],
+    says: str = "",
+    currency: str = "EUR",
+    facts: Iterable[FactSpec] = (),
+    agents: Iterable[AgentSpec] = (),
+    routers: Iterable[RouterSpec] = (),
+    digressions: str | None = None,
+    limits: Limits | None = None,
+    phrases: Mapping[str, str] | None = None,
+    code: Code | None = None,
 ) -> Flow:
     """The checked flow. Raises one `FlowError` whose `faults` are all there are."""
     code = code or Code()
     try:
         built = Flow(
-            name=name, version=version, owner=owner, says=says, initial=initial, currency=currency,
-            facts=tuple(facts), agents=tuple(agents), routers=tuple(routers), digressions=digressions,
-            states=tuple(states), transitions=tuple(transitions), limits=limits or Limits(),
+            name=name,
+            version=version,
+            owner=owner,
+            says=says,
+            initial=initial,
+            currency=currency,
+            facts=tuple(facts),
+            agents=tuple(agents),
+            routers=tuple(routers),
+            digressions=digressions,
+            states=tuple(states),
+            transitions=tuple(transitions),
+            limits=limits or Limits(),
             phrases=dict(phrases or {}),
         )
     except ValidationError as error:

@@ -15,10 +15,17 @@ from .checks.rows import ROWS, WHOLE_ROWS
 from .checks.survey import Survey
 from .code import Code
 
+MOST_FAULTS = 500
+"""More faults than anybody reads: a file that is no flow at all is not answered with a larger one."""
+
 
 def faults_in(
-    flow: Flow, code: Code | None = None, lines: Mapping[str, int] | None = None, *,
-    unread: frozenset[str] = frozenset(), partial: bool = False,
+    flow: Flow,
+    code: Code | None = None,
+    lines: Mapping[str, int] | None = None,
+    *,
+    unread: frozenset[str] = frozenset(),
+    partial: bool = False,
 ) -> tuple[Fault, ...]:
     """Everything wrong with the flow's structure, by line and then in the order of the checks.
 
@@ -32,9 +39,11 @@ def faults_in(
 
 
 def refused(faults: Sequence[Fault], file: str = "", name: str = "") -> FlowError:
-    """The error that says all faults, by line."""
+    """The error that says all faults, by line; of more than `MOST_FAULTS` the first."""
     ordered = tuple(sorted(faults, key=lambda fault: fault.line))
-    number = "1 fault" if len(ordered) == 1 else f"{len(ordered)} faults"
+    number = "1 fault" if len(ordered) == 1 else f"{len(ordered):,} faults"
+    if len(ordered) > MOST_FAULTS:
+        number, ordered = f"{number}; these are the first {MOST_FAULTS}", ordered[:MOST_FAULTS]
     subject = f"The flow {name!r}" if name and name != "unread" else "The flow"
     return FlowError(f"{subject} has {number}.", where=file, fix="Mend each of these:", faults=ordered)
 

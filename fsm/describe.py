@@ -14,19 +14,30 @@ from .written import decimal
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _TYPES = {
-    "text": "free text", "code": "a code", "money": "an amount of money", "integer": "a whole number", "date": "a date",
-    "choice": "one of", "yes_no": "yes or no",
+    "text": "free text",
+    "code": "a code",
+    "money": "an amount of money",
+    "integer": "a whole number",
+    "date": "a date",
+    "choice": "one of",
+    "yes_no": "yes or no",
 }
 _HISTORY = {
-    "verbatim": "is given the whole conversation", "window": "is given the last {window} messages",
+    "verbatim": "is given the whole conversation",
+    "window": "is given the last {window} messages",
     "none": "is given no earlier messages",
 }
 _LIMITS = {
-    "handoffs": "handoffs from agent to agent in a turn", "same_pair": "handoffs between the same two agents in a turn",
-    "agent_calls": "model calls in a turn", "tool_rounds": "rounds of tool calls in one visit of an agent",
-    "steps": "transitions in a turn", "turn_tokens": "tokens in a turn",
-    "conversation_handoffs": "handoffs in a conversation", "conversation_tokens": "tokens in a conversation",
-    "conversation_messages": "messages in a conversation", "digression_depth": "digressions inside one another",
+    "handoffs": "handoffs from agent to agent in a turn",
+    "same_pair": "handoffs between the same two agents in a turn",
+    "agent_calls": "model calls in a turn",
+    "tool_rounds": "rounds of tool calls in one visit of an agent",
+    "steps": "transitions in a turn",
+    "turn_tokens": "tokens in a turn",
+    "conversation_handoffs": "handoffs in a conversation",
+    "conversation_tokens": "tokens in a conversation",
+    "conversation_messages": "messages in a conversation",
+    "digression_depth": "digressions inside one another",
     "message_bytes": "bytes in a message",
 }
 
@@ -123,7 +134,8 @@ def _facts(flow: Flow) -> Iterator[str]:
         choices = f" {joined((choice.replace('_', ' ') for choice in fact.choices), 'or')}" if fact.choices else ""
         bounds = [
             f"{word} {said(fact, bound, flow.currency)}"
-            for word, bound in (("at least", fact.minimum), ("at most", fact.maximum)) if bound is not None
+            for word, bound in (("at least", fact.minimum), ("at most", fact.maximum))
+            if bound is not None
         ]
         parts = [f"{_TYPES[fact.type]}{choices}", *bounds, *_fact_ways(fact)]
         yield f"  {fact.name}: {', '.join(parts)}."

@@ -67,8 +67,10 @@ def name(node: Node) -> str:
     if _NAME.fullmatch(found):
         return found
     raise Misread(
-        "R204", f"{printable(found, 80)!r} is not a name.",
-        "Use ASCII letters, digits and underscores, starting with a letter, at most 64.", node.line,
+        "R204",
+        f"{printable(found, 80)!r} is not a name.",
+        "Use ASCII letters, digits and underscores, starting with a letter, at most 64.",
+        node.line,
     )
 
 
@@ -94,8 +96,10 @@ def duration(node: Node) -> int:
     if 0 < seconds <= MAX_SAFE_INTEGER:
         return seconds
     raise Misread(
-        "R206", f"{shown(node)} is not a duration.",
-        "Write a whole number above 0 with its unit: 30s, 15m, 4h or 2d.", node.line,
+        "R206",
+        f"{shown(node)} is not a duration.",
+        "Write a whole number above 0 with its unit: 30s, 15m, 4h or 2d.",
+        node.line,
     )
 
 
@@ -108,11 +112,17 @@ def decimal(places: int, unit: str) -> Callable[[Node], int]:
         whole, _, fraction = found.partition(".")
         if not _DECIMAL.fullmatch(found):
             raise Misread(
-                "R207", f"{shown(node)} is not {wanted}.", "Write it in digits, as in \"12.50\".", node.line,
+                "R207",
+                f"{shown(node)} is not {wanted}.",
+                'Write it in digits, as in "12.50".',
+                node.line,
             )
         if len(fraction.rstrip("0")) > places:
             raise Misread(
-                "R207", f"{shown(node)} has more than {places} decimals.", f"Keep {places} decimals.", node.line,
+                "R207",
+                f"{shown(node)} has more than {places} decimals.",
+                f"Keep {places} decimals.",
+                node.line,
             )
         sign = -1 if found.startswith("-") else 1
         amount: int = int(whole.lstrip("-")) * 10**places + int(fraction.rstrip("0").ljust(places, "0") or "0")
@@ -180,25 +190,56 @@ _LIST_OF_NAMES = Key(many(name), needed=True, stand_in=("unread",))
 
 STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
     "wait": (WaitState, {**_STATE, "say": _TEXT, "inputs": _NAMES, "deadline": _DEADLINE}),
-    "collect": (CollectState, {
-        **_STATE, "facts": _LIST_OF_NAMES, "optional": _NAMES, "say": _TEXT, "confirm": _TEXT, "attempts": _NUMBER,
-        "deadline": _DEADLINE,
-    }),
+    "collect": (
+        CollectState,
+        {
+            **_STATE,
+            "facts": _LIST_OF_NAMES,
+            "optional": _NAMES,
+            "say": _TEXT,
+            "confirm": _TEXT,
+            "attempts": _NUMBER,
+            "deadline": _DEADLINE,
+        },
+    ),
     "route": (RouteState, {**_STATE, "router": _A_NAME}),
-    "agent": (AgentState, {
-        **_STATE, "agent": _A_NAME, "tools": _NAMES, "reads": _NAMES, "attempts": _NUMBER, "timeout": _TIMEOUT,
-    }),
+    "agent": (
+        AgentState,
+        {
+            **_STATE,
+            "agent": _A_NAME,
+            "tools": _NAMES,
+            "reads": _NAMES,
+            "attempts": _NUMBER,
+            "timeout": _TIMEOUT,
+        },
+    ),
     "call": (CallState, {**_STATE, "tool": _A_NAME, "reads": _NAMES, "attempts": _NUMBER, "timeout": _TIMEOUT}),
-    "human": (HumanState, {
-        **_STATE, "role": _A_NAME, "decisions": _LIST_OF_NAMES, "shows": _NAMES, "say": _TEXT, "meanwhile": _TEXT,
-        "deadline": _DEADLINE,
-    }),
+    "human": (
+        HumanState,
+        {
+            **_STATE,
+            "role": _A_NAME,
+            "decisions": _LIST_OF_NAMES,
+            "shows": _NAMES,
+            "say": _TEXT,
+            "meanwhile": _TEXT,
+            "deadline": _DEADLINE,
+        },
+    ),
     "final": (FinalState, {**_STATE, "say": _TEXT}),
 }
 FACT_KEYS = {
     "type": Key(one_of(*get_args(FactType)), needed=True, stand_in="text"),
-    "ask": _TEXT, "says": _TEXT, "help": _TEXT, "choices": _NAMES, "pattern": _TEXT, "confirm": Key(yes_no),
-    "volunteered": Key(yes_no), "minimum": _NUMBER, "maximum": _NUMBER,
+    "ask": _TEXT,
+    "says": _TEXT,
+    "help": _TEXT,
+    "choices": _NAMES,
+    "pattern": _TEXT,
+    "confirm": Key(yes_no),
+    "volunteered": Key(yes_no),
+    "minimum": _NUMBER,
+    "maximum": _NUMBER,
 }
 
 
@@ -209,24 +250,42 @@ def money_keys(digits: int) -> Mapping[str, Key]:
 
 
 AGENT_KEYS = {
-    "says": _TEXT, "model": _TEXT, "instructions": Key(text, needed=True, stand_in="unread"), "contract": Key(name),
-    "handles": _TEXTS, "refuses": _TEXTS, "history": Key(one_of(*get_args(HistoryPolicy))), "window": _NUMBER,
-    "max_input_tokens": _NUMBER, "max_output_tokens": _NUMBER, "temperature": Key(decimal6),
+    "says": _TEXT,
+    "model": _TEXT,
+    "instructions": Key(text, needed=True, stand_in="unread"),
+    "contract": Key(name),
+    "handles": _TEXTS,
+    "refuses": _TEXTS,
+    "history": Key(one_of(*get_args(HistoryPolicy))),
+    "window": _NUMBER,
+    "max_input_tokens": _NUMBER,
+    "max_output_tokens": _NUMBER,
+    "temperature": Key(decimal6),
 }
 _PER_MILLION = Key(decimal(3, "the currency per million tokens"))
 PRICE_KEYS = {
-    "input": Key(_PER_MILLION.read, into="input_nano"), "output": Key(_PER_MILLION.read, into="output_nano"),
+    "input": Key(_PER_MILLION.read, into="input_nano"),
+    "output": Key(_PER_MILLION.read, into="output_nano"),
     "dated": _TEXT,
 }
 ROUTER_KEYS = {
-    "labels": Key(words, needed=True, stand_in={}), "screen": _TEXTS, "max_characters": _NUMBER,
-    "threshold": Key(decimal6), "margin": Key(decimal6), "scope": Key(decimal6),
+    "labels": Key(words, needed=True, stand_in={}),
+    "screen": _TEXTS,
+    "max_characters": _NUMBER,
+    "threshold": Key(decimal6),
+    "margin": Key(decimal6),
+    "scope": Key(decimal6),
 }
 RULE_KEYS = {"label": _A_NAME, "any": _TEXTS, "patterns": _TEXTS}
 FLOW_KEYS = {
     "flow": Key(name, into="name", needed=True, stand_in="unread"),
-    "version": Key(whole_number, needed=True, stand_in=1), "owner": Key(text, needed=True, stand_in="unread"),
-    "says": _TEXT, "currency": Key(text), "initial": _A_NAME, "digressions": Key(name), "phrases": Key(words),
+    "version": Key(whole_number, needed=True, stand_in=1),
+    "owner": Key(text, needed=True, stand_in="unread"),
+    "says": _TEXT,
+    "currency": Key(text),
+    "initial": _A_NAME,
+    "digressions": Key(name),
+    "phrases": Key(words),
 }
 
 

@@ -53,7 +53,12 @@ class FlowMachine:
         states = [state.name for state in flow.states]
         self._states = frozenset(states)
         self._machine = Machine(
-            model=None, states=[*states, RETURN], initial=None, auto_transitions=False, send_event=False, queued=False,
+            model=None,
+            states=[*states, RETURN],
+            initial=None,
+            auto_transitions=False,
+            send_event=False,
+            queued=False,
         )
         for source, index, target in moves_of(flow):
             self._machine.add_transition(_trigger(index), source, target)
@@ -78,7 +83,8 @@ class FlowMachine:
 
     def _impossible(self, state: str, row: int, target: str) -> FlowError:
         return FlowError(
-            f"There is no move from {state!r} to {target!r} by row {row}.", where=self._name,
+            f"There is no move from {state!r} to {target!r} by row {row}.",
+            where=self._name,
             fix="Only rows of the flow move a conversation: add the row, or decide again with this flow.",
         )
 

@@ -42,25 +42,29 @@ class Notes:
             return node
         if not (isinstance(node, Scalar) and node.kind == "null"):
             self.fault(
-                "R203", f"Here stands {shown(node)}, where a table of keys is needed.", "Write `key: value` lines.",
-                node.line, path,
+                "R203",
+                f"Here stands {shown(node)}, where a table of keys is needed.",
+                "Write `key: value` lines.",
+                node.line,
+                path,
             )
         return Table(node.line)
 
     def section(self, table: Table, section: str) -> Table:
         return self.table(table.entries[section], section) if section in table.entries else Table(table.line)
 
-    def values(
-        self, table: Table, keys: Mapping[str, Key], path: str, allowed: Iterable[str] = ()
-    ) -> dict[str, Any]:
+    def values(self, table: Table, keys: Mapping[str, Key], path: str, allowed: Iterable[str] = ()) -> dict[str, Any]:
         """What the table says, by attribute; stand-ins for needed keys that are missing or cannot be read."""
         found: dict[str, Any] = {}
         for key, node in table.entries.items():
             where = f"{path}.{key}" if path else key
             if key not in keys:
                 self.fault(
-                    "R201", f"The key {printable(key, 60)!r} is unknown here.", meant(key, allowed or keys),
-                    table.key_lines[key], where,
+                    "R201",
+                    f"The key {printable(key, 60)!r} is unknown here.",
+                    meant(key, allowed or keys),
+                    table.key_lines[key],
+                    where,
                 )
                 continue
             value = self.read(keys[key], node, where)

@@ -22,8 +22,11 @@ def read_rows(node: Node | None, notes: Notes) -> tuple[Transition, ...]:
         return ()
     if not isinstance(node, Listing):
         notes.fault(
-            "R203", f"Here stands {shown(node)}, where a list of rows is needed.",
-            f"Write rows as `- [{', '.join(COLUMNS)}]`.", node.line, "transitions",
+            "R203",
+            f"Here stands {shown(node)}, where a list of rows is needed.",
+            f"Write rows as `- [{', '.join(COLUMNS)}]`.",
+            node.line,
+            "transitions",
         )
         notes.partial = True
         return ()

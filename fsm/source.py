@@ -106,7 +106,9 @@ def decoded(data: str | bytes) -> tuple[str, tuple[Fault, ...]]:
 
 def _control_fault(character: str, line: int) -> Fault:
     return Fault(
-        "Y103", f"The character U+{ord(character):04X} may not stand in a flow.", "Delete it, or write it in words.",
+        "Y103",
+        f"The character U+{ord(character):04X} may not stand in a flow.",
+        "Delete it, or write it in words.",
         line,
     )
 
@@ -147,7 +149,9 @@ class _Composer:
             mark = error.context_mark if error.problem_mark is None else error.problem_mark
             said = printable(error.problem or error.context or "unreadable")
             self.fault(
-                "Y104", f"This is not YAML: {said}.", "Check the indentation, brackets and quotes here and just above.",
+                "Y104",
+                f"This is not YAML: {said}.",
+                "Check the indentation, brackets and quotes here and just above.",
                 0 if mark is None else mark.line + 1,
             )
             return None
@@ -209,8 +213,10 @@ class _Composer:
                 self.fault("Y111", "A key must be one word, not a list or a table.", "Write a name.", key_line)
             elif key.text in entries:
                 self.fault(
-                    "Y107", f"{printable(key.text)!r} stands here a second time; the first is on line "
-                    f"{key_lines[key.text]}.", "Delete or rename one of them.", key_line,
+                    "Y107",
+                    f"{printable(key.text)!r} stands here a second time; the first is on line {key_lines[key.text]}.",
+                    "Delete or rename one of them.",
+                    key_line,
                 )
             else:
                 entries[key.text] = value

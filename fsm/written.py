@@ -102,10 +102,13 @@ def _agent(agent: AgentSpec) -> dict[str, str]:
         found["temperature"] = _short(agent.temperature)
     written = {key: _block_text(one) if key == "instructions" else _scalar(one) for key, one in found.items()}
     if agent.price != Price():
-        written["price"] = _table({
-            "input": decimal(agent.price.input_nano, 3), "output": decimal(agent.price.output_nano, 3),
-            **({"dated": agent.price.dated} if agent.price.dated else {}),
-        })
+        written["price"] = _table(
+            {
+                "input": decimal(agent.price.input_nano, 3),
+                "output": decimal(agent.price.output_nano, 3),
+                **({"dated": agent.price.dated} if agent.price.dated else {}),
+            }
+        )
     return written
 
 
@@ -133,9 +136,16 @@ def _limits(limits: Limits) -> dict[str, Cell]:
 def _rows(rows: Iterable[Transition]) -> Iterator[str]:
     """The rows with their columns lined up."""
     written = [
-        [_scalar(cell) for cell in (
-            row.source, row.on, str(row.guard), f"push {row.target}" if row.push else row.target, row.policy,
-        )]
+        [
+            _scalar(cell)
+            for cell in (
+                row.source,
+                row.on,
+                str(row.guard),
+                f"push {row.target}" if row.push else row.target,
+                row.policy,
+            )
+        ]
         for row in rows
     ]
     yield "transitions:" if written else "transitions: []"

@@ -28,7 +28,9 @@ def facts_askable(survey: Survey) -> Iterator[Fault]:
         path = f"facts.{fact.name}"
         if fact.name in asked and not fact.ask.strip():
             yield survey.fault(
-                "S161", f"{path}.ask", f"{asked[fact.name]!r} collects the fact {fact.name!r}, which has no question.",
+                "S161",
+                f"{path}.ask",
+                f"{asked[fact.name]!r} collects the fact {fact.name!r}, which has no question.",
                 "Write the question under `ask`.",
             )
         yield from _fact_fits_type(survey, fact, path)
@@ -39,20 +41,26 @@ def facts_askable(survey: Survey) -> Iterator[Fault]:
 def _fact_fits_type(survey: Survey, fact: FactSpec, path: str) -> Iterator[Fault]:
     if fact.type == "choice" and not fact.choices:
         yield survey.fault(
-            "S162", f"{path}.choices", f"The fact {fact.name!r} is a choice of nothing.",
+            "S162",
+            f"{path}.choices",
+            f"The fact {fact.name!r} is a choice of nothing.",
             "List what can be chosen under `choices`.",
         )
     unused = [
-        key for key, there, types in (
+        key
+        for key, there, types in (
             ("choices", bool(fact.choices), ("choice",)),
             ("pattern", bool(fact.pattern), ("code",)),
             ("minimum", fact.minimum is not None, _BOUNDED),
             ("maximum", fact.maximum is not None, _BOUNDED),
-        ) if there and fact.type not in types
+        )
+        if there and fact.type not in types
     ]
     for key in unused:
         yield survey.fault(
-            "S165", f"{path}.{key}", f"The fact {fact.name!r} has a {key!r}, which a {fact.type} fact does not use.",
+            "S165",
+            f"{path}.{key}",
+            f"The fact {fact.name!r} has a {key!r}, which a {fact.type} fact does not use.",
             f"Delete {key!r}, or change the type.",
         )
     if fact.minimum is not None and fact.maximum is not None and fact.minimum > fact.maximum:
@@ -66,14 +74,18 @@ def _pattern(survey: Survey, where: str, pattern: str) -> Iterator[Fault]:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError, MemoryError) as error:
         yield survey.fault(
-            "S163", where, f"The pattern {printable(pattern, 60)!r} does not compile: {printable(error)}.",
+            "S163",
+            where,
+            f"The pattern {printable(pattern, 60)!r} does not compile: {printable(error)}.",
             "Mend the regular expression.",
         )
         return
     danger = endless(pattern)
     if danger:
         yield survey.fault(
-            "S164", where, f"The pattern {printable(pattern, 60)!r} {danger}; a message could hold it up for ever.",
+            "S164",
+            where,
+            f"The pattern {printable(pattern, 60)!r} {danger}; a message could hold it up for ever.",
             "Repeat single characters or classes only, and use no back-references.",
         )
 
@@ -122,13 +134,16 @@ def routers_fit(survey: Survey) -> Iterator[Fault]:
             where = f"{path}.rules.{index}"
             if rule.label not in router.labels and router.labels:
                 yield survey.fault(
-                    "S171", f"{where}.label",
+                    "S171",
+                    f"{where}.label",
                     f"A rule of {router.name!r} gives {rule.label!r}, which is no label of it.",
                     f"Its labels are {listed(router.labels)}.",
                 )
             if not any(phrase.strip() for phrase in rule.any) and not rule.patterns:
                 yield survey.fault(
-                    "S172", where, f"A rule of {router.name!r} for {rule.label!r} looks for nothing.",
+                    "S172",
+                    where,
+                    f"A rule of {router.name!r} for {rule.label!r} looks for nothing.",
                     "Give it phrases under `any`, or `patterns`.",
                 )
             for pattern in rule.patterns:
@@ -146,7 +161,9 @@ def routers_fit(survey: Survey) -> Iterator[Fault]:
             written = getattr(router, gate)
             if written.startswith("-") or (int(written.partition(".")[0]) >= 1 and written != "1.000000"):
                 yield survey.fault(
-                    "S174", f"{path}.{gate}", f"The {gate} of router {router.name!r} is {written}.",
+                    "S174",
+                    f"{path}.{gate}",
+                    f"The {gate} of router {router.name!r} is {written}.",
                     "Write a number between 0 and 1.",
                 )
 
@@ -166,13 +183,17 @@ def limits_hold(survey: Survey) -> Iterator[Fault]:
                 yield survey.fault("S166", f"{path}.{bound}", what, "Write at least 1.")
         if agent.max_output_tokens > limits.turn_tokens:
             yield survey.fault(
-                "S167", f"{path}.max_output_tokens", f"One answer of agent {agent.name!r} may take "
+                "S167",
+                f"{path}.max_output_tokens",
+                f"One answer of agent {agent.name!r} may take "
                 f"{agent.max_output_tokens} tokens, but a turn only {limits.turn_tokens}.",
                 "Lower `max_output_tokens`, or raise the limit `turn_tokens`.",
             )
         if agent.max_output_tokens * agent.price.output_nano > limits.turn_cost:
             yield survey.fault(
-                "S168", f"{path}.price", f"One answer of agent {agent.name!r} may cost more than a whole turn.",
+                "S168",
+                f"{path}.price",
+                f"One answer of agent {agent.name!r} may cost more than a whole turn.",
                 "Lower `max_output_tokens`, or raise the limit `turn_cost`.",
             )
 
@@ -181,7 +202,9 @@ def tools_safe(survey: Survey) -> Iterator[Fault]:
     for tool in survey.flow.tools:
         if tool.consequential and not tool.keyed and not tool.says.strip():
             yield survey.fault(
-                "S169", "states", f"The tool {tool.name!r} changes something outside, takes no idempotency key, and "
+                "S169",
+                "states",
+                f"The tool {tool.name!r} changes something outside, takes no idempotency key, and "
                 "does not say what it does.",
                 "Let it take the key, or say in words what a person must look up after a crash.",
             )

@@ -29,7 +29,9 @@ def all_reached(survey: Survey) -> Iterator[Fault]:
     for name in survey.states:
         if name not in found:
             yield survey.fault(
-                "S140", f"states.{name}", f"The state {name!r} cannot be reached from {survey.flow.initial!r}.",
+                "S140",
+                f"states.{name}",
+                f"The state {name!r} cannot be reached from {survey.flow.initial!r}.",
                 "Write a row that goes to it, or delete it with its rows.",
             )
 
@@ -38,7 +40,9 @@ def ends_reached(survey: Survey) -> Iterator[Fault]:
     finals = {name for name, state in survey.states.items() if state.kind == "final"}
     if not finals:
         yield survey.fault(
-            "S142", "states", "The flow has no final state, so no conversation could ever end.",
+            "S142",
+            "states",
+            "The flow has no final state, so no conversation could ever end.",
             "Add a state with `kind: final` and rows that go to it.",
         )
         return
@@ -56,7 +60,8 @@ def ends_reached(survey: Survey) -> Iterator[Fault]:
     for name in survey.states:
         if name in reachable(survey) - ending and all(survey.rows_for(name, one) for one in survey.outcomes[name]):
             yield survey.fault(
-                "S143", f"states.{name}",
+                "S143",
+                f"states.{name}",
                 f"From {name!r} no final state can be reached without a limit or an operator.",
                 f"Write a row that leads on to {listed(sorted(finals))}.",
             )
@@ -79,7 +84,9 @@ def no_loop_by_itself(survey: Survey) -> Iterator[Fault]:
             reported.update(loop)
             path = " to ".join(repr(one) for one in (*loop, name))
             yield survey.fault(
-                "S150", f"states.{name}", f"{path} is a loop in which nobody is heard and nothing is called.",
+                "S150",
+                f"states.{name}",
+                f"{path} is a loop in which nobody is heard and nothing is called.",
                 "Put a wait, human, agent or call state in it.",
             )
 

@@ -24,7 +24,10 @@ def suggestion(word: str, names: Iterable[str]) -> str:
 def duplicates(survey: Survey) -> Iterator[Fault]:
     flow = survey.flow
     for section, found in (
-        ("states", flow.states), ("facts", flow.facts), ("agents", flow.agents), ("routers", flow.routers),
+        ("states", flow.states),
+        ("facts", flow.facts),
+        ("agents", flow.agents),
+        ("routers", flow.routers),
     ):
         seen: set[str] = set()
         for one in found:
@@ -38,7 +41,8 @@ def reserved(survey: Survey) -> Iterator[Fault]:
     for state in survey.flow.states:
         if state.name in RESERVED:
             yield survey.fault(
-                "S102", f"states.{state.name}",
+                "S102",
+                f"states.{state.name}",
                 f"No state may be called {state.name!r}: the word has a meaning in rows.",
                 "Rename the state.",
             )
@@ -47,8 +51,10 @@ def reserved(survey: Survey) -> Iterator[Fault]:
         for label in router.labels:
             if label in (*_ROUTER_OUTCOMES, LIMIT, *OPERATOR_INPUTS):
                 yield survey.fault(
-                    "S103", f"routers.{router.name}.labels.{label}", f"No label may be called {label!r}: it already "
-                    "is a trigger of its own.", "Rename the label.",
+                    "S103",
+                    f"routers.{router.name}.labels.{label}",
+                    f"No label may be called {label!r}: it already is a trigger of its own.",
+                    "Rename the label.",
                 )
 
 
@@ -62,8 +68,10 @@ def _outcome_names(survey: Survey, state: State) -> Iterator[Fault]:
     for index, name in enumerate(names):
         if name in taken or name in names[:index]:
             yield survey.fault(
-                "S103", f"states.{state.name}.{key}", f"{name!r} stands in {key} of {state.name!r}, but already is "
-                "a trigger there.", "Rename or delete it.",
+                "S103",
+                f"states.{state.name}.{key}",
+                f"{name!r} stands in {key} of {state.name!r}, but already is a trigger there.",
+                "Rename or delete it.",
             )
 
 
@@ -73,7 +81,9 @@ def owned(survey: Survey) -> Iterator[Fault]:
     for index, row in survey.rows:
         if not row.policy.strip():
             yield survey.fault(
-                "S136", f"transitions.{index}.policy", f"The row {shown_row(row)} names no policy clause.",
+                "S136",
+                f"transitions.{index}.policy",
+                f"The row {shown_row(row)} names no policy clause.",
                 "Write the clause that permits it in the last column.",
             )
 
@@ -84,7 +94,9 @@ def writable(survey: Survey) -> Iterator[Fault]:
         strange = CONTROL.search(text)
         if strange:
             yield survey.fault(
-                "S105", path, f"A text holds the character U+{ord(strange[0]):04X}, which no flow file may hold.",
+                "S105",
+                path,
+                f"A text holds the character U+{ord(strange[0]):04X}, which no flow file may hold.",
                 "Delete the character.",
             )
 
@@ -111,13 +123,15 @@ def states_known(survey: Survey) -> Iterator[Fault]:
     for index, row in survey.rows:
         if row.source != ANY and not survey.knows_state(row.source):
             yield survey.fault(
-                "S111", f"transitions.{index}.from",
+                "S111",
+                f"transitions.{index}.from",
                 f"The row {shown_row(row)} leaves {row.source!r}, which is no state.",
                 suggestion(row.source, [*names, ANY]),
             )
         if not survey.knows_state(row.target) and not (row.target == RETURN and not row.push):
             yield survey.fault(
-                "S112", f"transitions.{index}.go to",
+                "S112",
+                f"transitions.{index}.go to",
                 f"The row {shown_row(row)} goes to {row.target!r}, which is no state.",
                 suggestion(row.target, [*names, *(() if row.push else (RETURN,))]),
             )
@@ -129,7 +143,9 @@ def guards_known(survey: Survey) -> Iterator[Fault]:
         for call in _calls(row.guard):
             if call.op == "otherwise":
                 yield survey.fault(
-                    "S133", where, f"'otherwise' stands inside the guard of {shown_row(row)}.",
+                    "S133",
+                    where,
+                    f"'otherwise' stands inside the guard of {shown_row(row)}.",
                     "It may only stand alone, in the last row.",
                 )
             if call.op != "call" or survey.code is None:
@@ -137,20 +153,23 @@ def guards_known(survey: Survey) -> Iterator[Fault]:
             maker = survey.code.guards.get(call.name)
             if maker is None:
                 yield survey.fault(
-                    "S113", where, f"The guard {call.name!r} is not declared in the flow's code.",
+                    "S113",
+                    where,
+                    f"The guard {call.name!r} is not declared in the flow's code.",
                     suggestion(call.name, survey.code.guards),
                 )
             elif maker.problem_with(call.arguments):
-                yield survey.fault(
-                    "S114", where, maker.problem_with(call.arguments), f"Write it as {maker.usage()}."
-                )
+                yield survey.fault("S114", where, maker.problem_with(call.arguments), f"Write it as {maker.usage()}.")
     for spec in survey.flow.guards:
         maker = survey.code.guards.get(spec.name) if survey.code else None
         places = tuple(dict.fromkeys(place for _, place, _, _ in Formatter().parse(spec.says) if place is not None))
         if maker and places != maker.parameters:
             yield survey.fault(
-                "S126", "transitions", f"The sentence of guard {spec.name!r} says {listed(places)}; its arguments are "
-                f"{listed(maker.parameters)}.", "Give each argument its place in the sentence, in their order.",
+                "S126",
+                "transitions",
+                f"The sentence of guard {spec.name!r} says {listed(places)}; its arguments are "
+                f"{listed(maker.parameters)}.",
+                "Give each argument its place in the sentence, in their order.",
             )
 
 
@@ -203,25 +222,32 @@ def in_code(survey: Survey) -> Iterator[Fault]:
         if classifier is None:
             artefact = router.artefact or router.classifier[:12]
             yield survey.fault(
-                "S120", where, f"The classifier {artefact!r} of router {router.name!r} is not loaded.",
+                "S120",
+                where,
+                f"The classifier {artefact!r} of router {router.name!r} is not loaded.",
                 "Load this artefact into the flow's code, or name the one that is there.",
             )
         elif not survey.labels_unknown(router.name):
             strange = [label for label in classifier.labels if label not in router.labels]
             if strange:
                 yield survey.fault(
-                    "S121", where, f"The classifier of router {router.name!r} knows labels that the router does not: "
-                    f"{listed(strange)}.", "Declare them under `labels`, or train it again without them.",
+                    "S121",
+                    where,
+                    f"The classifier of router {router.name!r} knows labels that the router does not: "
+                    f"{listed(strange)}.",
+                    "Declare them under `labels`, or train it again without them.",
                 )
     for state in survey.flow.states:
         if state.kind == "call" and state.tool in code.tools:
             needed = [
-                name for name, one in code.tools[state.tool].arguments.model_fields.items()
+                name
+                for name, one in code.tools[state.tool].arguments.model_fields.items()
                 if one.is_required() and name not in state.reads
             ]
             if needed:
                 yield survey.fault(
-                    "S122", f"states.{state.name}.reads",
+                    "S122",
+                    f"states.{state.name}.reads",
                     f"{state.name!r} calls {state.tool!r} without {listed(needed)}, which the tool needs.",
                     "Name these facts under `reads`.",
                 )

@@ -19,12 +19,16 @@ def outcomes_covered(survey: Survey) -> Iterator[Fault]:
         where = f"states.{name}"
         if missing and not any((name, outcome) in survey.groups for outcome in outcomes):
             yield survey.fault(
-                "S141", where, f"The state {name!r} is a dead end: it has no rows, and can end with {listed(missing)}.",
+                "S141",
+                where,
+                f"The state {name!r} is a dead end: it has no rows, and can end with {listed(missing)}.",
                 "Write rows for these, or make it `kind: final`.",
             )
         elif missing:
             yield survey.fault(
-                "S130", where, f"The state {name!r} can end with {listed(missing)}, and no row says where to go.",
+                "S130",
+                where,
+                f"The state {name!r} can end with {listed(missing)}, and no row says where to go.",
                 f"Write [{name}, {missing[0]}, otherwise, …], or for the whole flow [any, {missing[0]}, otherwise, …].",
             )
 
@@ -35,13 +39,16 @@ def rows_total(survey: Survey) -> Iterator[Fault]:
         if last is None:
             index, row = rows[-1]
             yield survey.fault(
-                "S131", f"transitions.{index}", f"The rows for {source!r} on {on!r} do not end with 'otherwise'.",
+                "S131",
+                f"transitions.{index}",
+                f"The rows for {source!r} on {on!r} do not end with 'otherwise'.",
                 f"Add [{source}, {on}, otherwise, …] as their last row.",
             )
             last = len(rows)
         for index, row in rows[last + 1 :]:
             yield survey.fault(
-                "S132", f"transitions.{index}",
+                "S132",
+                f"transitions.{index}",
                 f"The row {shown_row(row)} is never reached: 'otherwise' stands above it.",
                 "Move it above the row with `otherwise`, or delete it.",
             )
@@ -50,8 +57,10 @@ def rows_total(survey: Survey) -> Iterator[Fault]:
             written = str(row.guard)
             if written in seen:
                 yield survey.fault(
-                    "S134", f"transitions.{index}", f"The row {shown_row(row)} is never reached: the same guard stands "
-                    "above it.", "Delete one of the two rows.",
+                    "S134",
+                    f"transitions.{index}",
+                    f"The row {shown_row(row)} is never reached: the same guard stands above it.",
+                    "Delete one of the two rows.",
                 )
             seen.add(written)
 
@@ -63,7 +72,9 @@ def triggers_possible(survey: Survey) -> Iterator[Fault]:
         if row.source == ANY:
             if row.on not in given and not survey.partial and not row.push:
                 yield survey.fault(
-                    "S135", where, f"No state can end with {row.on!r}, so the row {shown_row(row)} is never used.",
+                    "S135",
+                    where,
+                    f"No state can end with {row.on!r}, so the row {shown_row(row)} is never used.",
                     suggestion(row.on, sorted(given)),
                 )
         elif row.source in survey.states:
@@ -72,9 +83,7 @@ def triggers_possible(survey: Survey) -> Iterator[Fault]:
             if row.on not in possible and row.on not in interventions and not _outcomes_unknown(survey, row.source):
                 kind = survey.states[row.source].kind
                 fix = suggestion(row.on, possible) if possible else "Delete the row: a conversation ends there."
-                yield survey.fault(
-                    "S135", where, f"The state {row.source!r} ({kind}) cannot end with {row.on!r}.", fix
-                )
+                yield survey.fault("S135", where, f"The state {row.source!r} ({kind}) cannot end with {row.on!r}.", fix)
 
 
 def _outcomes_unknown(survey: Survey, name: str) -> bool:
@@ -91,7 +100,8 @@ def flow_wide_used(survey: Survey) -> Iterator[Fault]:
         if givers and all((name, on) in survey.groups for name in givers):
             index, row = rows[0]
             yield survey.fault(
-                "S137", f"transitions.{index}",
+                "S137",
+                f"transitions.{index}",
                 f"The row {shown_row(row)} is never used: every state that can end with {on!r} has rows of its own.",
                 "Delete it, or the states' own rows.",
             )
@@ -100,7 +110,9 @@ def flow_wide_used(survey: Survey) -> Iterator[Fault]:
 def limit_handled(survey: Survey) -> Iterator[Fault]:
     if (ANY, LIMIT) not in survey.groups and not survey.partial:
         yield survey.fault(
-            "S144", "transitions", "No row says where to go when a limit is reached.",
+            "S144",
+            "transitions",
+            "No row says where to go when a limit is reached.",
             "Write [any, limit, otherwise, …] to a human, wait or final state.",
         )
     for index, row in survey.rows:
@@ -108,7 +120,9 @@ def limit_handled(survey: Survey) -> Iterator[Fault]:
         if row.on == LIMIT and (row.target == RETURN or (target and target.kind not in _CALLS_NOTHING)):
             where = "back" if target is None else f"to {row.target!r} ({target.kind})"
             yield survey.fault(
-                "S145", f"transitions.{index}.go to", f"A limit leads {where}, where more would be called.",
+                "S145",
+                f"transitions.{index}.go to",
+                f"A limit leads {where}, where more would be called.",
                 "Go to a human, wait or final state.",
             )
 
@@ -117,7 +131,8 @@ def digressions_return(survey: Survey) -> Iterator[Fault]:
     for index, row in survey.rows:
         if row.target == RETURN and not row.push and not asks(row.guard, "in_digression"):
             yield survey.fault(
-                "S146", f"transitions.{index}.only if",
+                "S146",
+                f"transitions.{index}.only if",
                 f"The row {shown_row(row)} returns without asking in_digression.",
                 "Write in_digression, or all_of(in_digression, …).",
             )
@@ -125,7 +140,8 @@ def digressions_return(survey: Survey) -> Iterator[Fault]:
             continue
         if row.source != ANY:
             yield survey.fault(
-                "S147", f"transitions.{index}.from",
+                "S147",
+                f"transitions.{index}.from",
                 f"The row {shown_row(row)} pushes from one state; a digression may leave any.",
                 "Write `any` in the first column, or go there without `push`.",
             )
@@ -134,8 +150,10 @@ def digressions_return(survey: Survey) -> Iterator[Fault]:
             labels = survey.digression_labels
             fix = suggestion(row.on, labels) if labels else "Write `digressions:` with the router that hears them."
             yield survey.fault(
-                "S148", f"transitions.{index}.on",
-                f"The row {shown_row(row)} pushes on {row.on!r}, which is no label of the digressions router.", fix,
+                "S148",
+                f"transitions.{index}.on",
+                f"The row {shown_row(row)} pushes on {row.on!r}, which is no label of the digressions router.",
+                fix,
             )
 
 

@@ -81,11 +81,35 @@ def test_a_damaged_flow_loads_or_is_refused_with_faults(case: FlowCase, data: st
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, min(len(text), start + 40)))
-        new = data.draw(st.sampled_from((
-            "", " ", "\n", "any", "return", "true", "~", "[", "{", '"', "all_of()", "99999999999999999999", "x: y",
-            text[start:end] * 2, "\x00", "1.5", "-1", "'", "kind: agent", ", ", "!!python/object:os.system ", "&a ",
-            "*a",
-        )))
+        new = data.draw(
+            st.sampled_from(
+                (
+                    "",
+                    " ",
+                    "\n",
+                    "any",
+                    "return",
+                    "true",
+                    "~",
+                    "[",
+                    "{",
+                    '"',
+                    "all_of()",
+                    "99999999999999999999",
+                    "x: y",
+                    text[start:end] * 2,
+                    "\x00",
+                    "1.5",
+                    "-1",
+                    "'",
+                    "kind: agent",
+                    ", ",
+                    "!!python/object:os.system ",
+                    "&a ",
+                    "*a",
+                )
+            )
+        )
         text = text[:start] + new + text[end:]
     outcome(text)
 
@@ -112,10 +136,29 @@ def test_a_flow_says_its_faults_whether_it_was_written_or_built(case: FlowCase):
         read_flow(written_yaml(damaged), case.code)
     with pytest.raises(FlowError) as built:
         flow(
-            name=damaged.name, version=damaged.version, owner=damaged.owner, initial=damaged.initial,
-            states=damaged.states, transitions=rows, says=damaged.says, currency=damaged.currency, facts=damaged.facts,
-            agents=damaged.agents, routers=damaged.routers, digressions=damaged.digressions, limits=damaged.limits,
-            phrases=damaged.phrases, code=case.code,
+            name=damaged.name,
+            version=damaged.version,
+            owner=damaged.owner,
+            initial=damaged.initial,
+            states=damaged.states,
+            transitions=rows,
+            says=damaged.says,
+            currency=damaged.currency,
+            facts=damaged.facts,
+            agents=damaged.agents,
+            routers=damaged.routers,
+            digressions=damaged.digressions,
+            limits=damaged.limits,
+            phrases=damaged.phrases,
+            code=case.code,
         )
     assert {fault.what for fault in written.value.faults} == {fault.what for fault in built.value.faults}
     assert "S144" in {fault.code for fault in built.value.faults}
+
+
+def test_a_file_that_is_one_fault_after_another_gives_an_answer_of_bounded_size():
+    """A wrong file of many keys is not answered with as many sentences."""
+    with pytest.raises(FlowError) as refused:
+        read_flow("".join(f"k{number}: 1\n" for number in range(2_000)), CODE)
+    assert len(refused.value.faults) == 500
+    assert refused.value.what == "The flow has 2,006 faults; these are the first 500."

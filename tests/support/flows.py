@@ -83,8 +83,10 @@ CODE = Code.of(
     tools=(
         Tool(ToolSpec(name="look_up", says="looks up", arguments=sha256_hex(b"look_up")), LookUp, look_up, False),
         Tool(
-            ToolSpec(name="pay_back", says="pays back", consequential=True, arguments=sha256_hex(b"pay_back")), LookUp,
-            look_up, False,
+            ToolSpec(name="pay_back", says="pays back", consequential=True, arguments=sha256_hex(b"pay_back")),
+            LookUp,
+            look_up,
+            False,
         ),
     ),
     contracts=(Advice,),
@@ -128,7 +130,9 @@ class FlowCase:
 def guards(depth: int = 2) -> st.SearchStrategy[Guard]:
     """Any condition but `otherwise`."""
     simple = st.one_of(
-        st.integers(-5, 2**53 - 1).map(amount_at_most), st.just(customer_is_verified()), st.just(in_digression),
+        st.integers(-5, 2**53 - 1).map(amount_at_most),
+        st.just(customer_is_verified()),
+        st.just(in_digression),
         st.builds(colour_is, texts, st.booleans()),
     )
     if depth == 0:
@@ -142,8 +146,11 @@ def guards(depth: int = 2) -> st.SearchStrategy[Guard]:
 def facts(draw: st.DrawFn) -> Facts:
     """What a conversation may know of `FACTS`."""
     values: Mapping[str, st.SearchStrategy[bool | int | str]] = {
-        "amount": st.integers(1, 1_000_000), "verified": st.booleans(), "colour": st.sampled_from(("red", "green")),
-        "day": st.just("2026-02-28"), "count": st.integers(-3, 9),
+        "amount": st.integers(1, 1_000_000),
+        "verified": st.booleans(),
+        "colour": st.sampled_from(("red", "green")),
+        "day": st.just("2026-02-28"),
+        "count": st.integers(-3, 9),
     }
     known = {name: KnownFact(name=name, value=draw(one)) for name, one in values.items() if draw(st.booleans())}
     return Facts(known, digression_depth=draw(st.integers(0, 2)))
@@ -172,24 +179,41 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
             return WaitState(name=name, says=says, say=draw(sayings), inputs=inputs, deadline_seconds=deadline)
         case "collect":
             return CollectState(
-                name=name, says=says, facts=draw(fact_names), optional=reads, say=draw(sayings), confirm=draw(sayings),
-                attempts=1 + draw(_numbers) % 5, deadline_seconds=deadline,
+                name=name,
+                says=says,
+                facts=draw(fact_names),
+                optional=reads,
+                say=draw(sayings),
+                confirm=draw(sayings),
+                attempts=1 + draw(_numbers) % 5,
+                deadline_seconds=deadline,
             )
         case "route":
             return RouteState(name=name, says=says, router="triage")
         case "agent":
             tools = _pick(draw, ((), ("look_up",), ("look_up", "pay_back")))
             return AgentState(
-                name=name, says=says, agent=_pick(draw, ("adviser", "clerk")), tools=tools, reads=reads,
-                attempts=1 + draw(_numbers) % 10, timeout_seconds=1 + draw(_numbers) % 120,
+                name=name,
+                says=says,
+                agent=_pick(draw, ("adviser", "clerk")),
+                tools=tools,
+                reads=reads,
+                attempts=1 + draw(_numbers) % 10,
+                timeout_seconds=1 + draw(_numbers) % 120,
             )
         case "call":
             return CallState(name=name, says=says, tool=_pick(draw, ("look_up", "pay_back")), reads=reads)
         case "human":
             decisions = _pick(draw, (("closed",), ("approve", "no")))
             return HumanState(
-                name=name, says=says, role="reviewer", decisions=decisions, shows=reads, say=draw(sayings),
-                meanwhile=draw(sayings), deadline_seconds=deadline,
+                name=name,
+                says=says,
+                role="reviewer",
+                decisions=decisions,
+                shows=reads,
+                say=draw(sayings),
+                meanwhile=draw(sayings),
+                deadline_seconds=deadline,
             )
         case _:
             return FinalState(name=name, says=says, say=draw(sayings))
@@ -244,11 +268,11 @@ def transitions_of(draw: st.DrawFn, states: tuple[State, ...], digressing: bool)
             if draw(_coin):
                 add(state.name, on, draw(_guards), _pick(draw, anywhere))
             add(state.name, on, otherwise, _pick(draw, forward if on == ahead else anywhere))
-    for position, state in enumerate(states[1:], start=1):
+    for position, reached in enumerate(states[1:], start=1):
         source = _pick(draw, [one for one in states[:position] if one.kind != "final"])
         on = _pick(draw, [one for one in _outcomes(source) if (source.name, one) in groups])
         rows = groups[source.name, on]
-        rows.insert(0, row(source.name, on, amount_at_most(-100 - position), state.name, draw(policies)))
+        rows.insert(0, row(source.name, on, amount_at_most(-100 - position), reached.name, draw(policies)))
     rows = [one for group in groups.values() for one in group]
     rows += [row("any", on, otherwise, _pick(draw, calm), draw(policies)) for on in sorted(wide)]
     rows.append(row("any", "limit", otherwise, _pick(draw, calm), draw(policies)))
@@ -262,7 +286,9 @@ def transitions_of(draw: st.DrawFn, states: tuple[State, ...], digressing: bool)
 def _digression(draw: st.DrawFn, calm: list[str]) -> list[Transition]:
     """A push to the state `aside`, which returns from every outcome, with what else it needs."""
     back = [
-        part for on in AGENT_OUTCOMES for part in (
+        part
+        for on in AGENT_OUTCOMES
+        for part in (
             row("aside", on, in_digression, "return", draw(policies)),
             row("aside", on, otherwise, _pick(draw, calm), draw(policies)),
         )
@@ -271,25 +297,49 @@ def _digression(draw: st.DrawFn, calm: list[str]) -> list[Transition]:
 
 
 agents = st.builds(
-    AgentSpec, name=st.just("adviser"), says=texts, model=texts, instructions=texts,
+    AgentSpec,
+    name=st.just("adviser"),
+    says=texts,
+    model=texts,
+    instructions=texts,
     contract=st.none() | st.just("Advice"),
-    handles=st.lists(texts, max_size=2).map(tuple), refuses=st.lists(texts, max_size=2).map(tuple),
-    history=st.sampled_from(("verbatim", "window", "none")), window=st.integers(0, 30),
-    max_input_tokens=st.integers(1, 100_000), max_output_tokens=st.integers(1, 2_000), temperature=gates,
+    handles=st.lists(texts, max_size=2).map(tuple),
+    refuses=st.lists(texts, max_size=2).map(tuple),
+    history=st.sampled_from(("verbatim", "window", "none")),
+    window=st.integers(0, 30),
+    max_input_tokens=st.integers(1, 100_000),
+    max_output_tokens=st.integers(1, 2_000),
+    temperature=gates,
     price=st.builds(Price, input_nano=st.integers(0, 9_999), output_nano=st.integers(0, 9_999), dated=texts),
 )
 routers = st.builds(
-    RouterSpec, name=st.just("triage"), labels=st.just({label: f"a {label}" for label in LABELS}),
-    max_characters=st.integers(0, 5_000), threshold=gates, margin=gates, scope=gates,
-    rules=st.lists(st.builds(
-        RuleSpec, label=st.sampled_from(LABELS), any=st.just(("stolen", "lost: my card")),
-        patterns=st.sampled_from(((), (r"\bcard\b", "#[0-9]+"))),
-    ), max_size=2).map(tuple),
+    RouterSpec,
+    name=st.just("triage"),
+    labels=st.just({label: f"a {label}" for label in LABELS}),
+    max_characters=st.integers(0, 5_000),
+    threshold=gates,
+    margin=gates,
+    scope=gates,
+    rules=st.lists(
+        st.builds(
+            RuleSpec,
+            label=st.sampled_from(LABELS),
+            any=st.just(("stolen", "lost: my card")),
+            patterns=st.sampled_from(((), (r"\bcard\b", "#[0-9]+"))),
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 _counts = st.integers(1, 2**40)
 limits = st.just(Limits()) | st.builds(
-    Limits, handoffs=_counts, steps=_counts, turn_seconds=st.integers(1, 10**6), turn_cost=st.integers(10**9, 10**15),
-    conversation_cost=_counts, turn_tokens=st.integers(10_000, 2**40), message_bytes=_counts,
+    Limits,
+    handoffs=_counts,
+    steps=_counts,
+    turn_seconds=st.integers(1, 10**6),
+    turn_cost=st.integers(10**9, 10**15),
+    conversation_cost=_counts,
+    turn_tokens=st.integers(10_000, 2**40),
+    message_bytes=_counts,
 )
 
 
@@ -306,10 +356,20 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
         states = (*states, draw(states_of("aside", "agent")))
     clerk = AgentSpec(name="clerk", instructions="Help.\nBriefly.")
     built = flow(
-        name=_pick(draw, ("bank", "no", "Flow_2")), version=draw(st.integers(0, 99)), owner=draw(policies),
-        says=draw(texts), currency=_pick(draw, ("EUR", "JPY")), initial="start", states=states,
-        transitions=rows, facts=FACTS, agents=(draw(agents), clerk), routers=(draw(routers),),
-        digressions="triage" if digressing else None, limits=draw(limits),
-        phrases=draw(st.dictionaries(st.sampled_from(("ask", "limit", "ended")), sayings)), code=CODE,
+        name=_pick(draw, ("bank", "no", "Flow_2")),
+        version=draw(st.integers(0, 99)),
+        owner=draw(policies),
+        says=draw(texts),
+        currency=_pick(draw, ("EUR", "JPY")),
+        initial="start",
+        states=states,
+        transitions=rows,
+        facts=FACTS,
+        agents=(draw(agents), clerk),
+        routers=(draw(routers),),
+        digressions="triage" if digressing else None,
+        limits=draw(limits),
+        phrases=draw(st.dictionaries(st.sampled_from(("ask", "limit", "ended")), sayings)),
+        code=CODE,
     )
     return FlowCase(built)

@@ -20,7 +20,7 @@ class Trained:
     """A classifier that knows the router's labels and scores nothing."""
 
     digest = sha256_hex(ARTEFACT)
-    labels = ("return_it", "question")
+    labels: tuple[str, ...] = ("return_it", "question")
 
     def score(self, text: str) -> tuple[tuple[tuple[str, float], ...], float]:
         return ((("question", 0.5), ("return_it", 0.5)), 0.0)

@@ -20,7 +20,10 @@ from support.returns import GOLDEN, YAML, returns
 
 RETURNS = returns().flow
 GOLDEN_TEXTS = {
-    "returns.txt": described, "returns.mmd": mermaid, "returns.dot": dot, "returns_written.yaml": written_yaml,
+    "returns.txt": described,
+    "returns.mmd": mermaid,
+    "returns.dot": dot,
+    "returns_written.yaml": written_yaml,
 }
 
 
