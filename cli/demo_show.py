@@ -221,7 +221,9 @@ class Show:
             return
         terminal = self.terminal
         terminal.rule("everything held" if outcome.held else "something did not hold: see above")
-        terminal.line((f"{outcome.seconds:.1f} s in all. ", "dim"), "Try next:", indent=1)
+        came = sum(not one.problems for one in outcome.conversations)
+        judged = f"{came} of {len(outcome.conversations)} customers came to where they should, " * outcome.scripted
+        terminal.line((f"{judged}{outcome.seconds:.1f} s in all. ", "dim"), "Try next:", indent=1)
         kept = f" --db {outcome.db}" if outcome.db else ""
         some = outcome.conversations[SHOWN].conversation[:8]
         commands = [("interlock chat bank", "be the customer: ask for a refund, then for the opening hours")]
@@ -238,8 +240,9 @@ class Show:
             ("interlock draw bank --out bank.svg", "the flow as a picture"),
             ("interlock new orders", "a flow of your own, with its test"),
         ]
+        widest = max(len(command) for command, _ in commands)
         for command, what in commands:
-            terminal.hang(terminal.text((command, "bold green")), (what, "dim"), indent=3)
+            terminal.hang(terminal.text((command.ljust(widest), "bold green")), (what, "dim"), indent=3)
 
 
 def _break_in(wired: Wired, conversations: Sequence[Played], folder: Path) -> Tampered | None:

@@ -138,7 +138,7 @@ class _Teller:
                 )
             case AgentReturned():
                 return (
-                    ("agent" if event.report.outcome == "done" else "bad"),
+                    {"done": "agent", "unsure": "unsure"}.get(event.report.outcome, "bad"),
                     self.agent_came_back(event),
                     "",
                     [Note("bad", f"breaks its contract: {one}") for one in event.report.violations],
