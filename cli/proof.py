@@ -141,6 +141,21 @@ def replayed_document(results: "tuple[Replayed, ...]") -> dict[str, Any]:
     }
 
 
+def differing(recorded: str, decided: str) -> list[tuple[str, str, str]]:
+    """(field, recorded, today) of what differs between two events in JSON; `event` where one is missing."""
+    from json import dumps, loads
+
+    if "nothing" in (recorded, decided):
+        return [("event", recorded, decided)]
+    was, now = loads(recorded), loads(decided)
+    if was["type"] != now["type"]:
+        return [("event", was["type"], now["type"])]
+    names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+    if not names:
+        return [("envelope", "the same event", "with other metadata")]
+    return [(name, dumps(was.get(name)), dumps(now.get(name))) for name in names]
+
+
 def _show_replayed(results: "tuple[Replayed, ...]") -> None:
     from .terminal import MARKS, Terminal, counted, safe
 
@@ -156,8 +171,14 @@ def _show_replayed(results: "tuple[Replayed, ...]") -> None:
             terminal.hang(
                 lead, (f"{one.stream[:8]} ({one.flow}): {many}, the first at event {one.first.version}", "bold")
             )
-            for name, what in (("recorded", one.first.recorded), ("today", one.first.decided)):
-                terminal.hang(terminal.text((f"{name:>8}", "dim")), safe(what, 600), indent=2)
+            for name, was, now in differing(one.first.recorded, one.first.decided):
+                terminal.hang(
+                    terminal.text((name, "dim")),
+                    safe(f"recorded {was}", 300),
+                    ("; ", "dim"),
+                    safe(f"today {now}", 300),
+                    indent=2,
+                )
     for digest, today, flow in sorted({(one.digest, one.changed, one.flow) for one in results if one.changed}):
         terminal.hang(
             terminal.text((MARKS.warn, "bold yellow")),
