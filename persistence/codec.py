@@ -70,8 +70,18 @@ def payload_rows(entry: Entry, subject: str) -> list[Row]:
 def conversation_row(summary: Summary) -> Row:
     """In the order of `statements.PUT_CONVERSATION`."""
     return (
-        summary.stream, summary.flow_name, summary.flow_version, summary.flow_digest, summary.subject, summary.state,
-        summary.status, summary.length, summary.started_at, summary.updated_at, summary.undecided, summary.owner,
+        summary.stream,
+        summary.flow_name,
+        summary.flow_version,
+        summary.flow_digest,
+        summary.subject,
+        summary.state,
+        summary.status,
+        summary.length,
+        summary.started_at,
+        summary.updated_at,
+        summary.undecided,
+        summary.owner,
         json.dumps(summary.tasks),
     )
 
@@ -84,7 +94,9 @@ def summary_of(row: Sequence[Any], timers: Iterable[Sequence[Any]]) -> Summary:
         tasks = tuple(json.loads(written))
     except (ValueError, TypeError) as error:
         raise LogBroken(
-            "The tasks of the projection are not a list.", stream=stream, version=0,
+            "The tasks of the projection are not a list.",
+            stream=stream,
+            version=0,
             fix="Run `interlock verify`; the row was altered.",
         ) from error
     values = [*columns, tuple(TimerRow(stream, timer, due) for timer, due in timers), tasks]
@@ -110,13 +122,23 @@ def entry_of(row: StoredEntry, payloads: Mapping[PayloadAt, Payload] | None = No
     said = (envelope.stream, envelope.ver, envelope.type, envelope.key, leaf_hash(row.data))
     if said != (row.stream, row.version, row.type, row.key, row.leaf):
         raise LogBroken(
-            "The row's columns do not say what its entry says.", stream=row.stream, version=row.version,
+            "The row's columns do not say what its entry says.",
+            stream=row.stream,
+            version=row.version,
             fix="Run `interlock verify`; the row was altered.",
         )
     own = sorted(
-        (payload for at, payload in (payloads or {}).items() if at.version == row.version), key=lambda p: p.name,
+        (payload for at, payload in (payloads or {}).items() if at.version == row.version),
+        key=lambda p: p.name,
     )
     return Entry(
-        stream=row.stream, version=row.version, event=event, at=row.at, key=row.key, cause=envelope.cause,
-        data=row.data, leaf=row.leaf, payloads=tuple(own),
+        stream=row.stream,
+        version=row.version,
+        event=event,
+        at=row.at,
+        key=row.key,
+        cause=envelope.cause,
+        data=row.data,
+        leaf=row.leaf,
+        payloads=tuple(own),
     )

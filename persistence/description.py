@@ -24,10 +24,12 @@ class Description:
     bytes_on_disk: int
 
 
-TRIGGERS = frozenset({
-    *(f"{table}_refuses_{act}" for table in ("event", "flow", "meta") for act in ("update", "delete", "replace")),
-    "event_refuses_gap",
-})
+TRIGGERS = frozenset(
+    {
+        *(f"{table}_refuses_{act}" for table in ("event", "flow", "meta") for act in ("update", "delete", "replace")),
+        "event_refuses_gap",
+    }
+)
 """What the migrations create; one that is missing was dropped by somebody who may write the file."""
 
 _SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}

@@ -59,7 +59,8 @@ class ProcessLock:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         except OSError as error:
             raise StorageError(
-                f"The lock file cannot be opened: {error.strerror}.", where=str(path),
+                f"The lock file cannot be opened: {error.strerror}.",
+                where=str(path),
                 fix="The folder must exist and be writable, for SQLite keeps its own files there too.",
             ) from error
 
@@ -73,7 +74,8 @@ class ProcessLock:
         while not _try_lock(self._descriptor):
             if time.monotonic() >= deadline:
                 raise StorageError(
-                    f"Another process kept the database locked for {wait_seconds:g} s.", where=str(self.path),
+                    f"Another process kept the database locked for {wait_seconds:g} s.",
+                    where=str(self.path),
                     fix="Find the process that has the lock file open and end it, or allow a longer wait.",
                 )
             time.sleep(pause)

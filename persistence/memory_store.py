@@ -74,7 +74,7 @@ class MemoryStore:
 
     def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[StoredEntry]:
         with self._open():
-            found = self._entries.get(stream, [])[max(after, 0):]
+            found = self._entries.get(stream, [])[max(after, 0) :]
             return tuple(found if limit is None else found[:limit])
 
     def find_key(self, stream: str, key: str) -> int | None:
@@ -110,11 +110,16 @@ class MemoryStore:
             return self._summaries.get(stream)
 
     def summaries(
-        self, *, status: Status | None = None, undecided: bool = False, limit: int | None = None,
+        self,
+        *,
+        status: Status | None = None,
+        undecided: bool = False,
+        limit: int | None = None,
     ) -> Sequence[Summary]:
         with self._open():
             kept = [
-                summary for summary in self._summaries.values()
+                summary
+                for summary in self._summaries.values()
                 if (status is None or summary.status == status) and (summary.undecided > 0 or not undecided)
             ]
         kept.sort(key=lambda summary: summary.stream)
@@ -123,8 +128,9 @@ class MemoryStore:
 
     def _live_timers(self) -> list[TimerRow]:
         with self._open():
-            live = [timer for summary in self._summaries.values() if summary.status == "open"
-                    for timer in summary.timers]
+            live = [
+                timer for summary in self._summaries.values() if summary.status == "open" for timer in summary.timers
+            ]
         return sorted(live, key=lambda timer: (timer.due, timer.stream, timer.timer))
 
     def due_timers(self, now: str, *, limit: int = 100) -> Sequence[TimerRow]:

@@ -59,7 +59,8 @@ class FilePresence:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(
-                f"The folder of running processes cannot be made: {error.strerror}.", where=str(folder),
+                f"The folder of running processes cannot be made: {error.strerror}.",
+                where=str(folder),
                 fix="Make the database's folder writable.",
             ) from error
         self.owner = uuid4().hex

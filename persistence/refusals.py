@@ -9,11 +9,13 @@ def stream_moved(append: Append, found: int) -> StreamMoved:
     stream = append.summary.stream
     if found == append.expected:
         return StreamMoved(
-            "An entry of the stream has this idempotency key already.", where=f"stream {stream}",
+            "An entry of the stream has this idempotency key already.",
+            where=f"stream {stream}",
             fix="Read the stream again and return what the key's entry recorded.",
         )
     return StreamMoved(
-        f"The stream has {found} entries, not {append.expected}.", where=f"stream {stream}",
+        f"The stream has {found} entries, not {append.expected}.",
+        where=f"stream {stream}",
         fix="Read the stream again, decide again, and append again.",
     )
 

@@ -33,7 +33,8 @@ def refuse_old_sqlite(version: tuple[int, ...]) -> None:
     """Raises `SetupError` for a release that cannot hold the log."""
     if version < OLDEST:
         raise SetupError(
-            f"SQLite {'.'.join(map(str, version))} is too old for the log; it needs 3.38.", where=sys.executable,
+            f"SQLite {'.'.join(map(str, version))} is too old for the log; it needs 3.38.",
+            where=sys.executable,
             fix="Use a Python that comes with a later SQLite: those of python.org and of `uv` do.",
         )
 

@@ -10,20 +10,23 @@ from ..contracts.errors import StorageError
 _IN_DOUBT = "What was being written may or may not be recorded: read the stream again before deciding."
 _WRITABLE = "Make the file and its folder writable for this user."
 _LOCKED = (
-    "The database is locked by another program.", "End that program's transaction, or allow a longer wait.",
+    "The database is locked by another program.",
+    "End that program's transaction, or allow a longer wait.",
 )
 
 # Primary result code (https://sqlite.org/rescode.html) -> what it means here, and what to do.
 _MEANINGS: dict[int, tuple[str, str]] = {
     sqlite3.SQLITE_FULL: (
-        "The disk is full.", "Free space on the database's disk; nothing that was acknowledged is lost.",
+        "The disk is full.",
+        "Free space on the database's disk; nothing that was acknowledged is lost.",
     ),
     sqlite3.SQLITE_BUSY: _LOCKED,
     sqlite3.SQLITE_LOCKED: _LOCKED,
     sqlite3.SQLITE_READONLY: ("The database is read-only.", _WRITABLE),
     sqlite3.SQLITE_PERM: ("Access to the database was denied.", _WRITABLE),
     sqlite3.SQLITE_NOTADB: (
-        "The file is not an SQLite database.", "Give the path of an Interlock database, or of a new file.",
+        "The file is not an SQLite database.",
+        "Give the path of an Interlock database, or of a new file.",
     ),
     sqlite3.SQLITE_CORRUPT: (
         "The database is malformed.",
@@ -33,7 +36,8 @@ _MEANINGS: dict[int, tuple[str, str]] = {
     sqlite3.SQLITE_CANTOPEN: ("The database cannot be opened.", "The folder must exist and be writable for this user."),
     sqlite3.SQLITE_TOOBIG: ("A value is larger than SQLite takes.", "Keep every payload below 1 GB."),
     sqlite3.SQLITE_CONSTRAINT: (
-        "The database refused the row.", "Another program changed the schema or the rows; run `interlock verify`.",
+        "The database refused the row.",
+        "Another program changed the schema or the rows; run `interlock verify`.",
     ),
 }
 _UNKNOWN = ("The database failed.", f"See the cause. {_IN_DOUBT}")
@@ -64,5 +68,7 @@ def translated(error: Exception, path: Path | str) -> StorageError:
         name = getattr(cause, "sqlite_errorname", "")
         return StorageError(f"{what} ({name}: {cause})", where=str(path), fix=fix)
     return StorageError(
-        f"{_UNKNOWN[0]} ({type(cause).__name__}: {cause})", where=str(path), fix=_UNKNOWN[1],
+        f"{_UNKNOWN[0]} ({type(cause).__name__}: {cause})",
+        where=str(path),
+        fix=_UNKNOWN[1],
     )

@@ -125,7 +125,10 @@ class SqliteFile:
             # Without an isolation level the driver begins and ends nothing by itself: its own transactions are
             # DEFERRED, and upgrading one to write fails at once with SQLITE_BUSY, whatever the timeout.
             return sqlite3.connect(
-                self.path, timeout=self._wait_seconds, isolation_level=None, check_same_thread=False,
+                self.path,
+                timeout=self._wait_seconds,
+                isolation_level=None,
+                check_same_thread=False,
             )
 
         engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
@@ -140,7 +143,8 @@ class SqliteFile:
         if mode != "wal":
             connection.close()
             raise StorageError(
-                f"The journal mode is {mode!r}, not 'wal'.", where=str(self.path),
+                f"The journal mode is {mode!r}, not 'wal'.",
+                where=str(self.path),
                 fix="Put the database on a local disk: a network file system or memory cannot hold a log.",
             )
         return connection
@@ -150,32 +154,41 @@ class SqliteFile:
 
         After a failed sync the kernel may hold pages that it counts as clean and never wrote. What a commit
         left in the log, here or in a process that died, must then not be built upon: its content is written
-        anew, to the database file. Where another connection reads meanwhile this is given up, or, if it is
-        `needed` because a write of ours has failed, the connection is refused.
+        anew, to the database file. Where another connection reads meanwhile this is given up at once, or, if it
+        is `needed` because a write of ours has failed, waited for, and then the connection is refused.
         """
+        wait_ms = int(self._wait_seconds * 1000)
+        self.pragma(f"busy_timeout = {wait_ms if needed else 0}")
         busy, _, _ = self._driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self.pragma(f"busy_timeout = {wait_ms}")
         if busy and needed:
             raise StorageError(
                 "A write failed, and the log file cannot be emptied while another program reads.",
-                where=str(self.path), fix="End the other program's transaction; nothing is written until then.",
+                where=str(self.path),
+                fix="End the other program's transaction; nothing is written until then.",
             )
 
     def _revision(self) -> str | None:
         """The schema's revision, by plain SQL: Alembic costs more to import than the rest of opening."""
-        tables = {name for (name,) in self._open.exec_driver_sql(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        )}
+        tables = {
+            name
+            for (name,) in self._open.exec_driver_sql(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            )
+        }
         found = None
         if "alembic_version" in tables:
             found = self._open.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
         if tables and (found is None or "event" not in tables):
             raise StorageError(
-                "The database holds the tables of another program.", where=str(self.path),
+                "The database holds the tables of another program.",
+                where=str(self.path),
                 fix="Give the path of an Interlock database, or of a new file.",
             )
         if found is not None and found not in REVISIONS:
             raise StorageError(
-                f"The database has schema {found!r}; this release knows {', '.join(REVISIONS)}.", where=str(self.path),
+                f"The database has schema {found!r}; this release knows {', '.join(REVISIONS)}.",
+                where=str(self.path),
                 fix="A newer release wrote it: install that release or a later one.",
             )
         return found
@@ -208,7 +221,8 @@ class SqliteFile:
         found = str(rows[0][0])
         if wanted and wanted != found:
             raise StorageError(
-                f"The log's origin is {found!r}, not {wanted!r}.", where=str(self.path),
+                f"The log's origin is {found!r}, not {wanted!r}.",
+                where=str(self.path),
                 fix="Open it without an origin, or give the path of the other log.",
             )
         return found

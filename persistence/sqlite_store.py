@@ -129,7 +129,8 @@ class _SqliteLog:
     def _has_a_key_of(self, append: Append) -> bool:
         return any(
             self.file.run(sql.VERSION_OF_KEY, in_stream=entry.stream, given=entry.key)
-            for entry in append.entries if entry.key is not None
+            for entry in append.entries
+            if entry.key is not None
         )
 
     def _where(self) -> str:
@@ -188,7 +189,8 @@ class SqliteStore:
         found = tuple(stream for (stream,) in self._ask(lambda file: file.run(sql.STREAMS)))
         if not all(isinstance(stream, str) for stream in found):
             raise StorageError(
-                "The database is malformed: an entry has no stream.", where=str(self.path),
+                "The database is malformed: an entry has no stream.",
+                where=str(self.path),
                 fix="Stop every process that uses it, keep the file as it is, and restore a backup that verifies.",
             )
         return found
@@ -217,7 +219,11 @@ class SqliteStore:
         return self._ask(both)
 
     def summaries(
-        self, *, status: Status | None = None, undecided: bool = False, limit: int | None = None,
+        self,
+        *,
+        status: Status | None = None,
+        undecided: bool = False,
+        limit: int | None = None,
     ) -> Sequence[Summary]:
         statement = sql.CONVERSATIONS[status is not None, undecided]
 

@@ -64,16 +64,21 @@ _asked = func.json_each(bindparam("streams")).table_valued("value", name="asked"
 _length = select(func.max(EVENT.c.version) + 1).where(EVENT.c.stream == _asked.c.value).scalar_subquery()
 LENGTHS = compiled(select(_asked.c.value, func.coalesce(_length, 0)))
 HEAD = compiled(
-    select(EVENT.c.version, EVENT.c.leaf).where(EVENT.c.stream == _stream)
-    .order_by(EVENT.c.version.desc()).limit(1)
+    select(EVENT.c.version, EVENT.c.leaf).where(EVENT.c.stream == _stream).order_by(EVENT.c.version.desc()).limit(1)
 )
 ENTRIES = compiled(
     select(
-        EVENT.c.stream, EVENT.c.version, EVENT.c.type, EVENT.c.at, EVENT.c.idempotency_key, EVENT.c.leaf,
+        EVENT.c.stream,
+        EVENT.c.version,
+        EVENT.c.type,
+        EVENT.c.at,
+        EVENT.c.idempotency_key,
+        EVENT.c.leaf,
         EVENT.c.entry,
     )
     .where(EVENT.c.stream == _stream, EVENT.c.version >= bindparam("first"))
-    .order_by(EVENT.c.version).limit(_limit)
+    .order_by(EVENT.c.version)
+    .limit(_limit)
 )
 VERSION_OF_KEY = compiled(
     select(EVENT.c.version).where(EVENT.c.stream == _stream, EVENT.c.idempotency_key == bindparam("given"))
@@ -81,21 +86,26 @@ VERSION_OF_KEY = compiled(
 STREAMS = compiled(select(EVENT.c.stream).distinct().order_by(EVENT.c.stream))
 
 _payload = select(PAYLOAD.c.version, PAYLOAD.c.name, PAYLOAD.c.kind, PAYLOAD.c.r, PAYLOAD.c.body)
-ONE_PAYLOAD = compiled(_payload.where(
-    PAYLOAD.c.stream == _stream, PAYLOAD.c.version == bindparam("of"), PAYLOAD.c.name == bindparam("called")
-))
+ONE_PAYLOAD = compiled(
+    _payload.where(
+        PAYLOAD.c.stream == _stream, PAYLOAD.c.version == bindparam("of"), PAYLOAD.c.name == bindparam("called")
+    )
+)
 PAYLOADS = compiled(
-    _payload.where(PAYLOAD.c.stream == _stream, PAYLOAD.c.version >= bindparam("first"))
-    .order_by(PAYLOAD.c.version, PAYLOAD.c.name)
+    _payload.where(PAYLOAD.c.stream == _stream, PAYLOAD.c.version >= bindparam("first")).order_by(
+        PAYLOAD.c.version, PAYLOAD.c.name
+    )
 )
 
 FLOW_OF = compiled(
-    select(FLOW.c.digest, FLOW.c.name, FLOW.c.version, FLOW.c.body, FLOW.c.source)
-    .where(FLOW.c.digest == bindparam("under"))
+    select(FLOW.c.digest, FLOW.c.name, FLOW.c.version, FLOW.c.body, FLOW.c.source).where(
+        FLOW.c.digest == bindparam("under")
+    )
 )
 FLOWS = compiled(
-    select(FLOW.c.digest, FLOW.c.name, FLOW.c.version, FLOW.c.body, FLOW.c.source)
-    .order_by(FLOW.c.name, FLOW.c.version, FLOW.c.digest)
+    select(FLOW.c.digest, FLOW.c.name, FLOW.c.version, FLOW.c.body, FLOW.c.source).order_by(
+        FLOW.c.name, FLOW.c.version, FLOW.c.digest
+    )
 )
 
 _conversation = select(*(CONVERSATION.c[name] for name in _columns(CONVERSATION)))
@@ -118,20 +128,28 @@ CONVERSATIONS = {
 TIMERS_OF = compiled(select(TIMER.c.timer, TIMER.c.due).where(TIMER.c.stream == _stream).order_by(TIMER.c.timer))
 _live = TIMER.join(CONVERSATION, TIMER.c.stream == CONVERSATION.c.stream)
 DUE = compiled(
-    select(TIMER.c.stream, TIMER.c.timer, TIMER.c.due).select_from(_live)
+    select(TIMER.c.stream, TIMER.c.timer, TIMER.c.due)
+    .select_from(_live)
     .where(CONVERSATION.c.status == "open", TIMER.c.due <= bindparam("now"))
-    .order_by(TIMER.c.due, TIMER.c.stream, TIMER.c.timer).limit(_limit)
+    .order_by(TIMER.c.due, TIMER.c.stream, TIMER.c.timer)
+    .limit(_limit)
 )
-NEXT_DUE = compiled(
-    select(func.min(TIMER.c.due)).select_from(_live).where(CONVERSATION.c.status == "open")
-)
+NEXT_DUE = compiled(select(func.min(TIMER.c.due)).select_from(_live).where(CONVERSATION.c.status == "open"))
 CLAIM = compiled(
-    update(CONVERSATION).values(owner=bindparam("new_owner"))
+    update(CONVERSATION)
+    .values(owner=bindparam("new_owner"))
     .where(CONVERSATION.c.stream == _stream, CONVERSATION.c.owner == bindparam("previous"))
 )
-COUNTS = {name: compiled(select(func.count()).select_from(table)) for name, table in (
-    ("events", EVENT), ("payloads", PAYLOAD), ("conversations", CONVERSATION), ("flows", FLOW), ("timers", TIMER),
-)}
+COUNTS = {
+    name: compiled(select(func.count()).select_from(table))
+    for name, table in (
+        ("events", EVENT),
+        ("payloads", PAYLOAD),
+        ("conversations", CONVERSATION),
+        ("flows", FLOW),
+        ("timers", TIMER),
+    )
+}
 
 # Of SQLite and Alembic themselves, so not of our tables.
 TRIGGERS = Statement("SELECT name FROM sqlite_master WHERE type = 'trigger'", (), {})

@@ -9,12 +9,14 @@ from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, MetaData, Text,
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-METADATA = MetaData(naming_convention={
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-})
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
 
 STRICT = {"sqlite_strict": True}
 """SQLite keeps to the declared types: no column holds text in one row and bytes in another."""
@@ -34,8 +36,12 @@ class EventRow(LogTable, table=True):
     __table_args__ = (
         Index("uq_event_stream_version", "stream", "version", unique=True),
         Index(
-            "uq_event_stream_idempotency_key", "stream", "idempotency_key", unique=True,
-            sqlite_where=text("idempotency_key IS NOT NULL"), postgresql_where=text("idempotency_key IS NOT NULL"),
+            "uq_event_stream_idempotency_key",
+            "stream",
+            "idempotency_key",
+            unique=True,
+            sqlite_where=text("idempotency_key IS NOT NULL"),
+            postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
         STRICT,
     )
@@ -82,8 +88,10 @@ class ConversationRow(LogTable, table=True):
     __table_args__ = (
         Index("ix_conversation_updated_at", "updated_at"),
         Index(
-            "ix_conversation_undecided", "undecided",
-            sqlite_where=text("undecided > 0"), postgresql_where=text("undecided > 0"),
+            "ix_conversation_undecided",
+            "undecided",
+            sqlite_where=text("undecided > 0"),
+            postgresql_where=text("undecided > 0"),
         ),
         STRICT,
     )

@@ -54,7 +54,9 @@ class _Break(Exception):
 
 
 def verify(
-    store: Store, *, streams: Sequence[str] | None = None,
+    store: Store,
+    *,
+    streams: Sequence[str] | None = None,
     projected: Callable[[Sequence[StoredEntry]], Summary] | None = None,
     progress: Callable[[Verified], None] | None = None,
 ) -> Verified:
@@ -83,14 +85,18 @@ def _named(store: Store, streams: Sequence[str] | None) -> Sequence[str]:
     for stream in streams:
         if not store.head(stream).length and store.summary(stream) is None:
             raise UnknownConversation(
-                f"There is no conversation {stream!r} in this log.", where=store.log,
+                f"There is no conversation {stream!r} in this log.",
+                where=store.log,
                 fix="`interlock log` lists the conversations.",
             )
     return streams
 
 
 def _stream(
-    store: Store, stream: str, projected: Callable[[Sequence[StoredEntry]], Summary] | None, report: Verified,
+    store: Store,
+    stream: str,
+    projected: Callable[[Sequence[StoredEntry]], Summary] | None,
+    report: Verified,
 ) -> Verified:
     payloads: Mapping[PayloadAt, Payload] = {}
     checked = erased = 0
@@ -116,13 +122,17 @@ def _stream(
     except (TypeError, ValueError) as error:  # null or text where bytes belong: pages written over
         broken = (*broken, Broken(stream, checked, f"A row holds what its table does not admit ({error})."))
     return Verified(
-        streams=report.streams + 1, events=report.events + checked, payloads=report.payloads + len(payloads),
-        erased=report.erased + erased, broken=broken,
+        streams=report.streams + 1,
+        events=report.events + checked,
+        payloads=report.payloads + len(payloads),
+        erased=report.erased + erased,
+        broken=broken,
     )
 
 
 def _consistent(
-    store: Store, stream: str,
+    store: Store,
+    stream: str,
 ) -> tuple[Sequence[StoredEntry], Mapping[PayloadAt, Payload], Summary | None]:
     """A stream as it was at one time, though it may be written meanwhile."""
     while True:
@@ -149,7 +159,12 @@ def _entry(row: StoredEntry, stream: str, position: int, previous: bytes, log: s
     if fields.get("prev", "") != previous.hex():
         raise _Break(position, "The entry does not follow from the one before it: `prev` is another hash.")
     columns = {
-        "log": log, "stream": stream, "ver": row.version, "type": row.type, "at": row.at, "key": row.key,
+        "log": log,
+        "stream": stream,
+        "ver": row.version,
+        "type": row.type,
+        "at": row.at,
+        "key": row.key,
     }
     for name, column in columns.items():
         if fields.get(name) != column:
@@ -192,7 +207,8 @@ def _payload(version: int, ref: Mapping[str, Any], payload: Payload | None) -> i
 
 
 def _projection(
-    entries: Sequence[StoredEntry], summary: Summary | None,
+    entries: Sequence[StoredEntry],
+    summary: Summary | None,
     projected: Callable[[Sequence[StoredEntry]], Summary] | None,
 ) -> None:
     if summary is None:

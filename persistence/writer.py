@@ -83,7 +83,8 @@ class Writer(Generic[L]):
     def _put(self, work: "_Waiting | _Question[Any]") -> None:
         if os.getpid() != self._process:
             raise StorageError(
-                "The store was opened before this process was forked.", where=self._where,
+                "The store was opened before this process was forked.",
+                where=self._where,
                 fix="Open the store in the process that uses it.",
             )
         with self._gate:  # nothing may be put behind the end mark, for nobody would answer it

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,7 +52,7 @@ class StoresAgree(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         self.path = Path(self.folder.name) / "log.db"
         self.stores: list[Store] = [MemoryStore(origin=LOG), SqliteStore(self.path, origin=LOG)]
-        self.other: SqliteStore | None = None
+        self.other: Store | None = None
         self.heads = {stream: Head(stream) for stream in STREAMS}
         self.keys = {(stream, "never"): 0 for stream in STREAMS}
 
@@ -63,7 +65,7 @@ class StoresAgree(RuleBasedStateMachine):
 
     def same(self, act: Callable[[Store], Any]) -> Any:
         """The answer that all stores give."""
-        answers = [outcome(lambda store=store: act(store)) for store in self.stores]
+        answers = [outcome(partial(act, store)) for store in self.stores]
         assert answers == answers[:1] * len(answers)
         return answers[0]
 
@@ -75,9 +77,14 @@ class StoresAgree(RuleBasedStateMachine):
         return True
 
     @rule(
-        stream=streams, size=st.integers(1, 3), written=st.lists(payload_bodies, max_size=2),
-        timers=st.dictionaries(st.integers(0, 9), dues, max_size=3), undecided=st.integers(0, 2), owner=owners,
-        status=st.sampled_from(["open", "ended"]), tasks=st.lists(st.integers(0, 9), max_size=2).map(tuple),
+        stream=streams,
+        size=st.integers(1, 3),
+        written=st.lists(payload_bodies, max_size=2),
+        timers=st.dictionaries(st.integers(0, 9), dues, max_size=3),
+        undecided=st.integers(0, 2),
+        owner=owners,
+        status=st.sampled_from(["open", "ended"]),
+        tasks=st.lists(st.integers(0, 9), max_size=2).map(tuple),
     )
     def append_at_the_end(self, stream, timers, **given) -> None:
         append = decided(self.heads[stream], timers=tuple(timers.items()), **given)
@@ -160,7 +167,8 @@ class StoresAgree(RuleBasedStateMachine):
         self.same(lambda store: store.read(stream, after=first, limit=limit))
         at = PayloadAt(version=first, name="fact.p0")
         assert self.same(lambda store: store.payload(stream, at)) == self.same(
-            lambda store: store.payloads(stream, after=first).get(at))
+            lambda store: store.payloads(stream, after=first).get(at)
+        )
 
     @rule(now=dues, limit=st.integers(1, 4))
     def look_at_the_clock(self, now, limit) -> None:
@@ -171,9 +179,10 @@ class StoresAgree(RuleBasedStateMachine):
         if not hasattr(self, "stores"):
             return
         for stream in STREAMS:
-            assert self.same(lambda store, stream=stream: store.head(stream)) == self.heads[stream]
-            self.same(lambda store, stream=stream: (
-                store.read(stream), store.payloads(stream), store.summary(stream), store.find_key(stream, "k0")))
+            assert self.same(methodcaller("head", stream)) == self.heads[stream]
+            for question in ("read", "payloads", "summary"):
+                self.same(methodcaller(question, stream))
+            self.same(methodcaller("find_key", stream, "k0"))
         self.same(lambda store: (store.streams(), store.flows(), store.flow("f1"), store.next_due()))
         self.same(lambda store: (store.summaries(), store.summaries(limit=1), store.summaries(undecided=True)))
         self.same(lambda store: (store.summaries(status="open"), store.summaries(status="ended", undecided=True)))
@@ -206,8 +215,7 @@ def test_a_store_that_disagrees_is_found():
         run_state_machine_as_test(AForgetfulStoreDisagrees, settings=LOOKING_ONLY)
 
 
-class TestStoresAgree(StoresAgree.TestCase):
-    """The machine above, run by Hypothesis."""
+TestStoresAgree = StoresAgree.TestCase
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -223,9 +231,14 @@ def test_an_append_is_all_or_none(store: Store):
     store.append(first)
     # The second entry's key is taken, though the first stands where it should.
     clash = decided(after(first), size=3, written=[b"text"], state="elsewhere")
-    clash = replace(clash, entries=(
-        replace(clash.entries[0], key=None), replace(clash.entries[1], key="once"), clash.entries[2],
-    ))
+    clash = replace(
+        clash,
+        entries=(
+            replace(clash.entries[0], key=None),
+            replace(clash.entries[1], key="once"),
+            clash.entries[2],
+        ),
+    )
     with pytest.raises(StreamMoved):
         store.append(clash)
     assert store.head("a") == after(first)
@@ -252,25 +265,33 @@ def test_a_moved_stream_says_how_long_it_is(store: Store):
     with pytest.raises(StreamMoved) as refused:
         store.append(decided(Head("a"), key="late"))
     assert str(refused.value) == (
-        "The stream has 3 entries, not 0. Where: stream a. "
-        "Fix: Read the stream again, decide again, and append again."
+        "The stream has 3 entries, not 0. Where: stream a. Fix: Read the stream again, decide again, and append again."
     )
 
 
-@pytest.mark.parametrize(("spoil", "what"), [
-    (lambda a: replace(a, entries=()), "There is no entry to append."),
-    (lambda a: replace(a, expected=7), "The entries do not follow one another from version 7."),
-    (lambda a: replace(a, entries=a.entries[1:]), "The entries do not follow one another from version 0."),
-    (lambda a: replace(a, summary=replace(a.summary, stream="b")), "The entries are not of the summary's stream."),
-    (lambda a: replace(a, summary=replace(a.summary, length=9)), "The summary says 9 entries."),
-    (lambda a: replace(a, summary=replace(a.summary, timers=(TimerRow("b", 0, "x"),))),
-     "A deadline is of another stream."),
-    (lambda a: replace(a, summary=replace(a.summary, timers=(TimerRow("a", 0, "x"),) * 2)),
-     "The summary has two deadlines of one event."),
-    (lambda a: replace(a, entries=(replace(a.entries[0], payloads=a.entries[0].payloads * 2), a.entries[1])),
-     "An entry has two payloads of one name."),
-    (lambda a: replace(a, entries=(a.entries[0], replace(a.entries[1], key="k0"))), "A key stands on two entries."),
-])
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (lambda a: replace(a, entries=()), "There is no entry to append."),
+        (lambda a: replace(a, expected=7), "The entries do not follow one another from version 7."),
+        (lambda a: replace(a, entries=a.entries[1:]), "The entries do not follow one another from version 0."),
+        (lambda a: replace(a, summary=replace(a.summary, stream="b")), "The entries are not of the summary's stream."),
+        (lambda a: replace(a, summary=replace(a.summary, length=9)), "The summary says 9 entries."),
+        (
+            lambda a: replace(a, summary=replace(a.summary, timers=(TimerRow("b", 0, "x"),))),
+            "A deadline is of another stream.",
+        ),
+        (
+            lambda a: replace(a, summary=replace(a.summary, timers=(TimerRow("a", 0, "x"),) * 2)),
+            "The summary has two deadlines of one event.",
+        ),
+        (
+            lambda a: replace(a, entries=(replace(a.entries[0], payloads=a.entries[0].payloads * 2), a.entries[1])),
+            "An entry has two payloads of one name.",
+        ),
+        (lambda a: replace(a, entries=(a.entries[0], replace(a.entries[1], key="k0"))), "A key stands on two entries."),
+    ],
+)
 def test_an_append_that_is_no_decision_is_refused(store: Store, spoil, what: str):
     """A broken caller is told at once, and nothing is recorded."""
     with pytest.raises(CallError) as refused:
@@ -299,6 +320,7 @@ def test_hostile_bytes_are_kept_as_they_are(store: Store):
 
 def test_every_one_of_many_threads_is_answered(store: Store):
     """Appends from many threads at once: each stream whole, and each waiting caller told its own length."""
+
     def conversation(stream: str) -> list[int]:
         head, lengths = Head(stream), []
         for _ in range(10):

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -45,14 +46,25 @@ REWRITES = [
     ("DELETE FROM event", "event is append-only: no DELETE"),
     ("DELETE FROM event WHERE version = 1", "event is append-only: no DELETE"),
     ("INSERT OR REPLACE INTO event SELECT * FROM event", "event is append-only"),
-    ("REPLACE INTO event (stream, version, type, at, leaf, entry) VALUES ('a', 0, 't', '', x'', x'')",
-     "event is append-only"),
-    ("REPLACE INTO event (id, stream, version, type, at, leaf, entry) VALUES (1, 'b', 0, 't', '', x'', x'')",
-     "event is append-only: the row exists"),
-    (("REPLACE INTO event (stream, version, type, at, idempotency_key, leaf, entry) "
-     "VALUES ('a', 2, 't', '', 'k0', x'', x'')"), "event is append-only: the row exists"),
-    ("INSERT INTO event (stream, version, type, at, leaf, entry) VALUES ('a', 3, 't', '', x'', x'')",
-     "event is append-only: the version is not the next of its stream"),
+    (
+        "REPLACE INTO event (stream, version, type, at, leaf, entry) VALUES ('a', 0, 't', '', x'', x'')",
+        "event is append-only",
+    ),
+    (
+        "REPLACE INTO event (id, stream, version, type, at, leaf, entry) VALUES (1, 'b', 0, 't', '', x'', x'')",
+        "event is append-only: the row exists",
+    ),
+    (
+        (
+            "REPLACE INTO event (stream, version, type, at, idempotency_key, leaf, entry) "
+            "VALUES ('a', 2, 't', '', 'k0', x'', x'')"
+        ),
+        "event is append-only: the row exists",
+    ),
+    (
+        "INSERT INTO event (stream, version, type, at, leaf, entry) VALUES ('a', 3, 't', '', x'', x'')",
+        "event is append-only: the version is not the next of its stream",
+    ),
     ("UPDATE flow SET body = x'00'", "flow is append-only: no UPDATE"),
     ("DELETE FROM flow", "flow is append-only: no DELETE"),
     ("REPLACE INTO flow VALUES ('d', 'other', 1, x'00', '')", "flow is append-only: the row exists"),
@@ -103,8 +115,16 @@ def test_an_erased_payload_is_gone_from_the_file(path: Path):
 
 def test_the_settings_are_what_the_design_says(store: SqliteStore):
     """WAL, synchronous=FULL, foreign keys, recursive triggers, secure delete, no memory map."""
-    names = ("journal_mode", "synchronous", "foreign_keys", "recursive_triggers", "secure_delete", "mmap_size",
-             "busy_timeout", "trusted_schema")
+    names = (
+        "journal_mode",
+        "synchronous",
+        "foreign_keys",
+        "recursive_triggers",
+        "secure_delete",
+        "mmap_size",
+        "busy_timeout",
+        "trusted_schema",
+    )
     found = store._ask(lambda file: [file.pragma(name) for name in names])
     assert found == ["wal", 2, 1, 1, 1, 0, 5000, 0]
 
@@ -124,9 +144,16 @@ def test_the_description_names_a_trigger_that_was_dropped(store: SqliteStore, pa
     assert (described.sqlite_version, described.log) == (sqlite3.sqlite_version, LOG)
 
 
-@pytest.mark.parametrize(("version", "expected"), [
-    ((3, 40, 1), True), ((3, 51, 2), True), ((3, 51, 3), False), ((3, 52, 0), False), ((4, 0, 0), False),
-])
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ((3, 40, 1), True),
+        ((3, 51, 2), True),
+        ((3, 51, 3), False),
+        ((3, 52, 0), False),
+        ((4, 0, 0), False),
+    ],
+)
 def test_the_lock_is_for_releases_with_the_wal_reset_bug(version: tuple[int, ...], expected: bool):
     """3.51.3 is the first release that needs none."""
     assert needs_write_lock(version) is expected
@@ -169,8 +196,11 @@ print("done")
 def child(*arguments: object, code: str = CHILD) -> "subprocess.Popen[str]":
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -183,7 +213,9 @@ def test_two_processes_lose_nothing_and_make_no_gap(path: Path):
         assert (process.returncode, out, errors) == (0, "done\n", "")
     with closing(SqliteStore(path)) as store:
         assert {name: store.head(name).length for name in store.streams()} == {
-            "one": 2 * turns, "two": 2 * turns, "shared": 4 * turns,
+            "one": 2 * turns,
+            "two": 2 * turns,
+            "shared": 4 * turns,
         }
         report = verify(store)
         assert (report.broken, report.events, report.payloads) == ((), 8 * turns, 2 * turns)
@@ -241,6 +273,20 @@ def test_a_forked_child_is_told_to_open_its_own(path: Path):
     assert (out, errors) == ("The store was opened before this process was forked.\n", "")
 
 
+def test_a_long_reader_does_not_keep_others_from_opening(path: Path):
+    """Somebody looks at the file with another tool for an hour: the store opens, writes and closes all the same."""
+    with closing(SqliteStore(path, origin=LOG)) as store, raw(path) as reader:
+        store.append(decided(Head("a")))
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM event").fetchall()
+        store.append(decided(Head("b")))
+        began = time.monotonic()
+        with closing(SqliteStore(path, wait_seconds=60)) as second:
+            assert second.append(decided(Head("c"))) == 2
+        assert time.monotonic() - began < 30
+        assert store.streams() == ("a", "b", "c")
+
+
 def test_a_locked_database_is_said_to_be_locked(path: Path):
     """Another program that keeps a transaction open is named as the cause; afterwards the store goes on."""
     with closing(SqliteStore(path, origin=LOG, wait_seconds=0.05)) as store, raw(path) as connection:
@@ -275,9 +321,7 @@ def test_a_file_that_is_no_database_is_left_alone(path: Path):
     before = path.read_bytes()
     with pytest.raises(StorageError) as refused:
         SqliteStore(path)
-    assert refused.value.what == (
-        "The file is not an SQLite database. (SQLITE_NOTADB: file is not a database)"
-    )
+    assert refused.value.what == ("The file is not an SQLite database. (SQLITE_NOTADB: file is not a database)")
     assert str(path) in str(refused.value)
     assert path.read_bytes() == before
 
@@ -310,7 +354,7 @@ def test_a_malformed_database_is_said_to_be_malformed(path: Path):
         store.append(decided(Head(f"s{n}"), written=[b"x" * 2000]))
     store.close()
     data = bytearray(path.read_bytes())
-    data[5 * 4096:] = b"\xff" * (len(data) - 5 * 4096)
+    data[5 * 4096 :] = b"\xff" * (len(data) - 5 * 4096)
     path.write_bytes(data)
     with pytest.raises(StorageError) as refused:
         SqliteStore(path)

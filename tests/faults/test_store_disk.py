@@ -37,9 +37,15 @@ class Vfs(ctypes.Structure):
     """`sqlite3_vfs`, version 3 (https://sqlite.org/c3ref/vfs.html)."""
 
     _fields_ = [
-        ("version", ctypes.c_int), ("file_size", ctypes.c_int), ("longest_path", ctypes.c_int),
-        ("next", ctypes.c_void_p), ("name", ctypes.c_char_p), ("data", ctypes.c_void_p),
-        ("open", OPEN), ("delete", DELETE), ("rest", ctypes.c_void_p * 14),
+        ("version", ctypes.c_int),
+        ("file_size", ctypes.c_int),
+        ("longest_path", ctypes.c_int),
+        ("next", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("data", ctypes.c_void_p),
+        ("open", OPEN),
+        ("delete", DELETE),
+        ("rest", ctypes.c_void_p * 14),
     ]
 
 
@@ -47,8 +53,13 @@ class Methods(ctypes.Structure):
     """`sqlite3_io_methods`, version 3 (https://sqlite.org/c3ref/io_methods.html)."""
 
     _fields_ = [
-        ("version", ctypes.c_int), ("close", ctypes.c_void_p), ("read", ctypes.c_void_p), ("write", WRITE),
-        ("truncate", TRUNCATE), ("sync", SYNC), ("rest", ctypes.c_void_p * 13),
+        ("version", ctypes.c_int),
+        ("close", ctypes.c_void_p),
+        ("read", ctypes.c_void_p),
+        ("write", WRITE),
+        ("truncate", TRUNCATE),
+        ("sync", SYNC),
+        ("rest", ctypes.c_void_p * 13),
     ]
 
 
@@ -67,7 +78,8 @@ def sqlite_library() -> Any:
 
 
 reachable = pytest.mark.skipif(
-    sys.platform == "win32" or sqlite_library() is None, reason="the file layer of this Python's SQLite is hidden",
+    sys.platform == "win32" or sqlite_library() is None,
+    reason="the file layer of this Python's SQLite is hidden",
 )
 
 Step = tuple[Any, ...]
@@ -177,7 +189,7 @@ class Platter:
 def apply(content: bytearray, step: Step, keeps: Callable[[], bool]) -> None:
     if step[0] == "truncate":
         if keeps():
-            del content[step[2]:]
+            del content[step[2] :]
             content.extend(bytes(step[2] - len(content)))
         return
     _, _, offset, data = step
@@ -187,7 +199,7 @@ def apply(content: bytearray, step: Step, keeps: Callable[[], bool]) -> None:
         if keeps():
             if len(content) < offset + start:
                 content.extend(bytes(offset + start - len(content)))
-            content[offset + start:offset + end] = data[start:end]
+            content[offset + start : offset + end] = data[start:end]
         start = end
 
 
@@ -230,7 +242,10 @@ def states(steps: Sequence[Step], most: int, seed: int) -> Iterator[tuple[int, d
     nothing unsynced was kept, everything was, or each sector by chance."""
     chance = random.Random(seed)
     ways: list[Callable[[], bool]] = [
-        lambda: False, lambda: True, lambda: chance.random() < 0.5, lambda: chance.random() < 0.1,
+        lambda: False,
+        lambda: True,
+        lambda: chance.random() < 0.5,
+        lambda: chance.random() < 0.1,
         lambda: chance.random() < 0.9,
     ]
     every = max(1, -(-len(steps) * len(ways) // most))
@@ -253,8 +268,12 @@ def in_a_process(module: str, function: str, *arguments: object) -> Any:
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
     done = subprocess.run(
-        [sys.executable, "-c", code], input=pickle.dumps((module, function, arguments)), env=environment,
-        capture_output=True, timeout=120, check=False,
+        [sys.executable, "-c", code],
+        input=pickle.dumps((module, function, arguments)),
+        env=environment,
+        capture_output=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
     assert done.stderr == b""

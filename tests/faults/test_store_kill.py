@@ -58,7 +58,10 @@ def test_no_kill_loses_what_was_acknowledged(tmp_path: Path, cycles: int):
     chance = random.Random(20261121)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
     process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(path), str(cycles)], env=environment, text=True, stdout=subprocess.PIPE,
+        [sys.executable, "-c", CHILD, str(path), str(cycles)],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
     )
     life, deaths = 0, 0
     with process:

@@ -7,8 +7,9 @@ without a gap.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,14 +41,16 @@ def record(disk: Disk, folder: str, synchronous: str) -> list[Step]:
         store._ask(set_up)
         return store
 
+    def say(stream: str, done: Future[int]) -> None:
+        disk.note(("said", stream, done.result()))
+
     store = opened()
     for turn in range(ROUNDS):
         together = [decided(heads[stream], size=3, written=[b"x" * (turn * 400)]) for stream in "abcd"[: 1 + turn % 4]]
         futures = [store.enqueue(append) for append in together]
         for append, future in zip(together, futures, strict=True):
             # Said on the thread that commits, before it does anything else: the earliest moment of knowing.
-            stream = append.summary.stream
-            future.add_done_callback(lambda done, stream=stream: disk.note(("said", stream, done.result())))
+            future.add_done_callback(partial(say, append.summary.stream))
         for append, future in zip(together, futures, strict=True):
             future.result()
             heads[append.summary.stream] = after(append)
@@ -96,8 +99,9 @@ def what_is_wrong(files: dict[str, bytes], folder: Path, acknowledged: dict[str,
 def cut_everywhere(synchronous: str, most: int, seed: int, folder: Path) -> tuple[int, Sequence[str]]:
     """How many states were tried, and what was wrong in those where something was."""
     steps, said = recorded(synchronous)
-    sent = {(stream, version): data for _, (kind, *rest) in said if kind == "entries"
-            for stream, version, data in rest[0]}
+    sent = {
+        (stream, version): data for _, (kind, *rest) in said if kind == "entries" for stream, version, data in rest[0]
+    }
     wrong, tried = [], 0
     for number, files in states(steps, most, seed):
         known: dict[str, int] = {}
@@ -146,6 +150,14 @@ def test_the_record_holds_all_that_the_store_does_to_its_files():
     """Checkpoints, deletions, torn groups: otherwise the states would say little."""
     steps, said = recorded("FULL")
     kinds = {(step[0], step[1].removeprefix("log.db")) for step in steps}
-    assert {("write", ""), ("write", "-wal"), ("sync", ""), ("sync", "-wal"), ("delete", "-wal"),
-            ("truncate", "-wal"), ("write", "-journal"), ("delete", "-journal")} <= kinds
+    assert {
+        ("write", ""),
+        ("write", "-wal"),
+        ("sync", ""),
+        ("sync", "-wal"),
+        ("delete", "-wal"),
+        ("truncate", "-wal"),
+        ("write", "-journal"),
+        ("delete", "-journal"),
+    } <= kinds
     assert sum(kind == "said" for _, (kind, *_) in said) == sum(1 + turn % 4 for turn in range(ROUNDS))

@@ -54,13 +54,24 @@ def test_an_entry_comes_back_with_its_payloads(written: list[bytes]):
     assert tuple(entry_of(row, store.payloads("a")) for row in store.read("a")) == append.entries
 
 
-@given(st.builds(
-    Summary, stream=st.just("a"), flow_name=st.text(max_size=5), flow_version=st.integers(0, 9),
-    flow_digest=st.just(DIGEST), subject=st.text(max_size=5), state=st.text(max_size=5),
-    status=st.sampled_from(["open", "ended"]), length=st.integers(0, 9), started_at=st.just(""),
-    updated_at=st.just(""), undecided=st.integers(0, 9), owner=st.text(max_size=5),
-    tasks=st.lists(st.integers(0, 2**53)).map(tuple),
-))
+@given(
+    st.builds(
+        Summary,
+        stream=st.just("a"),
+        flow_name=st.text(max_size=5),
+        flow_version=st.integers(0, 9),
+        flow_digest=st.just(DIGEST),
+        subject=st.text(max_size=5),
+        state=st.text(max_size=5),
+        status=st.sampled_from(["open", "ended"]),
+        length=st.integers(0, 9),
+        started_at=st.just(""),
+        updated_at=st.just(""),
+        undecided=st.integers(0, 9),
+        owner=st.text(max_size=5),
+        tasks=st.lists(st.integers(0, 2**53)).map(tuple),
+    )
+)
 def test_a_summary_comes_back_from_its_row(summary: Summary):
     """A summary is its row and the rows of its deadlines."""
     assert summary_of(conversation_row(summary), []) == summary
@@ -75,7 +86,10 @@ def test_a_row_that_contradicts_its_entry_is_refused(event: Any, bit: int):
     entry = sealed([event], head=Head("a"), command=command("k"), flow=DIGEST, code="test/1", log=LOG)[0]
     row = stored(entry)
     for other in (
-        replace(row, stream="b"), replace(row, version=1), replace(row, type="other"), replace(row, key=None),
+        replace(row, stream="b"),
+        replace(row, version=1),
+        replace(row, type="other"),
+        replace(row, key=None),
         replace(row, leaf=bytes([row.leaf[0] ^ (1 << bit)]) + row.leaf[1:]),
     ):
         with pytest.raises(LogBroken) as refused:
@@ -157,9 +171,13 @@ def test_a_column_that_says_something_else_is_found(log: Log, data: st.DataObjec
     finally:
         log.put("event", row["at_row"], column, row[column])
     name = {"idempotency_key": "key"}.get(column, column)
-    assert report.broken == (Broken(
-        row["stream"], row["version"], f"The entry says {name} {row[column]!r}, the database {other!r}.",
-    ),)
+    assert report.broken == (
+        Broken(
+            row["stream"],
+            row["version"],
+            f"The entry says {name} {row[column]!r}, the database {other!r}.",
+        ),
+    )
 
 
 def broken_after(statement: str) -> tuple[Broken, ...]:
@@ -172,30 +190,55 @@ def broken_after(statement: str) -> tuple[Broken, ...]:
         return broken
 
 
-@pytest.mark.parametrize(("statement", "broken"), [
-    ("DELETE FROM event WHERE stream = 'b' AND version = 2",
-     Broken("b", 2, "The entry is missing; the next one has version 3.")),
-    ("DELETE FROM event WHERE stream = 'b' AND version = 5",
-     Broken("b", 5, "The projection says 6 entries; there are 5.")),
-    ("UPDATE event SET version = 9 WHERE stream = 'b' AND version = 5",
-     Broken("b", 5, "The entry is missing; the next one has version 9.")),
-    ("DELETE FROM conversation WHERE stream = 'b'", Broken("b", 6, "The projection lacks the conversation.")),
-    ("UPDATE conversation SET length = 4 WHERE stream = 'b'",
-     Broken("b", 4, "The projection says 4 entries; there are 6.")),
-    ("UPDATE conversation SET updated_at = 'x' WHERE stream = 'b'",
-     Broken("b", 5, "The projection is not what the entries give: updated_at.")),
-    ("UPDATE payload SET kind = 'reply' WHERE stream = 'b' AND version = 2 AND name = 'fact.p0'",
-     Broken("b", 2, "The payload 'fact.p0' has another class or length than its entry says.")),
-    ("UPDATE payload SET body = x'736169642039' WHERE stream = 'b' AND version = 2 AND name = 'fact.p0'",
-     Broken("b", 2, "The payload 'fact.p0' is not the one that was committed to.")),
-    ("UPDATE payload SET name = 'other' WHERE stream = 'b' AND version = 2 AND name = 'fact.p0'",
-     Broken("b", 2, "The payload 'other' is named by no entry.")),
-    ("UPDATE conversation SET tasks = 'none' WHERE stream = 'b'",
-     Broken("b", 0, "The tasks of the projection are not a list.")),
-    (("INSERT INTO conversation SELECT 'z', flow_name, flow_version, flow_digest, subject, state, status, length, "
-     "started_at, updated_at, undecided, owner, tasks FROM conversation WHERE stream = 'b'"),
-     Broken("z", 0, "The projection says 6 entries; there are 0.")),
-])
+@pytest.mark.parametrize(
+    ("statement", "broken"),
+    [
+        (
+            "DELETE FROM event WHERE stream = 'b' AND version = 2",
+            Broken("b", 2, "The entry is missing; the next one has version 3."),
+        ),
+        (
+            "DELETE FROM event WHERE stream = 'b' AND version = 5",
+            Broken("b", 5, "The projection says 6 entries; there are 5."),
+        ),
+        (
+            "UPDATE event SET version = 9 WHERE stream = 'b' AND version = 5",
+            Broken("b", 5, "The entry is missing; the next one has version 9."),
+        ),
+        ("DELETE FROM conversation WHERE stream = 'b'", Broken("b", 6, "The projection lacks the conversation.")),
+        (
+            "UPDATE conversation SET length = 4 WHERE stream = 'b'",
+            Broken("b", 4, "The projection says 4 entries; there are 6."),
+        ),
+        (
+            "UPDATE conversation SET updated_at = 'x' WHERE stream = 'b'",
+            Broken("b", 5, "The projection is not what the entries give: updated_at."),
+        ),
+        (
+            "UPDATE payload SET kind = 'reply' WHERE stream = 'b' AND version = 2 AND name = 'fact.p0'",
+            Broken("b", 2, "The payload 'fact.p0' has another class or length than its entry says."),
+        ),
+        (
+            "UPDATE payload SET body = x'736169642039' WHERE stream = 'b' AND version = 2 AND name = 'fact.p0'",
+            Broken("b", 2, "The payload 'fact.p0' is not the one that was committed to."),
+        ),
+        (
+            "UPDATE payload SET name = 'other' WHERE stream = 'b' AND version = 2 AND name = 'fact.p0'",
+            Broken("b", 2, "The payload 'other' is named by no entry."),
+        ),
+        (
+            "UPDATE conversation SET tasks = 'none' WHERE stream = 'b'",
+            Broken("b", 0, "The tasks of the projection are not a list."),
+        ),
+        (
+            (
+                "INSERT INTO conversation SELECT 'z', flow_name, flow_version, flow_digest, subject, state, status, "
+                "length, started_at, updated_at, undecided, owner, tasks FROM conversation WHERE stream = 'b'"
+            ),
+            Broken("z", 0, "The projection says 6 entries; there are 0."),
+        ),
+    ],
+)
 def test_what_was_taken_away_or_put_in_is_found(statement: str, broken: Broken):
     """Missing entries, moved entries, foreign payloads and a false projection, each at its position."""
     assert broken_after(statement) == (broken,)
@@ -217,11 +260,14 @@ def test_an_entry_rewritten_with_its_leaf_is_found():
 
     fields = json.loads(decided(Head("a"), size=3).entries[1].data)
     assert replaced_entry(fields | {"code": "other"}) == (
-        Broken("a", 2, "The entry does not follow from the one before it: `prev` is another hash."),)
+        Broken("a", 2, "The entry does not follow from the one before it: `prev` is another hash."),
+    )
     assert replaced_entry(fields | {"prev": "00" * 32}) == (
-        Broken("a", 1, "The entry does not follow from the one before it: `prev` is another hash."),)
+        Broken("a", 1, "The entry does not follow from the one before it: `prev` is another hash."),
+    )
     assert replaced_entry(fields | {"log": "another"}) == (
-        Broken("a", 1, "The entry says log 'another', the database 'interlock-test'."),)
+        Broken("a", 1, "The entry says log 'another', the database 'interlock-test'."),
+    )
     assert replaced_entry(b"\xff") == (Broken("a", 1, "Not JSON: UnicodeDecodeError."),)
     assert replaced_entry(b"[]") == (Broken("a", 1, "The entry is not a JSON object."),)
     assert replaced_entry(b'{"a":1,"a":1}') == (Broken("a", 1, "The bytes are not in RFC 8785 form."),)
@@ -245,7 +291,8 @@ def test_a_folded_projection_is_compared_whole():
     store.claim("a", "second", "first")
     assert verify(store, projected=lambda entries: append.summary).ok
     assert verify(store, projected=lambda entries: replace(append.summary, state="refused")).broken == (
-        Broken("a", 1, "The projection is not what the entries give: state."),)
+        Broken("a", 1, "The projection is not what the entries give: state."),
+    )
 
 
 def test_one_stream_can_be_verified_alone():

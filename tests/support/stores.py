@@ -100,15 +100,26 @@ def opening(texts_written: Sequence[bytes], turn: int) -> tuple[InputReceived, t
 
 
 def decided(
-    head: Head, *, key: str = "", size: int = 2, written: Sequence[bytes] = (), log: str = LOG, **summary: Any,
+    head: Head,
+    *,
+    key: str = "",
+    size: int = 2,
+    written: Sequence[bytes] = (),
+    log: str = LOG,
+    **summary: Any,
 ) -> Append:
     """One decision of `size` events that follows `head`, with payloads of what was `written`."""
     at = NOON + timedelta(seconds=head.length)
     first, payloads = opening(written, head.length)
     rest = [FactsRecorded(facts=())] * (size - 1)
     entries = sealed(
-        [first, *rest], head=head, command=command(key or f"k{head.length}", at=at), flow=DIGEST, code="test/1",
-        log=log, payloads=payloads,
+        [first, *rest],
+        head=head,
+        command=command(key or f"k{head.length}", at=at),
+        flow=DIGEST,
+        code="test/1",
+        log=log,
+        payloads=payloads,
     )
     return Append(entries=entries, expected=head.length, summary=summary_after(entries, **summary))
 
@@ -117,8 +128,15 @@ def summary_after(entries: Sequence[Entry], **changes: Any) -> Summary:
     """A summary that fits the entries; what the flow would say is made up, or given."""
     stream, last = entries[0].stream, entries[-1]
     given: dict[str, Any] = {
-        "stream": stream, "flow_name": "refund", "flow_version": 1, "flow_digest": DIGEST, "subject": f"of {stream}",
-        "state": "waiting", "status": "open", "length": last.version + 1, "started_at": _written(0),
+        "stream": stream,
+        "flow_name": "refund",
+        "flow_version": 1,
+        "flow_digest": DIGEST,
+        "subject": f"of {stream}",
+        "state": "waiting",
+        "status": "open",
+        "length": last.version + 1,
+        "started_at": _written(0),
         "updated_at": last.at,
     }
     timers = tuple(TimerRow(stream, timer, due) for timer, due in changes.pop("timers", ()))

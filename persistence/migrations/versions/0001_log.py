@@ -32,6 +32,7 @@ BEGIN SELECT RAISE(ABORT, 'event is append-only: the version is not the next of 
 
 def upgrade() -> None:
     _log()
+    _beside()
     _projections()
     if op.get_bind().dialect.name == "sqlite":
         for table in APPEND_ONLY:
@@ -63,8 +64,12 @@ def _log() -> None:
     op.create_index("uq_event_stream_version", "event", ["stream", "version"], unique=True)
     keyed = sa.text("idempotency_key IS NOT NULL")
     op.create_index(
-        "uq_event_stream_idempotency_key", "event", ["stream", "idempotency_key"], unique=True,
-        sqlite_where=keyed, postgresql_where=keyed,
+        "uq_event_stream_idempotency_key",
+        "event",
+        ["stream", "idempotency_key"],
+        unique=True,
+        sqlite_where=keyed,
+        postgresql_where=keyed,
     )
     op.create_table(
         "payload",
@@ -81,6 +86,9 @@ def _log() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_payload_subject", "payload", ["subject"])
+
+
+def _beside() -> None:
     op.create_table(
         "flow",
         sa.Column("digest", sa.Text(), primary_key=True),
@@ -119,7 +127,11 @@ def _projections() -> None:
     op.create_index("ix_conversation_updated_at", "conversation", ["updated_at"])
     pending = sa.text("undecided > 0")
     op.create_index(
-        "ix_conversation_undecided", "conversation", ["undecided"], sqlite_where=pending, postgresql_where=pending,
+        "ix_conversation_undecided",
+        "conversation",
+        ["undecided"],
+        sqlite_where=pending,
+        postgresql_where=pending,
     )
     op.create_table(
         "timer",

@@ -42,7 +42,9 @@ def test_the_migrations_equal_the_tables(tmp_path: Path):
     assert {name for name in written if name not in declared} == TRIGGERS | {"alembic_version"}
     for name, sql in declared.items():
         assert ("WHERE" in sql, sql.rstrip().endswith("STRICT")) == (
-            "WHERE" in written[name], written[name].rstrip().endswith("STRICT")), name
+            "WHERE" in written[name],
+            written[name].rstrip().endswith("STRICT"),
+        ), name
 
 
 def test_a_difference_would_be_found(tmp_path: Path):

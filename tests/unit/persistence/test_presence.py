@@ -28,8 +28,11 @@ def test_a_process_is_alive_until_it_is_killed(tmp_path: Path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with closing(FilePresence(tmp_path)) as ours:
         process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(tmp_path)], env=environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-c", CHILD, str(tmp_path)],
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         with process:
             assert process.stdout is not None
@@ -64,7 +67,8 @@ def test_a_name_nobody_took_is_not_alive(tmp_path: Path, name: str):
     with closing(FilePresence(tmp_path / "workers")) as presence:
         assert not presence.is_alive(name)
         assert sorted(file.name for file in (tmp_path / "workers").iterdir()) == sorted(
-            ["registry.lock", f"{presence.owner}.lock"])
+            ["registry.lock", f"{presence.owner}.lock"]
+        )
 
 
 def test_memory_has_one_process():

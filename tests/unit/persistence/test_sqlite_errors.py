@@ -32,10 +32,15 @@ def test_a_read_only_database(tmp_path: Path):
 
 def test_a_full_disk(tmp_path: Path):
     """SQLite's own limit of pages is answered as a full disk is."""
-    error = translated(raised(
-        tmp_path / "log.db", "PRAGMA max_page_count = 2", "CREATE TABLE t (a)",
-        "INSERT INTO t VALUES (zeroblob(100000))",
-    ), "log.db")
+    error = translated(
+        raised(
+            tmp_path / "log.db",
+            "PRAGMA max_page_count = 2",
+            "CREATE TABLE t (a)",
+            "INSERT INTO t VALUES (zeroblob(100000))",
+        ),
+        "log.db",
+    )
     assert str(error) == (
         "The disk is full. (SQLITE_FULL: database or disk is full) Where: log.db. "
         "Fix: Free space on the database's disk; nothing that was acknowledged is lost."
