@@ -1,7 +1,7 @@
 """A lock between processes on one file of the local disk: held by the system, gone when its holder dies.
 
 The file stays where it is when the lock is let go: removing a locked file would split those who wait for
-it. The descriptor is kept between uses, so taking a free lock costs a microsecond; the library `filelock`
+it. The descriptor is kept between uses, so taking a free lock costs a few microseconds; the library `filelock`
 opens and checks the file each time, which costs as much as the write that the lock is for.
 """
 
