@@ -37,7 +37,8 @@ class Talk:
         """How many events the person has been shown the outcome of."""
 
     async def run(self, resume: str) -> None:
-        async with self.runtime:
+        async with self.wired.running():
+            await self._recover()
             await self._begin(resume)
             clock = asyncio.create_task(self._watch_deadlines())
             try:
@@ -45,6 +46,12 @@ class Talk:
             finally:
                 clock.cancel()
         self._end()
+
+    async def _recover(self) -> None:
+        """Finish what a dead process left; what may not be repeated is named, for somebody to look."""
+        for left in await self.runtime.recover():
+            command = f"interlock resolve {left.conversation[:8]} {left.effect} again|done|failed"
+            self.terminal.line((f"{left.tool} was begun and its end is not known: {command}", "yellow"))
 
     async def _begin(self, resume: str) -> None:
         flow = self.wired.project.program.flow

@@ -57,7 +57,7 @@ def _run(path: Path, folder: Path, base_url: str, model: str, as_json: bool, *, 
         show.opening(project, wire, path, kept)
 
         async def play() -> Any:
-            async with wire.runtime:
+            async with wire.running():
                 return await played(wire, CUSTOMERS, clock, show.before, show.after)
 
         conversations = asyncio.run(play())

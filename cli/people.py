@@ -157,8 +157,8 @@ def _acted(db: Path | None, prefix: str, flow: str, model: tuple[str, str], act:
     with wired(db_path(db), found.project, ModelChoice(*model), others=[found], create=False) as wire:
 
         async def run() -> "TurnOutcome":
-            async with wire.runtime:
-                return await act(wire.runtime, stream)
+            async with wire.running() as runtime:
+                return await act(runtime, stream)
 
         outcome = asyncio.run(run())
         refused = _refusal(wire.store, stream, before)

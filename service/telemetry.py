@@ -34,7 +34,7 @@ ALLOWED = frozenset(
         "version",
     }
 )
-"""Fields that hold no personal text. Any other one is replaced by its type."""
+"""Fields that hold no personal text. Any other one is left out."""
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
@@ -58,8 +58,8 @@ def configured(environment: Mapping[str, str] | None = None) -> None:
 
 
 def without_personal_text(_: Any, __: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Fields that are not on the list keep their name and lose their value."""
-    return {name: value if name in ALLOWED else f"<{type(value).__name__}>" for name, value in record.items()}
+    """What is not on the list is left out."""
+    return {name: value for name, value in record.items() if name in ALLOWED}
 
 
 def _to_stderr(*_: Any) -> Any:

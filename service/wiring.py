@@ -4,8 +4,8 @@ Options win over the environment: `INTERLOCK_DB`, `OPENAI_API_KEY`, `OPENAI_BASE
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,6 +74,12 @@ class Agents:
     says: str
     scripted: bool
 
+    async def close(self) -> None:
+        """Let go of the connections that the running event loop opened."""
+        closing = getattr(self.agent, "aclose", None)
+        if closing is not None:
+            await closing()
+
 
 class RenamedModel:
     """Asks another model than the flow declares: for a server that has its own names."""
@@ -83,6 +89,11 @@ class RenamedModel:
 
     async def run(self, request: AgentRequest) -> AgentReply:
         return await self._inner.run(replace(request, model=self._model))
+
+    async def aclose(self) -> None:
+        closing = getattr(self._inner, "aclose", None)
+        if closing is not None:
+            await closing()
 
 
 def agents_for(project: Project, choice: ModelChoice) -> Agents:
@@ -192,6 +203,15 @@ class Wired:
     agents: Agents
     project: Project
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Runtime]:
+        """The runtime, entered; on leaving, turns in hand finish and the agents' connections are closed."""
+        try:
+            async with self.runtime:
+                yield self.runtime
+        finally:
+            await self.agents.close()
+
 
 @contextmanager
 def wired(
@@ -204,7 +224,7 @@ def wired(
     on_event: Callable[[str, Entry], None] | None = None,
     create: bool = True,
 ) -> Iterator[Wired]:
-    """A runtime on the log at `path`; its caller still enters it with `async with`. Closes the log on leaving.
+    """A runtime on the log at `path`; its caller enters it with `running`. Closes the log on leaving.
 
     `others` are flows of the log that run beside the project's: conversations that began on them go on.
     """
