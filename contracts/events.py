@@ -165,6 +165,8 @@ class AgentRequested(Value):
     """Digest of the agent's instructions and contract; the text of the prompt is rebuilt, not stored."""
     repairs: tuple[str, ...] = ()
     """The violations that this attempt is asked to repair."""
+    token_bound: Count
+    """What the whole prompt holds at most, measured before the call."""
     reserved_tokens: Count
     reserved_cost: Count
     timeout_seconds: Count

@@ -107,7 +107,8 @@ class AgentSpec(Value):
     handles: tuple[str, ...] = ()
     refuses: tuple[str, ...] = ()
     history: HistoryPolicy = "verbatim"
-    window: Count = 20
+    window: Annotated[int, Field(ge=1, le=200)] = 20
+    """Messages of history, where `history` is `window`."""
     max_input_tokens: Count = 32_000
     max_output_tokens: Count = 1_000
     temperature: Decimal6 = "0.000000"
@@ -132,7 +133,8 @@ class RouterSpec(Value):
     rules: tuple[RuleSpec, ...] = ()
     classifier: Digest | None = None
     """Digest of the classifier's artefact, which the loader found and checked."""
-    artefact: str = ""
+    artefact: str = Field(default="", exclude=True)
+    """The file it was found in: not part of the flow's meaning, nor of its digest."""
     threshold: Decimal6 = "0.000000"
     """The least score of a label that is routed to."""
     margin: Decimal6 = "0.000000"

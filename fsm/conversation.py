@@ -69,6 +69,8 @@ class Visit(_Changed):
     """Optional facts that the person declined."""
     attempts: int = 0
     rounds: int = 0
+    carried_tokens: int = 0
+    """What tool calls, their results and broken answers of this visit add to the next prompt, at most."""
     timer: int | None = None
     due: datetime | None = None
     task: int | None = None

@@ -92,7 +92,7 @@ class Draft:
         """Tell the customer the flow's text of that name, if it has one."""
         template = self.program.template(text)
         if template:
-            bound = bound_of(template, self.conversation.facts)
+            bound = bound_of(template, self.conversation.facts) + self.program.choice_bytes
             self.record(ReplySent(state=self.conversation.state, text=text, token_bound=bound))
 
     def learn(self, readings: tuple[FactReading, ...], source: FactSource, version: int) -> None:

@@ -39,6 +39,9 @@ from ..contracts.events import (
 from ..contracts.facts import KnownFact
 from .conversation import NO_PENDING, REMEMBERED, Conversation, Frame, Pending, Question, Turn, Visit
 
+PER_CALL_TOKENS = 120
+"""What names, marks and fixed words around one tool call or result take in a prompt, at most."""
+
 
 def fold(identity: str, events: Iterable[Event], start: Conversation | None = None) -> Conversation:
     """The conversation after `events`, from the beginning or from `start`."""
@@ -94,9 +97,14 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             return conversation.changed(version=following, visit=visit,
                                         pending=_with_pending(conversation.pending, at, event))
         case ToolReturned():
-            pending = conversation.pending
-            return conversation.changed(
-                version=following, pending=pending if event.late else _without(pending, event.effect))
+            if event.late:
+                return conversation.changed(version=following)
+            visit = _carrying(conversation.visit, event.report.result_token_bound + PER_CALL_TOKENS)
+            return conversation.changed(version=following, visit=visit,
+                                        pending=_without(conversation.pending, event.effect))
+        case ToolRefused():
+            told = PER_CALL_TOKENS + sum(len(problem) for problem in event.problems)
+            return conversation.changed(version=following, visit=_carrying(conversation.visit, told))
         case EffectResolved():
             pending = conversation.pending
             return conversation.changed(
@@ -117,10 +125,14 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
         case ConversationEnded():
             return conversation.changed(version=following, status="ended", visit=Visit(entered=at), frames=(),
                                         pending=NO_PENDING)
-        case TransitionRefused() | ToolRefused() | LimitReached() | OverBudget() | CommandRefused():
+        case TransitionRefused() | LimitReached() | OverBudget() | CommandRefused():
             return conversation.changed(version=following)
         case _:
             assert_never(event)
+
+
+def _carrying(visit: Visit, tokens: int) -> Visit:
+    return visit.changed(carried_tokens=visit.carried_tokens + tokens)
 
 
 def _next_turn(conversation: Conversation, due: Any, message: int) -> Turn:
@@ -209,5 +221,7 @@ def _agent_returned(conversation: Conversation, event: AgentReturned) -> Convers
     used = event.report.usage.tokens if event.report.usage.measured else request.reserved_tokens
     tokens, cost = used - request.reserved_tokens, event.cost - request.reserved_cost
     turn = conversation.turn.changed(tokens=conversation.turn.tokens + tokens, cost=conversation.turn.cost + cost)
-    return conversation.changed(turn=turn, tokens=conversation.tokens + tokens, cost=conversation.cost + cost,
+    told = sum(call.arguments.length + PER_CALL_TOKENS for call in event.report.calls) + sum(
+        len(violation) for violation in event.report.violations)
+    return conversation.changed(turn=turn, visit=_carrying(conversation.visit, told), tokens=conversation.tokens + tokens, cost=conversation.cost + cost,
                                 pending=_without(conversation.pending, event.effect))

@@ -1,8 +1,11 @@
 """A flow compiled for deciding: its tables looked up once, its guards bound to their functions."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+
+from pydantic import BaseModel
 
 from ..contracts.canonical import canonical, digest_of
 from ..contracts.commands import FlowRef
@@ -39,6 +42,12 @@ class Program:
     functions: Mapping[str, GuardFunction]
     prompts: Mapping[str, str]
     """Digest of each agent's instructions and contract."""
+    fixed_bytes: Mapping[str, int]
+    """What each agent's instructions, scope and contract take in a prompt, at most. A token is at least a byte."""
+    tool_bytes: Mapping[str, int]
+    """What each tool's description and arguments take in a prompt, at most."""
+    choice_bytes: int
+    """What the two labels of a clarifying question take in words, at most."""
     machine: FlowMachine
 
     def rows_for(self, state: str, on: str) -> Rows:
@@ -91,5 +100,20 @@ def compiled(flow: Flow, code: Code) -> Program:
             one.name: digest_of({"instructions": one.instructions, "contract": one.contract_schema})
             for one in flow.agents
         }),
+        fixed_bytes=MappingProxyType({one.name: _fixed_bytes(one, code) for one in flow.agents}),
+        tool_bytes=MappingProxyType({
+            one.name: len(one.says.encode()) + _schema_bytes(code.tools[one.name].arguments) for one in flow.tools}),
+        choice_bytes=2 * max((len(text.encode()) for one in flow.routers for text in one.labels.values()), default=0),
         machine=FlowMachine(flow),
     )
+
+
+def _fixed_bytes(agent: AgentSpec, code: Code) -> int:
+    scope = sum(len(text.encode()) + 8 for text in (*agent.handles, *agent.refuses))
+    contract = _schema_bytes(code.contracts[agent.contract]) if agent.contract else 0
+    return len(agent.instructions.encode()) + scope + contract + 600
+
+
+def _schema_bytes(shape: type[BaseModel]) -> int:
+    """A schema stands in a prompt in words, and may be sent as a schema too, made strict: four times covers both."""
+    return 4 * len(json.dumps(shape.model_json_schema())) + 400

@@ -26,6 +26,8 @@ from .draft import CallAgent, Draft, RunTool
 
 PER_MESSAGE_TOKENS = 8
 """What a provider may add around each message, at most."""
+FACT_BYTES = 120
+"""What the name of a fact, its marks and an open value take in a prompt, at most."""
 
 
 def history_for(draft: Draft, spec: AgentSpec) -> HistoryRef:
@@ -42,18 +44,16 @@ def history_for(draft: Draft, spec: AgentSpec) -> HistoryRef:
 
 
 def ask_agent(
-    draft: Draft, state: AgentState, *, attempt: int, rounds: int = 0, repairs: tuple[str, ...] = (),
-    carried_tokens: int = 0,
+    draft: Draft, state: AgentState, *, attempt: int, rounds: int = 0, repairs: tuple[str, ...] = ()
 ) -> str | None:
-    """Request one attempt if every limit and budget allows it.
-
-    `carried_tokens` bounds what tool rounds add to the prompt. Returns None when the call was asked for.
-    """
+    """Request one attempt if every limit and budget allows it. Returns None when the call was asked for."""
     spec, limits, turn = draft.program.agents[state.agent], draft.program.flow.limits, draft.conversation.turn
     history = history_for(draft, spec)
     facts = tuple(name for name in state.reads if draft.conversation.facts.known(name))
-    bound = history.token_bound + carried_tokens + len(spec.instructions.encode()) + sum(
-        draft.conversation.known[name].length + 64 for name in facts)
+    tools = state.tools if rounds < limits.tool_rounds else ()
+    bound = history.token_bound + draft.conversation.visit.carried_tokens + draft.program.fixed_bytes[spec.name] + sum(
+        draft.conversation.known[name].length + FACT_BYTES for name in facts) + sum(
+        draft.program.tool_bytes[name] for name in tools)
     stopped = _limit_reached(draft, state, spec, new_visit=attempt == 1 and rounds == 0)
     if stopped is not None:
         return stopped
@@ -66,7 +66,7 @@ def ask_agent(
         _hand_over(draft, state, spec, history, facts, tokens)
     request = AgentRequested(
         state=state.name, agent=spec.name, model=spec.model, attempt=attempt, round=rounds, history=history,
-        facts=facts, tools=state.tools if rounds < limits.tool_rounds else (),
+        facts=facts, tools=tools, token_bound=bound,
         prompt=draft.program.prompts[spec.name], repairs=repairs, reserved_tokens=tokens, reserved_cost=cost,
         timeout_seconds=timeout,
     )
@@ -162,17 +162,12 @@ def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, ef
         return _tools_proposed(draft, state, request, report.calls, version)
     if report.outcome in ("invalid", "timeout", "failed") and request.attempt < state.attempts:
         repairs = report.violations if report.outcome == "invalid" else ()
-        return ask_agent(draft, state, attempt=request.attempt + 1, rounds=request.round, repairs=repairs,
-                         carried_tokens=_carried(draft, report))
+        return ask_agent(draft, state, attempt=request.attempt + 1, rounds=request.round, repairs=repairs)
     if report.outcome in ("done", "unsure", "refused"):
         draft.learn(report.facts, "agent", version)
         if report.reply is not None:
             draft.record(ReplySent(state=state.name, agent=version, token_bound=report.reply_token_bound))
     return report.outcome
-
-
-def _carried(draft: Draft, report: AgentReport) -> int:
-    return report.output.length if report.output else 0
 
 
 def _tools_proposed(
@@ -198,8 +193,7 @@ def _tools_proposed(
         asked = True
     if asked:
         return None
-    return ask_agent(draft, state, attempt=request.attempt, rounds=request.round + 1,
-                     carried_tokens=sum(call.arguments.length for call in calls) + 200 * len(calls))
+    return ask_agent(draft, state, attempt=request.attempt, rounds=request.round + 1)
 
 
 def _run_tool(
@@ -233,10 +227,10 @@ def tool_returned(draft: Draft, body: ToolEnded) -> str | None:
     if not isinstance(request, ToolRequested):
         return None
     draft.learn(body.report.facts, "tool", version)
-    return tool_outcome(draft, request, body.report.outcome, body.report.result_token_bound)
+    return tool_outcome(draft, request, body.report.outcome)
 
 
-def tool_outcome(draft: Draft, request: ToolRequested, outcome: str, tokens: int = 0) -> str | None:
+def tool_outcome(draft: Draft, request: ToolRequested, outcome: str) -> str | None:
     """What an ended tool call leads to, however its end became known."""
     state, visit = draft.state, draft.conversation.visit
     if isinstance(state, CallState):
@@ -245,7 +239,7 @@ def tool_outcome(draft: Draft, request: ToolRequested, outcome: str, tokens: int
         return outcome
     if not isinstance(state, AgentState) or draft.conversation.pending:
         return None
-    return ask_agent(draft, state, attempt=visit.attempts, rounds=visit.rounds + 1, carried_tokens=tokens)
+    return ask_agent(draft, state, attempt=visit.attempts, rounds=visit.rounds + 1)
 
 
 def shown_digest(draft: Draft, names: tuple[str, ...]) -> str:

@@ -306,7 +306,7 @@ agents = st.builds(
     handles=st.lists(texts, max_size=2).map(tuple),
     refuses=st.lists(texts, max_size=2).map(tuple),
     history=st.sampled_from(("verbatim", "window", "none")),
-    window=st.integers(0, 30),
+    window=st.integers(1, 30),
     max_input_tokens=st.integers(1, 100_000),
     max_output_tokens=st.integers(1, 2_000),
     temperature=gates,
