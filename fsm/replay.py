@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ..contracts.commands import Command
 from ..contracts.envelope import Entry, Envelope, Head, sealed
 from ..contracts.errors import LogBroken
-from ..contracts.events import Event, command_of
+from ..contracts.events import ConversationStarted, Event, TransitionTaken, command_of
 from .conversation import Conversation
 from .decide import decide
 from .evolve import evolve
@@ -87,9 +87,26 @@ def redecide(program: Program, stream: str, entries: Sequence[Recorded]) -> Rede
             different += 1
             first = first or found
         for one in group:
+            check_states(program, stream, conversation.version, one.event)
             conversation = evolve(conversation, one.event)
         head = Head(stream, head.length + len(group), group[-1].leaf)
     return Redecided(stream, len(entries), decisions, different, first, conversation)
+
+
+def check_states(program: Program, stream: str, version: int, event: Event) -> None:
+    """Raises `LogBroken` where the event leads to a state that the flow does not have: no rule goes on from it."""
+    if isinstance(event, TransitionTaken):
+        state = event.target
+    elif isinstance(event, ConversationStarted):
+        state = event.state
+    else:
+        return
+    if state not in program.states:
+        raise LogBroken(
+            f"The entry leads to the state {state!r}, which flow {program.ref.name!r} v{program.ref.version} does not "
+            "have.", stream=stream, version=version,
+            fix="Its digest says that this flow wrote it, so the log was forged: compare it with a copy.",
+        )
 
 
 def _first_difference(
@@ -99,7 +116,7 @@ def _first_difference(
         was = recorded[index] if index < len(recorded) else None
         now = decided[index] if index < len(decided) else None
         if was is None or now is None or was.data != now.data:
-            return Divergence(stream, base + index, _shown(was.event if was else None), _shown(now.event if now else None))
+            return Divergence(stream, base + index, _shown(was and was.event), _shown(now and now.event))
     return None
 
 

@@ -8,7 +8,7 @@ from ..contracts.events import ConversationStarted
 from ..contracts.store import StoredEntry
 from ..fsm.conversation import Conversation
 from ..fsm.program import Program
-from ..fsm.replay import Recorded
+from ..fsm.replay import Recorded, check_states
 from .live import Live
 
 
@@ -33,6 +33,8 @@ def loaded(conversation: str, entries: Sequence[StoredEntry], pinned: Callable[[
         raise LogBroken("The stream does not begin with its start.", stream=conversation, version=0,
                         fix="Run `interlock verify`.")
     live = Live(conversation, pinned(first.flow.digest), Conversation(id=conversation), Head(conversation))
+    for version, one in enumerate(opened_entries):
+        check_states(live.program, conversation, version, one.event)
     live.take(
         ((one.event, one.envelope.key, entry.at) for one, entry in zip(opened_entries, entries, strict=True)),
         Head(conversation, len(entries), entries[-1].leaf),

@@ -266,7 +266,7 @@ class Runtime:
     async def _turn(self, live: Live, given: Submission) -> TurnOutcome:
         async with live.lock:
             while True:
-                body, payloads = given.body(live)
+                body, payloads = given.made(live)
                 repeated = live.keys.get(given.key)
                 if repeated is not None:
                     await check_same(self.store, live, repeated, given, body, payloads)
@@ -314,9 +314,13 @@ class Runtime:
     async def _append(self, live: Live, entries: list[Entry], conversation: Conversation, head: Head) -> None:
         started = live.started_at or entries[0].at
         summary = summary_of(conversation, entries[-1].at, started, self._presence.owner)
-        future = self.store.enqueue(Append(entries=tuple(entries), expected=live.head.length, summary=summary))
+        append = Append(entries=tuple(entries), expected=live.head.length, summary=summary)
         try:
-            await asyncio.wrap_future(future)
+            if len(self._tasks) == 1:
+                # Nothing else runs that could be held up, and a change of threads costs as much as a commit.
+                self.store.append(append)
+            else:
+                await asyncio.wrap_future(self.store.enqueue(append))
         except StreamMoved:
             self.texts.forget(live.id)
             raise

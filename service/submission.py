@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from ..contracts.commands import Actor, CommandBody, Say, Start
 from ..contracts.envelope import opened
 from ..contracts.errors import CallError, KeyReused
 from ..contracts.events import command_of
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.store import Store
+from ..contracts.values import listed
 from .live import Live
 
 OUTSIDE = ("c:", "t:")
@@ -23,6 +26,19 @@ class Submission:
     key: str
     actor: Actor
     body: Callable[[Live], tuple[CommandBody, tuple[Payload, ...]]]
+
+    def made(self, live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
+        """The command for the conversation as it is. Raises `CallError` for values that no command can have."""
+        try:
+            return self.body(live)
+        except ValidationError as error:
+            faults = error.errors(include_url=False, include_context=False, include_input=False)
+            places = sorted({".".join(str(step) for step in fault["loc"]) for fault in faults})
+            raise CallError(
+                f"The call has values that cannot stand in the log: {listed(places)}.",
+                where=f"conversation {live.id!r}",
+                fix="Names are ASCII letters, digits and underscores, numbers whole and not negative, ids valid text.",
+            ) from error
 
 
 def caller_key(key: str) -> str:

@@ -59,7 +59,7 @@ agents:
     handles: [hard questions]
     history: window
     window: 2
-    max_input_tokens: 4000
+    max_input_tokens: 10000
     max_output_tokens: 100
 
 routers:
@@ -187,7 +187,7 @@ def code_with(bank: Bank) -> Code:
 
 def mini(
     bank: Bank | None = None, *, limits: str = "{turn_seconds: 5m}", version: int = 1, attempts: int = 2,
-    timeout: str = "10s", input_tokens: int = 4000, limit_goes_to: str = "desk", digressions: str = "triage",
+    timeout: str = "10s", input_tokens: int = 10_000, limit_goes_to: str = "desk", digressions: str = "triage",
     rows: str = "", more_rows: str = "", more_states: str = "", own_help: bool = True,
 ) -> Program:
     """The small flow as a program. `limits` is the flow's own table of them; `rows` are added in front and
@@ -199,7 +199,7 @@ def mini(
 
 def mini_with(
     code: Code, *, limits: str = "{turn_seconds: 5m}", version: int = 1, attempts: int = 2, timeout: str = "10s",
-    input_tokens: int = 4000, limit_goes_to: str = "desk", digressions: str = "triage", rows: str = "",
+    input_tokens: int = 10_000, limit_goes_to: str = "desk", digressions: str = "triage", rows: str = "",
     more_rows: str = "", more_states: str = "", own_help: bool = True,
 ) -> Program:
     """The same flow on other code, which must hold the tools and the contract that it names."""

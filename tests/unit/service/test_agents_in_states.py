@@ -252,7 +252,7 @@ async def test_a_handoff_tells_the_next_agent_what_it_needs_and_no_more() -> Non
     assert handoff.history == request.history
     assert (handoff.history.policy, handoff.history.count) == ("window", 2)
     assert handoff.constraints.allowed_actions == ()
-    assert handoff.constraints.token_budget == request.reserved_tokens == 4100
+    assert handoff.constraints.token_budget == request.reserved_tokens == 10_100
     assert handoff.constraints.deadline > made.handoff.constraints.deadline.replace(year=2020)
     assert handoff.warnings == ("history is a window of 2 of 8 messages",)
     expert = agent.requests[-1]

@@ -19,9 +19,9 @@ HELPFUL = ScriptedAgent(lambda _: gives(reply="Yes."))
 USED = AgentReply(text='{"reply":"Yes."}', usage=Usage(input_tokens=100, output_tokens=10))
 SPENDING = ScriptedAgent(lambda _: USED)
 LOOKING = ScriptedAgent(lambda _: calls("look_up", what="it"))
-RESERVED = 4100
+RESERVED = 10_100
 """Tokens of one call by the helper at its declared maximum."""
-PRICED = 4000 * 1_000 + 100 * 2_000
+PRICED = 10_000 * 1_000 + 100 * 2_000
 """The same in billionths of the currency."""
 
 
@@ -43,14 +43,14 @@ CASES: dict[LimitName, tuple[Any, tuple[str, ...], str, tuple[int, int]]] = {
     "same_pair": (UNSURE, ("help",), "{handoffs: 9, same_pair: 1}", (1, 1)),
     "agent_calls": (UNSURE, ("help",), "{handoffs: 9, same_pair: 9, agent_calls: 3}", (3, 3)),
     "steps": (UNSURE, ("help",), "{handoffs: 90, same_pair: 90, agent_calls: 90, steps: 7}", (7, 7)),
-    "turn_tokens": (UNSURE, ("help",), "{handoffs: 9, same_pair: 9, turn_tokens: 8300}", (3 * RESERVED, 8300)),
-    "turn_cost": (UNSURE, ("help",), '{handoffs: 9, same_pair: 9, turn_cost: "0.005"}', (2 * PRICED, 5_000_000)),
+    "turn_tokens": (UNSURE, ("help",), "{handoffs: 9, same_pair: 9, turn_tokens: 20300}", (3 * RESERVED, 20_300)),
+    "turn_cost": (UNSURE, ("help",), '{handoffs: 9, same_pair: 9, turn_cost: "0.015"}', (2 * PRICED, 15_000_000)),
     "conversation_handoffs": (
         UNSURE, ("help",), "{handoffs: 9, same_pair: 9, conversation_handoffs: 2}", (2, 2)),
     "conversation_tokens": (
-        SPENDING, ("help", "help", "help"), "{conversation_tokens: 4300}", (2 * 110 + RESERVED, 4300)),
+        SPENDING, ("help", "help", "help"), "{conversation_tokens: 10300}", (2 * 110 + RESERVED, 10_300)),
     "conversation_cost": (
-        SPENDING, ("help", "help"), '{conversation_cost: "0.0043"}', (120_000 + PRICED, 4_300_000)),
+        SPENDING, ("help", "help"), '{conversation_cost: "0.0103"}', (120_000 + PRICED, 10_300_000)),
     "conversation_messages": (HELPFUL, ("help", "help", "help"), "{conversation_messages: 2}", (3, 2)),
     "tool_rounds": (
         LOOKING, ("help",), "{tool_rounds: 2, turn_tokens: 900000}", (2, 2)),
@@ -93,7 +93,7 @@ async def test_counters_of_a_turn_begin_anew_with_the_next_message() -> None:
 
 async def test_a_budget_is_reserved_before_a_call_and_settled_after_it() -> None:
     """Two calls of 110 tokens fit where two reservations would not."""
-    store, outcome = await limited(ScriptedAgent(lambda _: USED), "help", "help", limits="{conversation_tokens: 4300}")
+    store, outcome = await limited(ScriptedAgent(lambda _: USED), "help", "help", limits="{conversation_tokens: 10300}")
     assert outcome.state == "more"
     assert [event.reserved_tokens for event in of_type(store, "talk", AgentRequested)] == [RESERVED] * 2
     assert not of_type(store, "talk", LimitReached)
@@ -101,7 +101,7 @@ async def test_a_budget_is_reserved_before_a_call_and_settled_after_it() -> None
 
 async def test_an_attempt_that_measured_nothing_costs_what_was_reserved() -> None:
     """Else a provider that reports no usage would be without a budget."""
-    store, outcome = await limited(HELPFUL, "help", "help", limits="{conversation_tokens: 8000}")
+    store, outcome = await limited(HELPFUL, "help", "help", limits="{conversation_tokens: 20000}")
     assert outcome.standing == "with_person"
     assert of_type(store, "talk", LimitReached)[0].value == 2 * RESERVED
 
@@ -153,14 +153,14 @@ async def test_a_message_that_is_too_long_is_recorded_whole_and_read_by_nobody()
 
 async def test_a_history_that_does_not_fit_the_window_is_over_budget_with_its_measure() -> None:
     """Nothing is cut in silence: the call is not made, and the event says how much it would have been."""
-    store, program = MemoryStore(), mini(limits="{message_bytes: 9000}")
+    store, program = MemoryStore(), mini(limits="{message_bytes: 9000}", input_tokens=6000)
     agent = ScriptedAgent([])
     async with Runtime(store, program, agent) as runtime:
         await runtime.start(conversation="talk")
         outcome = await runtime.say("talk", "help " + "x" * 3990)
         assert (outcome.state, outcome.standing) == ("desk", "with_person")
     (over,) = of_type(store, "talk", OverBudget)
-    assert over.token_bound > over.maximum == 4000
+    assert over.token_bound > over.maximum == 6000
     assert path_of(store, "talk")[-1] == "over_budget>desk"
     assert agent.requests == []
     check_log(store, program)
