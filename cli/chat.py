@@ -1,33 +1,16 @@
-"""`interlock chat`: be the customer in the terminal, and the bank's people too."""
+"""`interlock chat`: be the customer in the terminal, and the flow's people too."""
 
-from typing import Annotated
+import asyncio
+from pathlib import Path
 
-import typer
+from ..service.project import load_project
+from ..service.wiring import ModelChoice, db_path, open_log, wired
+from .chat_talk import Talk
+from .finding import runnable, stream_named
 
-from .options import BaseUrl, Db, FlowArgument, Model
 
-
-def chat(
-    flow: FlowArgument,
-    db: Db = None,
-    resume: Annotated[
-        str, typer.Option("--resume", metavar="CONVERSATION", help="Go on with this one: the beginning of its id.")
-    ] = "",
-    base_url: BaseUrl = "",
-    model: Model = "",
-) -> None:
-    """Talk to a flow. Reads lines from the terminal, or from a pipe.
-
-    A real model answers if OPENAI_API_KEY or --base-url is given, else the flow's own script. `/help` lists
-    what can be typed besides messages; a task for a person is decided with `/task DECISION`.
-    """
-    import asyncio
-
-    from ..service.project import load_project
-    from ..service.wiring import ModelChoice, db_path, open_log, wired
-    from .chat_talk import Talk
-    from .finding import runnable, stream_named
-
+def chat(flow: str, db: Path | None, resume: str, base_url: str, model: str) -> None:
+    """Talk to `flow` until the person leaves or the conversation ends."""
     project, path = load_project(flow), db_path(db)
     store = open_log(path, create=not resume)
     try:

@@ -1,26 +1,18 @@
 """`interlock doctor`: is everything here fit to run on, and what to do where it is not."""
 
-from typing import Annotated
+from pathlib import Path
 
-import typer
+from ..service.wiring import db_path
+from .examine import examined
+from .terminal import Terminal, counted, write_json
 
-from .options import Db, Json
 
-
-def doctor(
-    db: Db = None,
-    full: Annotated[bool, typer.Option("--full", help="Verify every conversation, not only the newest 200.")] = False,
-    json: Json = False,
-) -> None:
-    """Examine the machine, the packages and the log: each finding is ok, warn or fail, with its fix."""
-    from ..service.wiring import db_path
-    from .examine import examined
-    from .terminal import Terminal, counted, write_json
-
+def doctor(db: Path | None, full: bool, as_json: bool) -> int:
+    """Say what was found; 1 if anything failed."""
     path = db_path(db)
     found = examined(path, full)
     failed = sum(one.result == "fail" for one in found)
-    if json:
+    if as_json:
         write_json(
             {
                 "ok": not failed,
@@ -41,5 +33,4 @@ def doctor(
         terminal.line(
             (f"{counted(len(found), 'finding')}: {counted(failed, 'failure')}, {counted(warned, 'warning')}.", "dim")
         )
-    if failed:
-        raise typer.Exit(1)
+    return 1 if failed else 0

@@ -1,26 +1,18 @@
 """`interlock check` and `interlock draw`: what a flow says, what is wrong with it, and how it looks."""
 
-from enum import StrEnum
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import typer
-
-from .options import FlowArgument, Json
-
-if TYPE_CHECKING:
-    from ..contracts.errors import FlowError
-    from ..service.project import Project
-
-
-class Format(StrEnum):
-    """How a picture is written."""
-
-    mermaid = "mermaid"
-    dot = "dot"
-    svg = "svg"
-    png = "png"
-
+from ..contracts.errors import CallError, FlowError
+from ..fsm.check import CHECKS
+from ..fsm.describe import described, joined
+from ..fsm.mermaid import mermaid
+from ..service.project import Project, load_project
+from . import drawing
+from .failing import show_faults
+from .options import Format
+from .terminal import MARKS, Terminal, counted, safe, write_json
 
 _ENDINGS = {
     ".mmd": Format.mermaid,
@@ -32,41 +24,31 @@ _ENDINGS = {
     ".png": Format.png,
 }
 
-
 CHECKED = (
     "the file, names, that every outcome of every state has a row, rows that can never be taken, states that cannot be "
     "reached or left, loops in which nobody is heard, deadlines, limits, contracts, patterns and texts"
 )
 
 
-def check(
-    flow: FlowArgument,
-    describe: Annotated[bool, typer.Option("--describe", help="Print the flow in English sentences.")] = False,
-    json: Json = False,
-) -> None:
-    """Find everything wrong with a flow's structure: all faults at once, each with its line and its fix."""
-    from ..contracts.errors import FlowError
-    from ..service.project import load_project
-    from .terminal import write_json
-
+def check(flow: str, describe: bool, as_json: bool) -> int:
+    """Say the flow's faults, or that it has none; 1 if it has."""
     try:
         project = load_project(flow)
     except FlowError as error:
         if not error.faults:
             raise
-        write_json(faults_document(error)) if json else _show_faults(error)
-        raise typer.Exit(1) from error
-    if json:
+        write_json(faults_document(error)) if as_json else _show_faults(error)
+        return 1
+    if as_json:
         write_json(checked_document(project))
     elif describe:
-        from ..fsm.describe import described
-
-        typer.echo(described(project.program.flow), nl=False)
+        sys.stdout.write(described(project.program.flow))
     else:
         _show_checked(project)
+    return 0
 
 
-def faults_document(error: "FlowError") -> dict[str, Any]:
+def faults_document(error: FlowError) -> dict[str, Any]:
     """`{"ok": false, "flow": null, "faults": [{"code", "line", "where", "what", "fix"}]}`."""
     faults = [
         {"code": one.code, "line": one.line or None, "where": one.where, "what": one.what, "fix": one.fix}
@@ -75,10 +57,9 @@ def faults_document(error: "FlowError") -> dict[str, Any]:
     return {"ok": False, "flow": None, "faults": faults}
 
 
-def checked_document(project: "Project") -> dict[str, Any]:
+def checked_document(project: Project) -> dict[str, Any]:
     """`{"ok": true, "flow": {"name", "version", "digest", "owner", "states", "rows", "agents", "tools", "guards"},
     "faults": [], "checks": n}`."""
-    from ..fsm.check import CHECKS
 
     flow = project.program.flow
     return {
@@ -99,19 +80,14 @@ def checked_document(project: "Project") -> dict[str, Any]:
     }
 
 
-def _show_faults(error: "FlowError") -> None:
-    from .failing import show_faults
-    from .terminal import MARKS, Terminal, safe
+def _show_faults(error: FlowError) -> None:
 
     terminal = Terminal()
     terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(error.what), "bold"), f"  {error.where}")
     show_faults(terminal, error.faults)
 
 
-def _show_checked(project: "Project") -> None:
-    from ..fsm.check import CHECKS
-    from ..fsm.describe import joined
-    from .terminal import MARKS, Terminal, counted
+def _show_checked(project: Project) -> None:
 
     terminal, flow = Terminal(), project.program.flow
     kinds = {kind: sum(one.kind == kind for one in flow.states) for kind in dict.fromkeys(s.kind for s in flow.states)}
@@ -133,19 +109,8 @@ def _show_checked(project: "Project") -> None:
     terminal.line(("--describe prints it in English for its owner to read.", "dim"), indent=2)
 
 
-def draw(
-    flow: FlowArgument,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write .svg, .png, .dot or .mmd.")
-    ] = None,
-    form: Annotated[Format | None, typer.Option("--format", help="Instead of what the file's ending says.")] = None,
-    json: Json = False,
-) -> None:
-    """Draw the flow: Mermaid text by default, SVG or PNG into a file."""
-    from ..contracts.errors import CallError
-    from ..service.project import load_project
-    from .terminal import write_json
-
+def draw(flow: str, out: Path | None, form: Format | None, as_json: bool) -> None:
+    """Write the picture to the terminal or a file. Raises `CallError` for a format that cannot go there."""
     chosen = form or (_ENDINGS.get(out.suffix.lower()) if out else Format.mermaid)
     if chosen is None:
         raise CallError(
@@ -157,7 +122,7 @@ def draw(
     drawn = _drawn(project, chosen)
     if out is not None:
         _write(out, drawn)
-    if json:
+    if as_json:
         ref = project.program.ref
         text = None if out is not None else drawn.decode("utf-8")
         write_json(
@@ -171,19 +136,15 @@ def draw(
             }
         )
     elif out is None:
-        typer.echo(drawn.decode("utf-8"), nl=False)
+        sys.stdout.write(drawn.decode("utf-8"))
     else:
-        typer.echo(f"{out}: {chosen.value}, {len(drawn):,} bytes")
+        sys.stdout.write(f"{out}: {chosen.value}, {len(drawn):,} bytes\n")
 
 
-def _drawn(project: "Project", chosen: Format) -> bytes:
-    from . import drawing
-
+def _drawn(project: Project, chosen: Format) -> bytes:
     flow = project.program.flow
     match chosen:
         case Format.mermaid:
-            from ..fsm.mermaid import mermaid
-
             return mermaid(flow).encode("utf-8")
         case Format.dot:
             return drawing.dot(flow).encode("utf-8")
@@ -194,7 +155,6 @@ def _drawn(project: "Project", chosen: Format) -> bytes:
 
 
 def _write(out: Path, drawn: bytes) -> None:
-    from ..contracts.errors import CallError
 
     try:
         out.write_bytes(drawn)

@@ -1,46 +1,24 @@
 """`interlock log`: what conversations there are, and what happened in one of them."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Any
 
-import typer
-
-from .options import Db, Json
-
-if TYPE_CHECKING:
-    from ..contracts.store import Store, Summary
-    from .story import Told
-
-
-def log(
-    conversation: Annotated[
-        str, typer.Argument(metavar="[CONVERSATION]", help="The beginning of its id. Left out: list all.")
-    ] = "",
-    db: Db = None,
-    texts: Annotated[bool, typer.Option("--texts", help="Show what was said: personal, so only when asked.")] = False,
-    hashes: Annotated[bool, typer.Option("--hashes", help="Show the first digits of each entry's hash.")] = False,
-    all_events: Annotated[bool, typer.Option("--all", help="Show timers, too.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="List at most so many.")] = 50,
-    json: Json = False,
-) -> None:
-    """List the conversations, or tell what happened in one of them."""
-    from .finding import existing_log, stream_named
-
-    with existing_log(db) as store:
-        if conversation:
-            _one(store, stream_named(store, conversation), texts, hashes, all_events, json)
-        else:
-            _list(store, limit, json)
+from ..contracts.store import Store, Summary
+from ..fsm.evolve import fold
+from ..service.loading import recorded
+from . import timeline
+from .finding import existing_log, flow_of, stream_named
+from .story import Told, told
+from .terminal import Terminal, counted, write_json
 
 
-def listed_document(store: "Store", limit: int) -> dict[str, Any]:
+def listed_document(store: Store, limit: int) -> dict[str, Any]:
     """`{"log", "conversations": [{"id", "flow", "version", "digest", "state", "status", "events", "turns",
     "started", "updated", "undecided", "tasks"}]}`: newest first."""
     return {"log": store.log, "conversations": [_summary(store, one) for one in store.summaries(limit=limit)]}
 
 
-def _summary(store: "Store", one: "Summary") -> dict[str, Any]:
-    from ..fsm.evolve import fold
-    from ..service.loading import recorded
+def _summary(store: Store, one: Summary) -> dict[str, Any]:
 
     folded = fold(one.stream, (entry.event for entry in recorded(store.read(one.stream))))
     return {
@@ -59,10 +37,10 @@ def _summary(store: "Store", one: "Summary") -> dict[str, Any]:
     }
 
 
-def _list(store: "Store", limit: int, as_json: bool) -> None:
-    from .terminal import Terminal, counted, write_json
-
-    document = listed_document(store, limit)
+def list_all(db: Path | None, limit: int, as_json: bool) -> None:
+    """The conversations, the newest first."""
+    with existing_log(db) as store:
+        document = listed_document(store, limit)
     if as_json:
         write_json(document)
         return
@@ -97,23 +75,20 @@ def _waits(one: dict[str, Any]) -> tuple[str, str]:
     return ("", "dim") if one["status"] == "ended" else ("the customer", "dim")
 
 
-def _one(store: "Store", stream: str, texts: bool, hashes: bool, all_events: bool, as_json: bool) -> None:
-    from ..service.loading import recorded
-    from .finding import flow_of
-    from .story import told
-
-    summary = store.summary(stream)
-    flow = flow_of(store, summary.flow_digest) if summary else None
-    events = told(recorded(store.read(stream)), flow, store.payloads(stream) if texts else None)
+def tell_one(db: Path | None, prefix: str, *, texts: bool, hashes: bool, all_events: bool, as_json: bool) -> None:
+    """What happened in the conversation whose id begins with `prefix`."""
+    with existing_log(db) as store:
+        stream = stream_named(store, prefix)
+        summary = store.summary(stream)
+        flow = flow_of(store, summary.flow_digest) if summary else None
+        events = told(recorded(store.read(stream)), flow, store.payloads(stream) if texts else None)
     if as_json:
-        from .terminal import write_json
-
         write_json(told_document(stream, summary, events))
-        return
-    _show(stream, summary, events, hashes=hashes, texts=texts, all_events=all_events)
+    else:
+        _show(stream, summary, events, hashes=hashes, texts=texts, all_events=all_events)
 
 
-def told_document(stream: str, summary: "Summary | None", events: "tuple[Told, ...]") -> dict[str, Any]:
+def told_document(stream: str, summary: Summary | None, events: tuple[Told, ...]) -> dict[str, Any]:
     """`{"id", "flow", "version", "digest", "state", "status", "events": [{"version", "at", "type", "says",
     "policy", "notes": [{"mark", "says"}], "leaf"}]}`: `says` holds texts only with --texts."""
     return {
@@ -139,10 +114,8 @@ def told_document(stream: str, summary: "Summary | None", events: "tuple[Told, .
 
 
 def _show(
-    stream: str, summary: "Summary | None", events: "tuple[Told, ...]", *, hashes: bool, texts: bool, all_events: bool
+    stream: str, summary: Summary | None, events: tuple[Told, ...], *, hashes: bool, texts: bool, all_events: bool
 ) -> None:
-    from . import timeline
-    from .terminal import Terminal
 
     terminal = Terminal()
     terminal.rule(stream)

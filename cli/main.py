@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import chat, demo, doctor, flows, history, new, people, proof
+from . import commands
 from .failing import Commands
 
 app = typer.Typer(
@@ -19,18 +19,18 @@ app = typer.Typer(
 )
 
 START, FLOWS, LOG, RUN = "Begin", "Flows", "The log", "Running"
-app.command(rich_help_panel=START)(demo.demo)
-app.command(rich_help_panel=START)(new.new)
-app.command(rich_help_panel=START)(chat.chat)
-app.command(rich_help_panel=FLOWS)(flows.check)
-app.command(rich_help_panel=FLOWS)(flows.draw)
-app.command(rich_help_panel=LOG)(history.log)
-app.command(rich_help_panel=LOG)(proof.verify)
-app.command(rich_help_panel=LOG)(proof.replay)
-app.command(rich_help_panel=RUN)(people.tasks)
-app.command(rich_help_panel=RUN)(people.decide)
-app.command(rich_help_panel=RUN)(people.resolve)
-app.command(rich_help_panel=RUN)(doctor.doctor)
+app.command(rich_help_panel=START)(commands.demo)
+app.command(rich_help_panel=START)(commands.new)
+app.command(rich_help_panel=START)(commands.chat)
+app.command(rich_help_panel=FLOWS)(commands.check)
+app.command(rich_help_panel=FLOWS)(commands.draw)
+app.command(rich_help_panel=LOG)(commands.log)
+app.command(rich_help_panel=LOG)(commands.verify)
+app.command(rich_help_panel=LOG)(commands.replay)
+app.command(rich_help_panel=RUN)(commands.tasks)
+app.command(rich_help_panel=RUN)(commands.decide)
+app.command(rich_help_panel=RUN)(commands.resolve)
+app.command(rich_help_panel=RUN)(commands.doctor)
 
 
 def _version(asked: bool) -> None:

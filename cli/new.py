@@ -1,26 +1,16 @@
 """`interlock new`: a flow project of one's own that runs, checks clean and has a passing test."""
 
+import keyword
+import re
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from ..contracts.errors import CallError
+from .scaffold import files
+from .terminal import Terminal, write_json
 
-from .options import Json
 
-
-def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The flow's name, and its folder's.")],
-    folder: Annotated[Path, typer.Option("--in", metavar="FOLDER", help="Where to make it.")] = Path(),
-    json: Json = False,
-) -> None:
-    """Make a flow project: flow.yaml, code.py, scripted.py, a test and a README."""
-    import keyword
-    import re
-
-    from ..contracts.errors import CallError
-    from .scaffold import files
-    from .terminal import Terminal, write_json
-
+def new(name: str, folder: Path, as_json: bool) -> None:
+    """Write the project into a new folder called `name`. Raises `CallError` for a bad name or a folder that exists."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
         better = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_0123456789")[:40] or "orders"
         better = f"{better}_flow" if keyword.iskeyword(better) else better
@@ -44,7 +34,7 @@ def new(
             f"The project cannot be written: {error.strerror}.", where=str(target), fix="Choose a folder you may write."
         ) from error
     written = sorted(files(name))
-    if json:
+    if as_json:
         write_json({"name": name, "folder": str(target), "files": written})
         return
     terminal = Terminal()

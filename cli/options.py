@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -25,3 +26,24 @@ FlowArgument = Annotated[
 FlowOption = Annotated[
     str, typer.Option("--flow", metavar="FLOW", help="Where the flow's code is, if not where the log says.")
 ]
+Conversation = Annotated[str, typer.Argument(metavar="CONVERSATION", help="The beginning of its id.")]
+OneOrAll = Annotated[
+    str, typer.Argument(metavar="[CONVERSATION]", help="The beginning of its id. Left out: all of them.")
+]
+
+
+class Format(StrEnum):
+    """How a picture is written."""
+
+    mermaid = "mermaid"
+    dot = "dot"
+    svg = "svg"
+    png = "png"
+
+
+class Ending(StrEnum):
+    """What becomes of an undecided effect."""
+
+    again = "again"
+    done = "done"
+    failed = "failed"

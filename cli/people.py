@@ -1,38 +1,43 @@
 """`interlock tasks`, `decide` and `resolve`: what people do, also while a server has the same log open."""
 
-from collections.abc import Callable, Coroutine
-from enum import StrEnum
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import typer
+from pydantic import ValidationError
 
-from .options import BaseUrl, Db, FlowOption, Json, Model
-
-if TYPE_CHECKING:
-    from ..contracts.store import Store
-    from ..service.outcome import TurnOutcome
-    from ..service.runtime import Runtime
-
-Conversation = Annotated[str, typer.Argument(metavar="CONVERSATION", help="The beginning of its id.")]
-
-
-class Ending(StrEnum):
-    """What becomes of an undecided effect."""
-
-    again = "again"
-    done = "done"
-    failed = "failed"
+from ..contracts.commands import Actor
+from ..contracts.envelope import opened
+from ..contracts.errors import CallError, SetupError
+from ..contracts.events import CommandRefused, TaskOpened
+from ..contracts.store import FlowRow, Store
+from ..service.loading import recorded
+from ..service.outcome import TurnOutcome
+from ..service.project import load_project
+from ..service.runtime import Runtime
+from ..service.wiring import ModelChoice, db_path, found_flow, wired
+from .finding import existing_log, stream_named, task_document
+from .terminal import MARKS, Terminal, counted, safe, write_json
 
 
-def tasks(db: Db = None, json: Json = False) -> None:
-    """List what waits for a person's decision, the most urgent first."""
-    from .finding import existing_log
-    from .terminal import Terminal, counted, write_json
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which conversation is meant, and what runs it: a log, the beginning of an id, a flow, a model."""
 
+    db: Path | None
+    prefix: str
+    flow: str = ""
+    base_url: str = ""
+    model: str = ""
+
+
+def tasks(db: Path | None, as_json: bool) -> None:
+    """The open tasks, by their deadlines."""
     with existing_log(db) as store:
         found = open_tasks(store)
-    if json:
+    if as_json:
         write_json({"tasks": found})
         return
     terminal = Terminal()
@@ -62,12 +67,8 @@ def tasks(db: Db = None, json: Json = False) -> None:
     terminal.line((f"{counted(len(found), 'task')}. Decide as in: ", "dim"), (example, "green"))
 
 
-def open_tasks(store: "Store") -> list[dict[str, Any]]:
+def open_tasks(store: Store) -> list[dict[str, Any]]:
     """`{"conversation", "task", "role", "decisions", "state", "facts", "due"}` of each open task, by its deadline."""
-    from ..contracts.envelope import opened
-    from ..contracts.events import TaskOpened
-    from .finding import task_document
-
     found = []
     for summary in store.summaries(status="open"):
         for number in summary.tasks:
@@ -78,51 +79,28 @@ def open_tasks(store: "Store") -> list[dict[str, Any]]:
 
 
 def decide(
-    conversation: Conversation,
-    task: Annotated[int, typer.Argument(help="The task's number, as `interlock tasks` lists it.")],
-    decision: Annotated[str, typer.Argument(help="One of the task's decisions.")],
-    who: Annotated[str, typer.Option("--as", metavar="NAME", help="Who decides; it stands in the log.")],
-    role: Annotated[list[str], typer.Option("--role", help="A role that you hold; may be repeated.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept as an erasable text.")] = "",
-    flow: FlowOption = "",
-    base_url: BaseUrl = "",
-    model: Model = "",
-    db: Db = None,
-    json: Json = False,
-) -> None:
-    """Decide an open task as a person, and run what follows from it."""
+    place: Place, task: int, decision: str, who: str, roles: Sequence[str], reason: str, *, as_json: bool
+) -> int:
+    """Decide an open task as `who`; 1 if the conversation refused it."""
+    actor = _actor(who, roles)
 
-    async def act(runtime: "Runtime", stream: str) -> "TurnOutcome":
-        return await runtime.decide_task(stream, task, decision, actor=_actor(who, role), reason=reason)
+    async def act(runtime: Runtime, stream: str) -> TurnOutcome:
+        return await runtime.decide_task(stream, task, decision, actor=actor, reason=reason)
 
-    _acted(db, conversation, flow, (base_url, model), act, json)
+    return _acted(place, act, as_json)
 
 
-def resolve(
-    conversation: Conversation,
-    effect: Annotated[int, typer.Argument(help="The effect's number: the version of its request in the log.")],
-    how: Annotated[Ending, typer.Argument(help="Perform it again, or say how it ended.")],
-    who: Annotated[str, typer.Option("--as", metavar="NAME", help="Who found out; it stands in the log.")] = "operator",
-    flow: FlowOption = "",
-    base_url: BaseUrl = "",
-    model: Model = "",
-    db: Db = None,
-    json: Json = False,
-) -> None:
-    """Say what became of an effect that was begun and whose end nobody recorded."""
+def resolve(place: Place, effect: int, how: str, who: str, *, as_json: bool) -> int:
+    """Say what became of an effect; 1 if the conversation refused it."""
+    actor = _actor(who, ["operator"])
 
-    async def act(runtime: "Runtime", stream: str) -> "TurnOutcome":
-        return await runtime.resolve(stream, effect, how.value, actor=_actor(who, ["operator"]))
+    async def act(runtime: Runtime, stream: str) -> TurnOutcome:
+        return await runtime.resolve(stream, effect, how, actor=actor)
 
-    _acted(db, conversation, flow, (base_url, model), act, json)
+    return _acted(place, act, as_json)
 
 
-def _actor(who: str, roles: list[str]) -> Any:
-    from pydantic import ValidationError
-
-    from ..contracts.commands import Actor
-    from ..contracts.errors import CallError
-
+def _actor(who: str, roles: Sequence[str]) -> Actor:
     try:
         return Actor(kind="human", id=who, roles=tuple(roles), authn="cli")
     except ValidationError as error:
@@ -132,31 +110,23 @@ def _actor(who: str, roles: list[str]) -> Any:
         ) from error
 
 
-Act = Callable[["Runtime", str], Coroutine[Any, Any, "TurnOutcome"]]
+Act = Callable[[Runtime, str], Coroutine[Any, Any, TurnOutcome]]
 
 
-def _acted(db: Path | None, prefix: str, flow: str, model: tuple[str, str], act: Act, as_json: bool) -> None:
-    """Load the conversation's own flow, act on it in a runtime, and say what followed."""
-    import asyncio
-
-    from ..service.project import load_project
-    from ..service.wiring import ModelChoice, db_path, found_flow, wired
-    from .finding import existing_log, stream_named
-    from .terminal import write_json
-
-    with existing_log(db) as store:
-        stream = stream_named(store, prefix)
-        found = found_flow(_flow_row(store, stream), load_project(flow) if flow else None)
+def _acted(place: Place, act: Act, as_json: bool) -> int:
+    """Load the conversation's own flow, act on it in a runtime, and say what followed; 1 if it was refused."""
+    with existing_log(place.db) as store:
+        stream = stream_named(store, place.prefix)
+        found = found_flow(_flow_row(store, stream), load_project(place.flow) if place.flow else None)
         before = store.head(stream).length
     if found.project is None or found.program is None:
-        from ..contracts.errors import SetupError
-
         raise SetupError(
             "The conversation's flow cannot be loaded.", where=found.problem, fix="Give its place with --flow."
         )
-    with wired(db_path(db), found.project, ModelChoice(*model), others=[found], create=False) as wire:
+    choice = ModelChoice(place.base_url, place.model)
+    with wired(db_path(place.db), found.project, choice, others=[found], create=False) as wire:
 
-        async def run() -> "TurnOutcome":
+        async def run() -> TurnOutcome:
             async with wire.running() as runtime:
                 return await act(runtime, stream)
 
@@ -164,13 +134,10 @@ def _acted(db: Path | None, prefix: str, flow: str, model: tuple[str, str], act:
         refused = _refusal(wire.store, stream, before)
     document = acted_document(outcome, refused)
     write_json(document) if as_json else _show_acted(document)
-    if refused:
-        raise typer.Exit(1)
+    return 1 if refused else 0
 
 
-def _flow_row(store: "Store", stream: str) -> Any:
-    from ..contracts.errors import SetupError
-
+def _flow_row(store: Store, stream: str) -> FlowRow:
     summary = store.summary(stream)
     row = store.flow(summary.flow_digest) if summary else None
     if row is None:
@@ -178,18 +145,15 @@ def _flow_row(store: "Store", stream: str) -> Any:
     return row
 
 
-def _refusal(store: "Store", stream: str, before: int) -> str:
+def _refusal(store: Store, stream: str, before: int) -> str:
     """Why the conversation did not take the command, if it did not."""
-    from ..contracts.events import CommandRefused
-    from ..service.loading import recorded
-
     for entry in recorded(store.read(stream, after=before)):
         if isinstance(entry.event, CommandRefused) and entry.envelope.key and entry.envelope.key.startswith("c:"):
             return str(entry.event.reason)
     return ""
 
 
-def acted_document(outcome: "TurnOutcome", refused: str) -> dict[str, Any]:
+def acted_document(outcome: TurnOutcome, refused: str) -> dict[str, Any]:
     """`{"conversation", "taken", "refused", "state", "standing", "replies", "events"}`."""
     return {
         "conversation": outcome.conversation,
@@ -212,8 +176,6 @@ _WHY = {
 
 
 def _show_acted(document: dict[str, Any]) -> None:
-    from .terminal import MARKS, Terminal, safe
-
     terminal = Terminal()
     if document["refused"]:
         why = _WHY.get(document["refused"], document["refused"].replace("_", " "))

@@ -1,14 +1,17 @@
 """`interlock verify` and `interlock replay`: is the log intact, and would today's code decide the same?"""
 
-from typing import TYPE_CHECKING, Annotated, Any
+import json
+from pathlib import Path
+from typing import Any
 
-import typer
-
-from .options import Db, FlowOption, Json
-
-if TYPE_CHECKING:
-    from ..persistence.verify import Verified
-    from .replaying import Replayed
+from ..contracts.errors import CallError
+from ..persistence.verify import Verified
+from ..persistence.verify import verify as verified
+from ..service.project import load_project
+from ..service.wiring import found_flows
+from .finding import existing_log, stream_named, streams_named
+from .replaying import Replayed, replayed
+from .terminal import MARKS, Terminal, counted, safe, write_json
 
 PROVES = (
     "SELF-ATTESTED: every change to an entry, and every entry missing between two others, is found. What this cannot "
@@ -17,29 +20,19 @@ PROVES = (
 )
 
 
-def verify(
-    conversation: Annotated[
-        str, typer.Argument(metavar="[CONVERSATION]", help="The beginning of its id. Left out: the whole log.")
-    ] = "",
-    db: Db = None,
-    json: Json = False,
-) -> None:
-    """Check every entry's hash, chain, columns and commitments, and name the first broken position."""
-    from ..persistence.verify import verify as verified
-    from .finding import existing_log, stream_named
-    from .terminal import write_json
-
+def verify(db: Path | None, prefix: str, as_json: bool) -> int:
+    """Say whether the log, or one conversation of it, is intact; 1 if it is not."""
     with existing_log(db) as store:
-        found = verified(store, streams=[stream_named(store, conversation)] if conversation else None)
-        if json:
-            write_json(verified_document(store.log, found))
-        else:
-            _show_verified(store.log, found)
-    if not found.ok:
-        raise typer.Exit(1)
+        found = verified(store, streams=[stream_named(store, prefix)] if prefix else None)
+        log = store.log
+    if as_json:
+        write_json(verified_document(log, found))
+    else:
+        _show_verified(log, found)
+    return 0 if found.ok else 1
 
 
-def verified_document(log: str, found: "Verified") -> dict[str, Any]:
+def verified_document(log: str, found: Verified) -> dict[str, Any]:
     """`{"log", "attestation", "ok", "conversations", "events", "payloads", "erased", "broken": [{"id",
     "version", "what"}]}`."""
     return {
@@ -54,8 +47,7 @@ def verified_document(log: str, found: "Verified") -> dict[str, Any]:
     }
 
 
-def _show_verified(log: str, found: "Verified") -> None:
-    from .terminal import MARKS, Terminal, counted
+def _show_verified(log: str, found: Verified) -> None:
 
     terminal = Terminal()
     for one in found.broken:
@@ -75,42 +67,26 @@ def _show_verified(log: str, found: "Verified") -> None:
     terminal.hang(terminal.text((" ", "")), (PROVES, "dim"))
 
 
-def replay(
-    conversations: Annotated[
-        list[str] | None, typer.Argument(metavar="[CONVERSATION]...", help="The beginnings of their ids.")
-    ] = None,
-    all_of_them: Annotated[bool, typer.Option("--all", help="Every conversation of the log.")] = False,
-    flow: FlowOption = "",
-    db: Db = None,
-    json: Json = False,
-) -> None:
-    """Decide every recorded command again, byte for byte, without a model, a tool or a clock."""
-    from ..contracts.errors import CallError
-    from ..service.project import load_project
-    from ..service.wiring import found_flows
-    from .finding import existing_log, streams_named
-    from .replaying import replayed
-    from .terminal import write_json
-
-    if bool(conversations) == all_of_them:
+def replay(db: Path | None, prefixes: list[str], every: bool, flow: str, as_json: bool) -> int:
+    """Decide conversations again; 1 if any decision differs or cannot be made."""
+    if bool(prefixes) == every:
         raise CallError("Say which conversations to replay.", fix="Give the beginnings of their ids, or --all.")
     with existing_log(db) as store:
         given = load_project(flow) if flow else None
-        streams = list(store.streams()) if all_of_them else streams_named(store, conversations or [])
+        streams = list(store.streams()) if every else streams_named(store, prefixes)
         flows = found_flows(store, given)
-        if all_of_them and given is not None:
+        if every and given is not None:
             mine = {digest for digest, one in flows.items() if one.project is given}
             streams = [one for one in streams if (found := store.summary(one)) and found.flow_digest in mine]
         results = replayed(store, flows, streams)
-    if json:
+    if as_json:
         write_json(replayed_document(results))
     else:
         _show_replayed(results)
-    if not all(one.holds for one in results):
-        raise typer.Exit(1)
+    return 0 if all(one.holds for one in results) else 1
 
 
-def replayed_document(results: "tuple[Replayed, ...]") -> dict[str, Any]:
+def replayed_document(results: tuple[Replayed, ...]) -> dict[str, Any]:
     """`{"same", "conversations", "events", "decisions", "divergences", "model_calls", "milliseconds",
     "replayed": [{"id", "flow", "digest", "events", "decisions", "divergences", "first", "flow_today",
     "problem"}]}`."""
@@ -143,21 +119,18 @@ def replayed_document(results: "tuple[Replayed, ...]") -> dict[str, Any]:
 
 def differing(recorded: str, decided: str) -> list[tuple[str, str, str]]:
     """(field, recorded, today) of what differs between two events in JSON; `event` where one is missing."""
-    from json import dumps, loads
-
     if "nothing" in (recorded, decided):
         return [("event", recorded, decided)]
-    was, now = loads(recorded), loads(decided)
+    was, now = json.loads(recorded), json.loads(decided)
     if was["type"] != now["type"]:
         return [("event", was["type"], now["type"])]
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
     if not names:
         return [("envelope", "the same event", "with other metadata")]
-    return [(name, dumps(was.get(name)), dumps(now.get(name))) for name in names]
+    return [(name, json.dumps(was.get(name)), json.dumps(now.get(name))) for name in names]
 
 
-def _show_replayed(results: "tuple[Replayed, ...]") -> None:
-    from .terminal import MARKS, Terminal, counted, safe
+def _show_replayed(results: tuple[Replayed, ...]) -> None:
 
     terminal = Terminal()
     for one in results:

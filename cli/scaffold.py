@@ -80,12 +80,7 @@ CODE = '''\
 
 from typing import Any
 
-from interlock.agents.tools import tool
-from interlock.contracts.agents import AgentResult
-from interlock.contracts.facts import Facts
-from interlock.contracts.tools import ToolContext
-from interlock.fsm.code import Code
-from interlock.fsm.guards import guard
+from interlock import AgentResult, Code, Facts, ToolContext, guard, tool
 
 PRICES = {"A12345": 1990, "B20000": 24900}
 """Instead of a database: prices in cents."""
@@ -135,10 +130,7 @@ TEST = '''\
 import asyncio
 from pathlib import Path
 
-from interlock.contracts.commands import Actor
-from interlock.persistence.memory_store import MemoryStore
-from interlock.service.project import load_project
-from interlock.service.runtime import Runtime
+from interlock import Actor, MemoryStore, Runtime, load_project
 
 PROJECT = load_project(str(Path(__file__).parent))
 

@@ -4,13 +4,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from interlock import AgentResult, Code, Facts, ToolContext, guard, tool
 from interlock.agents.classifier import LinearTable
-from interlock.agents.tools import tool
-from interlock.contracts.agents import AgentResult
-from interlock.contracts.facts import Facts
-from interlock.contracts.tools import ToolContext
-from interlock.fsm.code import Code
-from interlock.fsm.guards import guard
 
 HERE = Path(__file__).parent
 

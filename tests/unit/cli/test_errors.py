@@ -92,12 +92,12 @@ def test_a_reader_that_goes_away_is_no_fault(tmp_path: Path) -> None:
 
 def test_an_unknown_error_is_one_line_and_exit_70(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug of ours is not mistaken for a log that does not hold."""
-    from interlock.service import project
+    from interlock.cli import flows
 
     def broken(spec: str) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(project, "load_project", broken)
+    monkeypatch.setattr(flows, "load_project", broken)
     ran = run("check", "bank")
     assert ran.code == 70
     assert "ZeroDivisionError: division by zero" in ran.err

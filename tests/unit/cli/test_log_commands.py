@@ -113,18 +113,19 @@ def test_replay_decides_everything_again(run: Any, log: Path, ids: Any) -> None:
 
 def test_replay_shows_the_first_divergence(run: Any, log: Path, ids: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a guard that decides otherwise today, the event, what was recorded and what would be."""
-    from interlock.service import wiring
+    from interlock.cli import proof
 
-    real = wiring.found_flows
+    real = proof.found_flows
 
     def stricter(*arguments: Any) -> Any:
         found = real(*arguments)
         for one in found.values():
+            assert one.program is not None
             functions = {**one.program.functions, "customer_is_verified": lambda facts: False}
             object.__setattr__(one.program, "functions", functions)
         return found
 
-    monkeypatch.setattr(wiring, "found_flows", stricter)
+    monkeypatch.setattr(proof, "found_flows", stricter)
     ran = run("replay", ids[BIG], "--db", log)
     assert ran.code == 1
     assert "the first at event 38" in ran.words

@@ -1,0 +1,188 @@
+"""Every command as it is called: its arguments and its help. What it does loads when it runs.
+
+A command's function returns its exit code to here: 0 fine, 1 what was asked about does not hold.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import BaseUrl, Conversation, Db, Ending, FlowArgument, FlowOption, Format, Json, Model, OneOrAll
+
+
+def demo(
+    db: Annotated[
+        Path | None, typer.Option("--db", metavar="FILE", help="Keep the log in this file. [default: a temporary one]")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary log, and say where it is.")] = False,
+    base_url: BaseUrl = "",
+    model: Model = "",
+    json: Json = False,
+) -> None:
+    """Play fourteen bank customers, verify their log, and decide it all again.
+
+    Offline and without a key: the advisers are scripted. With OPENAI_API_KEY or --base-url the same flow
+    talks to that model. Exits with 1 unless everything held.
+    """
+    from .demo import demo as run
+
+    _end(run(db, keep, base_url, model, json))
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The flow's name, and its folder's.")],
+    folder: Annotated[Path, typer.Option("--in", metavar="FOLDER", help="Where to make it.")] = Path(),
+    json: Json = False,
+) -> None:
+    """Make a flow project: flow.yaml, code.py, scripted.py, a test and a README."""
+    from .new import new as run
+
+    run(name, folder, json)
+
+
+def chat(
+    flow: FlowArgument,
+    db: Db = None,
+    resume: Annotated[
+        str, typer.Option("--resume", metavar="CONVERSATION", help="Go on with this one: the beginning of its id.")
+    ] = "",
+    base_url: BaseUrl = "",
+    model: Model = "",
+) -> None:
+    """Talk to a flow. Reads lines from the terminal, or from a pipe.
+
+    A real model answers if OPENAI_API_KEY or --base-url is given, else the flow's own script. `/help` lists
+    what can be typed besides messages; a task for a person is decided with `/task DECISION`.
+    """
+    from .chat import chat as run
+
+    run(flow, db, resume, base_url, model)
+
+
+def check(
+    flow: FlowArgument,
+    describe: Annotated[bool, typer.Option("--describe", help="Print the flow in English sentences.")] = False,
+    json: Json = False,
+) -> None:
+    """Find everything wrong with a flow's structure: all faults at once, each with its line and its fix."""
+    from .flows import check as run
+
+    _end(run(flow, describe, json))
+
+
+def draw(
+    flow: FlowArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write .svg, .png, .dot or .mmd.")
+    ] = None,
+    form: Annotated[Format | None, typer.Option("--format", help="Instead of what the file's ending says.")] = None,
+    json: Json = False,
+) -> None:
+    """Draw the flow: Mermaid text by default, SVG or PNG into a file."""
+    from .flows import draw as run
+
+    run(flow, out, form, json)
+
+
+def log(
+    conversation: OneOrAll = "",
+    db: Db = None,
+    texts: Annotated[bool, typer.Option("--texts", help="Show what was said: personal, so only when asked.")] = False,
+    hashes: Annotated[bool, typer.Option("--hashes", help="Show the first digits of each entry's hash.")] = False,
+    all_events: Annotated[bool, typer.Option("--all", help="Show timers, too.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="List at most so many.")] = 50,
+    json: Json = False,
+) -> None:
+    """List the conversations, or tell what happened in one of them."""
+    from .history import list_all, tell_one
+
+    if conversation:
+        tell_one(db, conversation, texts=texts, hashes=hashes, all_events=all_events, as_json=json)
+    else:
+        list_all(db, limit, json)
+
+
+def verify(conversation: OneOrAll = "", db: Db = None, json: Json = False) -> None:
+    """Check every entry's hash, chain, columns and commitments, and name the first broken position."""
+    from .proof import verify as run
+
+    _end(run(db, conversation, json))
+
+
+def replay(
+    conversations: Annotated[
+        list[str] | None, typer.Argument(metavar="[CONVERSATION]...", help="The beginnings of their ids.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every conversation of the log.")] = False,
+    flow: FlowOption = "",
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Decide every recorded command again, byte for byte, without a model, a tool or a clock."""
+    from .proof import replay as run
+
+    _end(run(db, conversations or [], every, flow, json))
+
+
+def tasks(db: Db = None, json: Json = False) -> None:
+    """List what waits for a person's decision, the most urgent first."""
+    from .people import tasks as run
+
+    run(db, json)
+
+
+def decide(
+    conversation: Conversation,
+    task: Annotated[int, typer.Argument(metavar="TASK", help="The task's number, as `interlock tasks` lists it.")],
+    decision: Annotated[str, typer.Argument(metavar="DECISION", help="One of the task's decisions.")],
+    who: Annotated[str, typer.Option("--as", metavar="NAME", help="Who decides; it stands in the log.")],
+    role: Annotated[list[str], typer.Option("--role", metavar="ROLE", help="A role you hold; may be repeated.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept as an erasable text.")] = "",
+    flow: FlowOption = "",
+    base_url: BaseUrl = "",
+    model: Model = "",
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Decide an open task as a person, and run what follows from it."""
+    from .people import Place
+    from .people import decide as run
+
+    _end(run(Place(db, conversation, flow, base_url, model), task, decision, who, role, reason, as_json=json))
+
+
+def resolve(
+    conversation: Conversation,
+    effect: Annotated[
+        int, typer.Argument(metavar="EFFECT", help="The effect's number: the version of its request in the log.")
+    ],
+    how: Annotated[Ending, typer.Argument(help="Perform it again, or say how it ended.")],
+    who: Annotated[str, typer.Option("--as", metavar="NAME", help="Who found out; it stands in the log.")] = "operator",
+    flow: FlowOption = "",
+    base_url: BaseUrl = "",
+    model: Model = "",
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Say what became of an effect that was begun and whose end nobody recorded."""
+    from .people import Place
+    from .people import resolve as run
+
+    _end(run(Place(db, conversation, flow, base_url, model), effect, how.value, who, as_json=json))
+
+
+def doctor(
+    db: Db = None,
+    full: Annotated[bool, typer.Option("--full", help="Verify every conversation, not only the newest 200.")] = False,
+    json: Json = False,
+) -> None:
+    """Examine the machine, the packages and the log: each finding is ok, warn or fail, with its fix."""
+    from .doctor import doctor as run
+
+    _end(run(db, full, json))
+
+
+def _end(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
