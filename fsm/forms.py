@@ -97,8 +97,8 @@ def _interruption(draft: Draft, reading: Reading, version: int) -> str | None:
     return decision.outcome
 
 
-def _ask(draft: Draft, state: CollectState, fact: str | None, *, attempt: int, how: str) -> None:
-    """Ask, and set the form's deadline anew."""
+def _ask(draft: Draft, state: CollectState, fact: str | None, *, attempt: int, how: str) -> str | None:
+    """Ask, and set the form's deadline anew; there is no outcome yet."""
     kind = "confirm" if fact is None else how
     draft.record(QuestionAsked.model_validate(
         {"state": state.name, "fact": fact, "attempt": attempt, "how": kind}))

@@ -5,6 +5,7 @@ Functions return the state's outcome when it has one, or None while something is
 """
 
 from datetime import datetime
+from typing import Literal
 
 from ..contracts.canonical import digest_of
 from ..contracts.commands import AgentEnded, AgentReport, ProposedCall, ToolEnded
@@ -181,9 +182,7 @@ def _tools_proposed(
         return late
     asked = False
     for position, call in enumerate(calls):
-        refusal = ("unknown" if call.name is None or call.name not in draft.program.tools
-                   else "not_allowed" if call.name not in request.tools
-                   else "bad_arguments" if call.problems else None)
+        refusal = _refusal(draft, request, call)
         if refusal or call.name is None:
             known = call.name if call.name in draft.program.tools else None
             draft.record(ToolRefused(state=state.name, tool=known, request=version, position=position,
@@ -194,6 +193,17 @@ def _tools_proposed(
     if asked:
         return None
     return ask_agent(draft, state, attempt=request.attempt, rounds=request.round + 1)
+
+
+def _refusal(
+    draft: Draft, request: AgentRequested, call: ProposedCall
+) -> Literal["unknown", "not_allowed", "bad_arguments"] | None:
+    """Why a proposed call does not run; None where it may."""
+    if call.name is None or call.name not in draft.program.tools:
+        return "unknown"
+    if call.name not in request.tools:
+        return "not_allowed"
+    return "bad_arguments" if call.problems else None
 
 
 def _run_tool(

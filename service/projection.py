@@ -9,7 +9,7 @@ from ..fsm.conversation import Conversation
 def summary_of(conversation: Conversation, at: str, started_at: str, owner: str) -> Summary:
     """Derived from the fold alone, but for the times and the owner."""
     flow, visit = conversation.flow, conversation.visit
-    timers = ()
+    timers: tuple[TimerRow, ...] = ()
     if visit.timer is not None and visit.due is not None:
         timers = (TimerRow(conversation.id, visit.timer, written_time(visit.due)),)
     tasks = (visit.task,) if isinstance(visit.opened, TaskOpened) and visit.task is not None else ()

@@ -15,6 +15,7 @@ from interlock.contracts.envelope import Head, sealed
 from interlock.contracts.errors import LogBroken
 from interlock.contracts.events import ConversationStarted, Event, TimerSet, TransitionTaken
 from interlock.contracts.store import Append, StoredEntry, Summary
+from interlock.contracts.values import SubjectId
 from interlock.fsm.replay import redecide
 from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.verify import verify
@@ -26,6 +27,7 @@ from support.runtime import check_log, mini
 PROGRAM = mini()
 HELPFUL = ScriptedAgent(lambda _: gives(reply="Yes."))
 NOW = ManualClock().now()
+SOMEBODY = SubjectId("somebody")
 
 
 class Altered:
@@ -103,16 +105,16 @@ async def test_a_second_spelling_of_an_entry_is_found_by_verifying(name: str) ->
 def forged(*events: Event) -> MemoryStore:
     """A log whose hashes are right and whose events this flow would never have decided."""
     store = MemoryStore()
-    command = Command(key="c:start", at=NOW, actor=CUSTOMER, body=Start(flow=PROGRAM.ref, subject="somebody"))
+    command = Command(key="c:start", at=NOW, actor=CUSTOMER, body=Start(flow=PROGRAM.ref, subject=SOMEBODY))
     entries = sealed(events, head=Head("talk"), command=command, flow=PROGRAM.ref.digest, code="forged", log=store.log)
     store.append(Append(entries=entries, expected=0, summary=Summary(
-        stream="talk", flow_name="mini", flow_version=1, flow_digest=PROGRAM.ref.digest, subject="somebody",
+        stream="talk", flow_name="mini", flow_version=1, flow_digest=PROGRAM.ref.digest, subject=SOMEBODY,
         state="nowhere", status="open", length=len(entries), started_at=entries[0].at, updated_at=entries[0].at)))
     return store
 
 
 def started(state: str) -> ConversationStarted:
-    return ConversationStarted(flow=PROGRAM.ref, subject="somebody", state=state, turn_due=NOW + timedelta(minutes=5))
+    return ConversationStarted(flow=PROGRAM.ref, subject=SOMEBODY, state=state, turn_due=NOW + timedelta(minutes=5))
 
 
 def moved(target: str) -> TransitionTaken:

@@ -264,7 +264,7 @@ async def test_ten_thousand_messages_in_one_conversation() -> None:
         await runtime.say("talk", "person")
         for number in range(9_999):
             outcome = await runtime.say("talk", f"message {number}", key=str(number))
-        assert outcome.replies == ("The clerk comes soon.",)
+            assert outcome.replies == ("The clerk comes soon.",)
         assert (await runtime.say("talk", "message 5", key="5")).replies == ("The clerk comes soon.",)
     assert len(of_type(store, "talk", MessageReceived)) == 10_000
     check_log(store, PROGRAM)
@@ -278,7 +278,6 @@ async def test_ten_thousand_messages_through_the_agent() -> None:
     async with Runtime(store, program, agent) as runtime:
         await runtime.start(conversation="talk")
         for _ in range(10_000):
-            outcome = await runtime.say("talk", "expert")
-        assert outcome.state == "more"
+            assert (await runtime.say("talk", "expert")).state == "more"
     assert len(of_type(store, "talk", AgentReturned)) == 10_000
     check_log(store, program)
