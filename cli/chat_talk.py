@@ -174,6 +174,8 @@ class Talk:
             self.terminal.console.print(self.terminal.text(("you ", "bold cyan")), end="")
 
     def _end(self) -> None:
+        if self.typed:
+            self.terminal.blank()
         db = "" if str(self.path) == DEFAULT_DB else f" --db {self.path}"
         name = self.conversation[:8]
         self.terminal.line(

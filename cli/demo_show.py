@@ -133,6 +133,8 @@ class Show:
         if self.quiet:
             return
         terminal = self.terminal
+        if number > 1:
+            terminal.blank()
         sign = (MARKS.good, "bold green") if not one.problems else (MARKS.bad, "bold red")
         terminal.hang(
             terminal.text((f"{number:>2} ", "dim"), sign),
