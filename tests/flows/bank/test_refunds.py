@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from interlock.contracts.errors import KeyReused
 from interlock.examples.bank.code import LEDGER
 
@@ -78,11 +80,9 @@ async def test_a_message_sent_twice_pays_once(counter: Any) -> None:
     first = await counter.runtime.say(counter.id, "yes", key="telephone-1")
     again = await counter.runtime.say(counter.id, "yes", key="telephone-1")
     assert (again, len(LEDGER.refunds)) == (first, 1)
-    try:
+    with pytest.raises(KeyReused):
         await counter.runtime.say(counter.id, "no", key="telephone-1")
-        raise AssertionError("another body under the same key was taken")
-    except KeyReused:
-        assert len(LEDGER.refunds) == 1
+    assert len(LEDGER.refunds) == 1
 
 
 async def test_a_slip_is_put_right_before_anything_is_paid(counter: Any) -> None:
@@ -104,7 +104,10 @@ async def test_a_digression_comes_back_to_the_question(counter: Any) -> None:
     await counter.customer("i want a refund", "Maria Keller")
     outcome = await counter.customer("wait, are you open on saturdays?")
     assert outcome.state == "identify_refund"
-    assert outcome.replies == ("Our branches are open Monday to Friday, 9 to 17.", "What is your 8-digit account number?")
+    assert outcome.replies == (
+        "Our branches are open Monday to Friday, 9 to 17.",
+        "What is your 8-digit account number?",
+    )
     assert [one.event.move for one in counter.of("transition_taken")][-2:] == ["push", "return"]
 
 
