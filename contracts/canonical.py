@@ -52,16 +52,8 @@ def _admit(value: Any, depth: int) -> None:
 def canonical(value: Any) -> bytes:
     """`value` as RFC 8785 JSON. Raises `NotEncodable` for what the log does not admit."""
     _admit(value, 0)
-    return canonical_shape(value)
-
-
-def canonical_shape(data: Any) -> bytes:
-    """The same bytes for what one of our frozen shapes was dumped to, whose types admit nothing else.
-
-    Leaves out the walk that refuses floats, large integers and foreign keys; lone surrogates are still refused.
-    """
     try:
-        return _encode(data).encode()
+        return _encode(value).encode()
     except UnicodeEncodeError as error:
         raise NotEncodable("A string holds a lone surrogate.", fix="Store such text as a payload.") from error
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 
-from .canonical import canonical_shape, leaf_hash, parsed
+from .canonical import canonical, leaf_hash, parsed
 from .commands import Actor, Command, Key
 from .errors import NotEncodable
 from .events import SCHEMA, Event
@@ -110,18 +110,22 @@ class _Frame:
     """What all envelopes of one decision share, written once. The parts stand in the order of RFC 8785."""
 
     def __init__(self, actor: Actor, at: str, head: Head, flow: str, code: str, log: str) -> None:
-        by = canonical_shape(actor.model_dump(mode="json", exclude_none=True))
+        by = actor.canonical_bytes()
         self._before = b'{"actor":%b,"at":"%b","cause":%d,"code":%b,"data":' % (
-            by, at.encode(), head.length, canonical_shape(code))
+            by, at.encode(), head.length, canonical(code))
         self._flow = b',"flow":"%b"' % flow.encode()
-        self._log = b',"log":%b' % canonical_shape(log)
-        self._stream = canonical_shape(head.stream)
+        self._log = b',"log":%b' % canonical(log)
+        self._stream = canonical(head.stream)
 
     def around(self, event: Event, version: int, key: str | None, previous: bytes) -> bytes:
-        body = event.model_dump(mode="json", exclude_none=True)
-        kind = body.pop("type")
+        kind = event.type
+        try:
+            body = event.canonical_bytes(without="type")
+        except ValueError as error:
+            raise NotEncodable("A string holds a lone surrogate.", where=f"event {kind!r}",
+                               fix="Store such text as a payload.") from error
         data = b"".join((
-            self._before, canonical_shape(body), self._flow, b',"key":%b' % canonical_shape(key) if key else b"",
+            self._before, body, self._flow, b',"key":%b' % canonical(key) if key else b"",
             self._log, b',"prev":"%b"' % previous.hex().encode() if previous else b"",
             b',"schema":%d,"stream":%b,"type":"%b","v":%d,"ver":%d}' % (
                 SCHEMA, self._stream, kind.encode(), FORMAT, version),

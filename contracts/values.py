@@ -3,9 +3,18 @@
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, NewType, Self
+from typing import Annotated, Any, NewType, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+)
+from pydantic_core import CoreSchema
 
 ConversationId = NewType("ConversationId", str)
 """Names one conversation and its stream: a random UUID, never derived from a person."""
@@ -31,6 +40,24 @@ class Value(BaseModel):
     """A frozen shape: validated once where it enters, trusted afterwards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="strings")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Fields are kept, and so written, in the order of their names: the order of RFC 8785."""
+        schema = handler(source)
+        part: Any = schema
+        while part is not None and part.get("type") != "model-fields":
+            part = part.get("schema")
+        if part is not None:
+            part["fields"] = dict(sorted(part["fields"].items()))
+        return schema
+
+    def canonical_bytes(self, *, without: str = "") -> bytes:
+        """The shape as RFC 8785 JSON, without the fields that are None and the one named.
+
+        Raises `ValueError` for a lone surrogate; our types admit nothing else that JSON cannot hold.
+        """
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True, exclude={without} if without else None)
 
     def changed(self, **changes: object) -> Self:
         """A copy with `changes`, validated again; an unknown name or a wrong type is refused."""

@@ -163,7 +163,7 @@ class SqliteStore:
         return self._writer.enqueue(checked(append))
 
     def append(self, append: Append) -> int:
-        return self.enqueue(append).result()
+        return self._writer.append(checked(append))
 
     def head(self, stream: str) -> Head:
         rows = self._ask(lambda file: file.run(sql.HEAD, in_stream=stream))
