@@ -84,7 +84,6 @@ class AcknowledgesEarly:
     def __init__(self, store: SqliteStore, late_seconds: float) -> None:
         self._store, self._late_seconds = store, late_seconds
         self._lock = threading.Lock()
-        self._written: list[Append] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -94,6 +93,9 @@ class AcknowledgesEarly:
         done.set_result(append.summary.length)
         threading.Timer(self._late_seconds, self._write, (append,)).start()
         return done
+
+    def append(self, append: Append) -> int:
+        return self.enqueue(append).result()
 
     def _write(self, append: Append) -> None:
         with self._lock:

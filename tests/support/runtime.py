@@ -309,6 +309,10 @@ class FailingStore:
             raise self.error
         return self._store.enqueue(append)
 
+    def append(self, append: Append) -> int:
+        length: int = self.enqueue(append).result()
+        return length
+
 
 def remove(path: Path) -> None:
     """A database file and what lies beside it."""
