@@ -86,7 +86,7 @@ class FactsRecorded(Value):
 
 
 class FactForgotten(Value):
-    """The person went back: the fact is asked for again."""
+    """The person went back, or the matter is over: the fact is asked for again."""
 
     type: Literal["fact_forgotten"] = "fact_forgotten"
     name: Name

@@ -88,6 +88,8 @@ class FactSpec(Value):
     confirm: bool = False
     volunteered: bool = True
     """Taken from any message where it is recognised, not only when asked."""
+    depends_on: tuple[Name, ...] = ()
+    """Facts that it was found out from: when one of them changes, this one is forgotten."""
 
     @property
     def sealed(self) -> bool:
@@ -155,6 +157,8 @@ class WaitState(_State):
     kind: Literal["wait"] = "wait"
     say: str = ""
     inputs: tuple[Name, ...] = ()
+    forgets: tuple[Name, ...] = ()
+    """Facts of the matter that is over: forgotten once the state has said its text, and asked for anew."""
     deadline_seconds: Seconds
 
 

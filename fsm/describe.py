@@ -166,7 +166,8 @@ def _does(flow: Flow, state: State) -> str:
         case "wait":
             others = f" or for {joined(state.inputs, 'or')}" if state.inputs else ""
             within = duration_in_words(state.deadline_seconds)
-            return f"{_saying(state.say)}waits for a message{others}, at most {within}."
+            forgotten = f"forgets {joined(state.forgets)}; " if state.forgets else ""
+            return f"{_saying(state.say)}{forgotten}waits for a message{others}, at most {within}."
         case "collect":
             optional = f", and {joined(state.optional)} if given" if state.optional else ""
             asked = f"asks up to {counted(state.attempts, 'time')} for each"

@@ -1,10 +1,11 @@
 """A decision being written: the events so far, the conversation they make, and what the shell must do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..contracts.commands import Command
-from ..contracts.events import AgentRequested, Event, FactsRecorded, LimitReached, ReplySent, ToolRequested
+from ..contracts.events import AgentRequested, Event, FactForgotten, FactsRecorded, LimitReached, ReplySent, ToolRequested
 from ..contracts.facts import FactReading, FactSource, KnownFact
 from ..contracts.flow import State
 from ..contracts.limits import LimitName
@@ -109,6 +110,19 @@ class Draft:
             ))
         if taken:
             self.record(FactsRecorded(facts=tuple(taken)))
+            self._forget_dependents(frozenset(fact.name for fact in taken if _differs(fact, known)))
+
+    def forget(self, name: str) -> None:
+        """The fact is no longer known, nor what was found out from it."""
+        if self.conversation.facts.known(name):
+            self.record(FactForgotten(name=name))
+            self._forget_dependents(frozenset({name}))
+
+    def _forget_dependents(self, changed: frozenset[str]) -> None:
+        """What was found out from facts that changed does not outlive them. Facts taken together stand together."""
+        for name, spec in self.program.facts.items():
+            if name not in changed and not changed.isdisjoint(spec.depends_on):
+                self.forget(name)
 
     def reach(self, limit: LimitName, value: int, maximum: int) -> str:
         """Record that a limit was reached; the outcome to take is `limit`."""
@@ -117,3 +131,9 @@ class Draft:
 
     def finished(self) -> Decision:
         return Decision(tuple(self.events), tuple(self.effects), self.conversation)
+
+
+def _differs(fact: KnownFact, known: Mapping[str, KnownFact]) -> bool:
+    """Whether a fact was known before and is another now; a sealed one is taken for another each time."""
+    before = known.get(fact.name)
+    return before is not None and (fact.sealed is not None or before.value != fact.value)

@@ -189,7 +189,7 @@ _STATE = {"kind": Key(text), "says": _TEXT}
 _LIST_OF_NAMES = Key(many(name), needed=True, stand_in=("unread",))
 
 STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
-    "wait": (WaitState, {**_STATE, "say": _TEXT, "inputs": _NAMES, "deadline": _DEADLINE}),
+    "wait": (WaitState, {**_STATE, "say": _TEXT, "inputs": _NAMES, "forgets": _NAMES, "deadline": _DEADLINE}),
     "collect": (
         CollectState,
         {
@@ -237,7 +237,7 @@ FACT_KEYS = {
     "choices": _NAMES,
     "pattern": _TEXT,
     "confirm": Key(yes_no),
-    "volunteered": Key(yes_no),
+    "volunteered": Key(yes_no), "depends_on": _NAMES,
     "minimum": _NUMBER,
     "maximum": _NUMBER,
 }

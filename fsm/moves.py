@@ -80,6 +80,8 @@ def enter(draft: Draft) -> str | None:
     match state:
         case WaitState():
             draft.reply(f"state.{state.name}")
+            for name in state.forgets:
+                draft.forget(name)
             _wait(draft, state)
             return None
         case CollectState():

@@ -184,8 +184,12 @@ def references(survey: Survey) -> Iterator[Fault]:
     """Agents, routers, facts and tools that states name."""
     flow = survey.flow
     agents = {agent.name for agent in flow.agents}
+    for fact in flow.facts:
+        yield from _unknown(survey, "S119", f"facts.{fact.name}.depends_on", "fact", fact.depends_on, survey.facts)
     for state in flow.states:
         path = f"states.{state.name}"
+        if state.kind == "wait":
+            yield from _unknown(survey, "S119", f"{path}.forgets", "fact", state.forgets, survey.facts)
         if state.kind == "agent":
             yield from _unknown(survey, "S115", f"{path}.agent", "agent", (state.agent,), agents)
             yield from _unknown_tools(survey, f"{path}.tools", state.tools)

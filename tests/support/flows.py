@@ -98,7 +98,7 @@ FACTS = (
     FactSpec(name="card", type="code", ask="Which card?", pattern="[0-9]{4}", help="The last four digits."),
     FactSpec(name="story", type="text", ask="What happened?", volunteered=False),
     FactSpec(name="day", type="date", ask="When?"),
-    FactSpec(name="count", type="integer", ask="How many?", minimum=-3),
+    FactSpec(name="count", type="integer", ask="How many?", minimum=-3, depends_on=("amount",)),
 )
 LABELS = ("card", "transfer", "question", "on", "no")
 """Labels, some of which YAML 1.1 would not take for words."""
@@ -176,7 +176,9 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
     match kind:
         case "wait":
             inputs = _pick(draw, ((), ("signal",), ("signal", "yes")))
-            return WaitState(name=name, says=says, say=draw(sayings), inputs=inputs, deadline_seconds=deadline)
+            forgets = _pick(draw, ((), ("amount",), ("amount", "verified")))
+            return WaitState(
+                name=name, says=says, say=draw(sayings), inputs=inputs, forgets=forgets, deadline_seconds=deadline)
         case "collect":
             return CollectState(
                 name=name,

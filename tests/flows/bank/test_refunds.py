@@ -70,7 +70,7 @@ async def test_a_payment_that_does_not_exist_is_not_refunded(counter: Any) -> No
 async def test_the_same_payment_is_refunded_once(counter: Any) -> None:
     """RF-5: asked again in the same conversation, there is nothing left to pay back."""
     await counter.customer("i want a refund of 42.50 euros", MARIA, "faulty", "yes")
-    await counter.customer("i want a refund please", "yes")
+    await counter.customer("i want a refund of 42.50 euros", "faulty", "yes")
     assert (counter.outcome.state, len(LEDGER.refunds)) == ("no_payment", 1)
 
 
@@ -116,3 +116,21 @@ async def test_a_form_that_nobody_fills_in_is_closed(counter: Any) -> None:
     await counter.customer("i want a refund")
     assert (await counter.silence(minutes=16)).state == "timed_out"
     assert counter.outcome.standing == "ended"
+
+
+async def test_a_verdict_on_an_account_does_not_outlive_the_account(counter: Any) -> None:
+    """ID-2: Tom Okafor is verified, then names Maria Keller's account: he is verified anew, and is not her."""
+    await counter.customer("i want a refund of 42.50 euros", "my name is Tom Okafor, account 87654321")
+    assert counter.outcome.state == "refund_details"
+    await counter.customer("sorry, my account number is 12345678", "not received", "yes")
+    assert counter.outcome.state == "human_desk"
+    assert LEDGER.refunds == {}
+
+
+async def test_a_second_matter_asks_for_its_own_amount(counter: Any) -> None:
+    """What belonged to the refund that was paid is forgotten; who the customer is, is not."""
+    await counter.customer("i want a refund of 42.50 euros", MARIA, "not received", "yes")
+    assert counter.outcome.state == "refund_paid"
+    outcome = await counter.customer("one more refund please")
+    assert outcome.state == "refund_details"
+    assert "How much was the payment?" in outcome.text
