@@ -13,7 +13,7 @@ would be null are absent.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args
+from typing import Annotated, Any, Union, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 
@@ -49,14 +49,12 @@ class Envelope(Value):
 
 def _envelope_of(event: type[Value]) -> type[Envelope]:
     """The envelope around one type of event, so that stored bytes are read in a single pass."""
-    kind = event.model_fields["type"].default
-    return create_model(f"EnvelopeOf{event.__name__}", __base__=Envelope, type=(Literal[kind], ...), data=(event, ...))
+    fields: dict[str, Any] = {"type": (event.model_fields["type"].annotation, ...), "data": (event, ...)}
+    return create_model(f"EnvelopeOf{event.__name__}", __base__=Envelope, **fields)
 
 
-_STORED: TypeAdapter[Any] = TypeAdapter(Annotated[
-    Union[tuple(_envelope_of(event) for event in get_args(get_args(Event)[0]))],  # noqa: UP007 - built at run time
-    Field(discriminator="type"),
-])
+_ANY_ENVELOPE: Any = Union[tuple(_envelope_of(event) for event in get_args(get_args(Event)[0]))]  # noqa: UP007
+_STORED: TypeAdapter[Any] = TypeAdapter(Annotated[_ANY_ENVELOPE, Field(discriminator="type")])
 
 
 @dataclass(frozen=True, slots=True)

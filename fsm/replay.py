@@ -116,9 +116,9 @@ def _first_difference(
         was = recorded[index] if index < len(recorded) else None
         now = decided[index] if index < len(decided) else None
         if was is None or now is None or was.data != now.data:
-            return Divergence(stream, base + index, _shown(was and was.event), _shown(now and now.event))
+            return Divergence(stream, base + index, _shown(was), _shown(now))
     return None
 
 
-def _shown(event: Event | None) -> str:
-    return "nothing" if event is None else event.model_dump_json(exclude_none=True)
+def _shown(one: Recorded | Entry | None) -> str:
+    return "nothing" if one is None else one.event.model_dump_json(exclude_none=True)

@@ -239,14 +239,15 @@ class Performer:
 
 def _failed(failure: AgentFailed) -> AgentReport:
     """A failed attempt as a report; one that was cut short was paid for, and says what it used."""
-    cut_short = isinstance(failure, AgentCutShort)
     wait = failure.retry_after_seconds
+    model, usage = "", Usage(measured=False)
+    if isinstance(failure, AgentCutShort):
+        model, usage = printable(failure.model), _measured(failure.usage)
     return AgentReport.model_validate({
         "outcome": failure.kind if failure.kind in ("timeout", "refused", "invalid") else "failed",
         "reason": printable(failure.reason, 60),
         "retry_after_seconds": wait if isinstance(wait, int) and 0 <= wait <= MAX_SAFE_INTEGER else None,
-        "request_id": printable(failure.request_id), "model": printable(failure.model) if cut_short else "",
-        "usage": _measured(failure.usage) if cut_short else Usage(measured=False),
+        "request_id": printable(failure.request_id), "model": model, "usage": usage,
     })
 
 
@@ -258,8 +259,9 @@ def _raised(live: Live, spec: AgentSpec, error: BaseException) -> Performed:
 
 def _measured(usage: Usage) -> Usage:
     """The usage if it can be one; nonsense counts as not measured, and costs what was reserved."""
-    numbers = usage.input_tokens, usage.output_tokens
-    return usage if all(isinstance(one, int) and 0 <= one <= _MOST_TOKENS for one in numbers) else Usage(measured=False)
+    numbers: tuple[object, ...] = (usage.input_tokens, usage.output_tokens)
+    whole = all(isinstance(one, int) and 0 <= one <= _MOST_TOKENS for one in numbers)
+    return usage if whole else Usage(measured=False)
 
 
 def performer_of(effect: CallAgent | RunTool) -> Actor:

@@ -265,7 +265,9 @@ class Runtime:
 
     async def _turn(self, live: Live, given: Submission) -> TurnOutcome:
         async with live.lock:
-            while True:
+            effects: list[Effect] | None = None
+            version = 0
+            while effects is None:
                 body, payloads = given.made(live)
                 repeated = live.keys.get(given.key)
                 if repeated is not None:
@@ -274,7 +276,6 @@ class Runtime:
                 version = live.conversation.version
                 try:
                     effects = await self._commit(live, given.key, given.actor, body, payloads)
-                    break
                 except StreamMoved:
                     await self._conversations.reload(live)
             await self._perform_all(live, effects)

@@ -114,8 +114,7 @@ def test_replay_decides_everything_again(run: Any, log: Path, ids: Any) -> None:
 def test_replay_shows_the_first_divergence(run: Any, log: Path, ids: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a guard that decides otherwise today, the event, what was recorded and what would be."""
     from interlock.cli import proof
-
-    real = proof.found_flows
+    from interlock.service.wiring import found_flows as real
 
     def stricter(*arguments: Any) -> Any:
         found = real(*arguments)

@@ -33,7 +33,7 @@ class Fixed:
     """A classifier that always says the same."""
 
     digest = "c" * 64
-    labels = ("card", "transfer")
+    labels: tuple[str, ...] = ("card", "transfer")
 
     def score(self, text: str) -> tuple[tuple[tuple[str, float], ...], float]:
         return (("card", 0.7), ("transfer", 0.3)), 0.9
