@@ -58,10 +58,11 @@ def tool(
                 where=_place(declared),
                 fix="Add a parameter `context: ToolContext` and send `context.idempotency_key` along.",
             )
+        schema = written(arguments.model_json_schema()).encode()
         spec = ToolSpec(
             name=own_name, version=version, says=says or _first_line(declared), consequential=consequential,
             keyed=keyed, timeout_seconds=timeout_seconds,
-            arguments=sha256_hex(written(arguments.model_json_schema()).encode()),
+            arguments=sha256_hex(schema), argument_bytes=len(schema),
         )
         return Tool(spec=spec, arguments=arguments, function=declared, takes_context=bool(context_parameter))
 

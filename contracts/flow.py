@@ -106,6 +106,8 @@ class AgentSpec(Value):
     instructions: str
     contract: Name | None = None
     contract_schema: Digest | None = None
+    contract_bytes: Count = 0
+    """Length of the contract's schema, for measuring a prompt before the call."""
     handles: tuple[str, ...] = ()
     refuses: tuple[str, ...] = ()
     history: HistoryPolicy = "verbatim"

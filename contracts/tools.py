@@ -21,6 +21,8 @@ class ToolSpec(Value):
     """It takes the idempotency key, so after a crash it may be called again with the same key."""
     timeout_seconds: Seconds = 30
     arguments: Digest
+    argument_bytes: Count = 0
+    """Length of the argument schema, for measuring a prompt before the call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,14 +114,20 @@ def tool_names(flow: Flow) -> Iterator[str]:
 
 
 def schema_digest(contract: type[BaseModel]) -> str:
-    """SHA-256 of the contract's JSON schema, in sorted ASCII JSON (a schema may hold floats, RFC 8785 ours may not)."""
-    schema = json.dumps(contract.model_json_schema(), sort_keys=True, separators=(",", ":"))
-    return sha256_hex(schema.encode())
+    """SHA-256 of the contract's JSON schema."""
+    return sha256_hex(_schema(contract))
+
+
+def _schema(contract: type[BaseModel]) -> bytes:
+    """The JSON schema in sorted ASCII JSON (a schema may hold floats, RFC 8785 as we admit it may not)."""
+    return json.dumps(contract.model_json_schema(), sort_keys=True, separators=(",", ":")).encode()
 
 
 def _with_schema(agent: AgentSpec, code: Code) -> AgentSpec:
     contract = code.contracts.get(agent.contract or "")
-    return agent.changed(contract_schema=schema_digest(contract)) if contract else agent
+    if contract is None:
+        return agent
+    return agent.changed(contract_schema=schema_digest(contract), contract_bytes=len(_schema(contract)))
 
 
 def _refused(error: ValidationError, where: str) -> FlowError:

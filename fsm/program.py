@@ -1,11 +1,8 @@
 """A flow compiled for deciding: its tables looked up once, its guards bound to their functions."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-
-from pydantic import BaseModel
 
 from ..contracts.canonical import canonical, digest_of
 from ..contracts.commands import FlowRef
@@ -100,20 +97,19 @@ def compiled(flow: Flow, code: Code) -> Program:
             one.name: digest_of({"instructions": one.instructions, "contract": one.contract_schema})
             for one in flow.agents
         }),
-        fixed_bytes=MappingProxyType({one.name: _fixed_bytes(one, code) for one in flow.agents}),
+        fixed_bytes=MappingProxyType({one.name: _fixed_bytes(one) for one in flow.agents}),
         tool_bytes=MappingProxyType({
-            one.name: len(one.says.encode()) + _schema_bytes(code.tools[one.name].arguments) for one in flow.tools}),
+            one.name: len(one.says.encode()) + _in_prompt(one.argument_bytes) for one in flow.tools}),
         choice_bytes=2 * max((len(text.encode()) for one in flow.routers for text in one.labels.values()), default=0),
         machine=FlowMachine(flow),
     )
 
 
-def _fixed_bytes(agent: AgentSpec, code: Code) -> int:
+def _fixed_bytes(agent: AgentSpec) -> int:
     scope = sum(len(text.encode()) + 8 for text in (*agent.handles, *agent.refuses))
-    contract = _schema_bytes(code.contracts[agent.contract]) if agent.contract else 0
-    return len(agent.instructions.encode()) + scope + contract + 600
+    return len(agent.instructions.encode()) + scope + _in_prompt(agent.contract_bytes) + 600
 
 
-def _schema_bytes(shape: type[BaseModel]) -> int:
+def _in_prompt(schema_bytes: int) -> int:
     """A schema stands in a prompt in words, and may be sent as a schema too, made strict: four times covers both."""
-    return 4 * len(json.dumps(shape.model_json_schema())) + 400
+    return 4 * schema_bytes + 400 if schema_bytes else 0

@@ -97,7 +97,7 @@ def _fact(fact: FactSpec, digits: int) -> dict[str, Cell]:
 
 
 def _agent(agent: AgentSpec) -> dict[str, str]:
-    found = _changed(agent, ("price", "contract_schema"))
+    found = _changed(agent, ("price", "contract_schema", "contract_bytes"))
     if "temperature" in found:
         found["temperature"] = _short(agent.temperature)
     written = {key: _block_text(one) if key == "instructions" else _scalar(one) for key, one in found.items()}
