@@ -248,7 +248,6 @@ _REFUSED = {
     "no_row": "the flow has no row for it",
     "guards": "every guard fails",
     "too_long": "the message is too long",
-    "depth": "too many digressions are open",
 }
 _DISPOSITION = {
     "queued": "kept until the work in hand is done",

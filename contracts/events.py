@@ -140,7 +140,7 @@ class TransitionRefused(Value):
     type: Literal["transition_refused"] = "transition_refused"
     source: Name
     on: Name
-    reason: Literal["no_row", "guards", "too_long", "depth"]
+    reason: Literal["no_row", "guards", "too_long"]
     verdicts: tuple[Verdict, ...] = ()
 
 

@@ -62,8 +62,7 @@ def move(draft: Draft, on: str) -> str | None:
     # A state that hears nobody, such as a route, is nowhere to come back to: from there the row just goes.
     pushes = row.push and isinstance(draft.state, WaitState | CollectState)
     if pushes and len(conversation.frames) >= limits.digression_depth:
-        draft.record(TransitionRefused(source=conversation.state, on=on, reason="depth", verdicts=verdicts))
-        return resume(draft)
+        return draft.reach("digression_depth", len(conversation.frames), limits.digression_depth)
     returns = row.target == RETURN
     target = conversation.frames[-1].state if returns else row.target
     draft.program.machine.step(conversation.state, index, target)

@@ -27,9 +27,10 @@ class MemoryStore:
         self._flows: dict[str, FlowRow] = {}
         self._summaries: dict[str, Summary] = {}
         self._closed = False
+        self._present: set[str] = set()
 
     def presence(self) -> Presence:
-        return OnlyProcess()
+        return OnlyProcess(self._present)
 
     def enqueue(self, append: Append) -> "Future[int]":
         append = checked(append)

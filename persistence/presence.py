@@ -34,17 +34,18 @@ class Presence(Protocol):
 
 
 class OnlyProcess:
-    """The presence of a log in memory: nobody else can perform its effects."""
+    """The presence of a log in memory: only who shares its `present` names can perform its effects."""
 
-    def __init__(self) -> None:
+    def __init__(self, present: set[str] | None = None) -> None:
         self.owner = uuid4().hex
-        self._open = True
+        self._present = set() if present is None else present
+        self._present.add(self.owner)
 
     def is_alive(self, owner: str) -> bool:
-        return self._open and owner == self.owner
+        return owner in self._present
 
     def close(self) -> None:
-        self._open = False
+        self._present.discard(self.owner)
 
 
 class FilePresence:

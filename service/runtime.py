@@ -9,6 +9,7 @@ read again and decided again. Nothing here chooses a transition.
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -211,11 +212,17 @@ class Runtime:
                 except (FlowError, LogBroken) as error:
                     log.error("timer_left", conversation=row.stream, error=error.code, what=error.what)
 
-    async def run_timers(self, every_seconds: float = 0.5) -> None:
-        """Fire deadlines for ever. A failure of the log is reported and tried again at the next tick."""
-        while True:
+    async def run_timers(self, every_seconds: float = 0.5, recover_every_seconds: float = 30.0) -> None:
+        """Fire deadlines, and take over what dead processes left, for ever.
+
+        A failure of the log is reported, and tried again at the next tick.
+        """
+        ticks = max(1, round(recover_every_seconds / every_seconds))
+        for tick in itertools.count():
             try:
                 await self.fire_due()
+                if tick % ticks == 0:
+                    await self.recover()
             except LogError as error:
                 log.error("timers_failed", error=error.code)
             await asyncio.sleep(every_seconds)

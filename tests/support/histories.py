@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
-from support.flows import CODE, FACTS, LABELS, FlowCase, flows
 
 from interlock.contracts.commands import (
     CUSTOMER,
@@ -45,6 +44,7 @@ from interlock.fsm.decide import decide
 from interlock.fsm.draft import Decision, Route
 from interlock.fsm.program import Program, compiled
 from interlock.fsm.replay import Recorded
+from support.flows import CODE, FACTS, LABELS, FlowCase, flows
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 STREAM = "6f1f3c9e-0000-4000-8000-000000000001"

@@ -6,11 +6,21 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock import AgentResult, Code, MemoryStore, Runtime, ScriptedAgent, ToolContext, compiled, read_flow, recorded, tool
+from interlock import (
+    AgentResult,
+    Code,
+    MemoryStore,
+    Runtime,
+    ScriptedAgent,
+    ToolContext,
+    compiled,
+    read_flow,
+    recorded,
+    tool,
+)
 from interlock.agents.scripted import calls, gives
 from interlock.contracts.agents import AgentReply, AgentRequest
 from interlock.contracts.events import AgentRequested
-
 
 FLOW = """
 flow: measured
