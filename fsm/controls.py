@@ -6,11 +6,8 @@ nobody meant loses what they said. Everything here is total and takes time linea
 """
 
 import re
-from functools import lru_cache
-from typing import Literal
 
 from ..contracts.facts import Control
-from ..contracts.flow import FactSpec
 
 LOOKED_AT = 20_000
 """Characters of a message that rules look at; what stands behind them is not read."""
@@ -36,7 +33,8 @@ def plain(text: str) -> str:
     return read.translate(_SPELLINGS) if _SPELT_OTHERWISE.search(read) else read
 
 
-def _words(listed: str) -> frozenset[str]:
+def words_in(listed: str) -> frozenset[str]:
+    """A set of words that are written as one line."""
     return frozenset(listed.split())
 
 
@@ -79,7 +77,9 @@ _LEADING_NO = re.compile(
 _TRAILING = re.compile(r"(?:^| )(?:(?P<yes>yes|yeah|yep|yup)|(?P<no>no|nope|nah))$")
 _UNSURE = re.compile(
     r"\b(?:(?:don't|dont|do not|didn't|can't|cannot) (?:really )?(?:know|remember|recall)|dunno|idk|no idea|no clue|"
-    r"not (?:so |really |entirely |too |quite )?(?:sure|certain)|unsure|maybe|perhaps|might be)\b")
+    r"not (?:so |really |entirely |too |quite )?(?:sure|certain)|unsure|maybe|perhaps|might be|"
+    r"idek|beats me|(?:not|haven't) (?:a|the faintest) (?:clue|idea)|who knows)\b"
+    r"|^(?:sorry )?(?:i )?(?:(?:have |can't |'ve )?(?:forgotten|forgot|forget))(?: (?:it|that|this|sorry))*$")
 _WORDS = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[👍✅👌👎❌]")
 _CLAUSES = re.compile(r"[,.;:!?\n()]| - ")
 
@@ -114,8 +114,11 @@ _KINDS: tuple[tuple[Control, re.Pattern[str]], ...] = (
         rf"|i (?:don't|do not|dont|won't|will not|wont) (?:(?:want|wish|like|need|feel comfortable) to )?{_TELL}"
         rf"|i (?:can't|cannot) {_TELL}|skip{_THAT}(?: question| one)?|pass|no comment|(?:that's "
         rf"|that is )?none of your business"
+        r"|(?:(?:it's|its|thats) )?none of (?:your|ur) (?:\w+ )?business|mind (?:your|ur) own(?: \w+)? business"
+        r"|(?:you|u) (?:don't|dont|do not) (?:need|have) to know(?: that| this)?|(?:none|not) (?:your|ur) concern"
         r"|i refuse(?: to (?:say|answer|tell)(?: (?:that|this|you|it))?)?|(?:that's|that is|it's) (?:private"
         r"|personal|confidential)"
+        r"|not (?:going to|gonna) (?:tell|say|share)(?: you)?(?: (?:that|this))?"
         r"|not telling(?: you)?(?: that)?|not (?:your|ur) business")),
     ("cancel", re.compile(
         r"never ?mind(?: (?:that|it|then|about it|all that))?|nvm|(?:please )?forget (?:it|this|that"
@@ -242,6 +245,17 @@ def starts_with_no(message: str) -> bool:
     return _SAID_NO.match(message) is not None
 
 
+_SAID_BESIDE = words_in(
+    "no nope nah yes yeah ok okay not wrong incorrect it it's its is was be should must the that that's thats please "
+    "thanks thank you sorry actually i meant mean change make set to just correct right value but and of for a an")
+
+
+def stands_alone(message: str, span: tuple[int, int]) -> bool:
+    """True if nothing is said beside the value at `span` but that it is one: "no, it's 45 please"."""
+    beside = f"{message[:span[0]]} {message[span[1]:]}"
+    return len(beside) <= LONGEST_CONTROL and all(word in _SAID_BESIDE for word in _WORDS.findall(beside.lower()))
+
+
 def corrects(message: str, start: int | None = None) -> bool:
     """True if the plain `message` says that the value at `start` replaces an earlier one.
 
@@ -258,132 +272,3 @@ def corrects(message: str, start: int | None = None) -> bool:
     for found in _CORRECTION.finditer(before):  # noqa: B007 - the last one counts
         pass
     return found is not None and len(before[found.end():].split()) <= 4
-
-
-_COMMON = _words(
-    "the your you for and was are has have that this with number how many much time value which what from into when "
-    "where who whose its his her their our please tell want would like full given ask")
-_LINKS = _words(
-    "is was are were be been being should must of for to at the a an on about only it s actually now number code ends "
-    "ending in with that this my exactly just no date day value meant sorry amount total")
-
-
-@lru_cache(maxsize=1024)
-def words_of(name: str, says: str) -> frozenset[str]:
-    """The telling words of a fact's name and sentence, without plural endings."""
-    words = re.findall(r"[a-z]+", f"{name} {says}".lower().replace("_", " "))
-    return frozenset(word.removesuffix("s") for word in words if len(word) > 2 and word not in _COMMON)
-
-
-def is_named(spec: FactSpec, message: str, span: tuple[int, int], beside: frozenset[str] = frozenset()) -> bool:
-    """True if the fact's own words (those not in `beside`) stand right before the span, or right after it."""
-    words = words_of(spec.name, spec.says) - beside
-    before = re.split(r"[0-9.;!?\n]", message[max(0, span[0] - 64):span[0]].lower())[-1]
-    for word in reversed(re.findall("[a-z]+", before)):
-        if word.removesuffix("s") in words:
-            return True
-        if word not in _LINKS:
-            break
-    after = re.findall(r"[a-z]+|[^a-z -]", message[span[1]:span[1] + 40].lower())[:3]
-    near = [word for word in after[:2] if word.isalpha()] if after and after[0].isalpha() else []
-    follows = after[len(near)] if len(after) > len(near) else ""
-    if near and follows and (follows in ("is", "was", "of") or follows in ":=€$£0123456789"):
-        near.pop()
-    return any(word.removesuffix("s") in words for word in near)
-
-
-_OTHERS_NAMES = _words(
-    "merchant shop store company business payee recipient beneficiary bank product street city file pet maiden mother "
-    "father user login nick domain screen host brand")
-_SHORT_ANSWERS = _words("name address email mail phone city street country town postcode zip")
-_CAPITAL = r"[^\W\d_a-z](?=[\w'-]{0,40}[^\W\d_A-Z])[\w'-]*"
-_MY_NAME = (rf"\b(?:my (?:full |first |last |sur)?name(?: is|'s| ?[:=])|the name(?: is|'s)(?= (?-i:{_CAPITAL}))"
-    rf"|(?:you can "
-    r"|please )?call me|"
-            rf"i(?:'m| am|m)(?= (?-i:{_CAPITAL}(?: {_CAPITAL}){{1,3}})(?:[,.!]|$| (?:and|from|calling|but|born"
-            rf"|with)\b)))")
-_CLAUSE_END = re.compile(
-    r"(?<=\w\w\w)[.!?](?=\s)|[\n;]|,? (?:and|but|so|because) (?=(?:i|i'm|i've|my|the|it|it's|we|this|that"
-    r"|please|can|was|am|"
-    r"would|need|want|have)\b)|,? (?=(?:i|i'm|i've|my|please|can|could|thanks|thank)\b)", re.I)
-_NAME_END = re.compile(r"[(]|, (?-i:[a-z])|,? (?:and|from|calling|here|born|with|on behalf|who)\b|,? ?[0-9]", re.I)
-_COMMA_DIGIT = re.compile(r",\s?[0-9]")
-_GREETING = re.compile(
-    r"(?:(?:hi|hello|hey|ok|okay|sure|yes|yeah|yep|well|oh|um|uh|of course|certainly|so|no problem"
-    r"|good (?:morning|day|evening|"
-    r"afternoon)|thanks|thank you|sorry|actually)(?![\w'])[,.!;: ]*)*+", re.I)
-_IT_IS = re.compile(r"(?:it's|it is|its|that's|that is|that would be|that'd be|it would be|this is"
-    r"|the answer is|here is|here's)\b ?:? ?", re.I)
-_I_AM = re.compile(r"(?:i am|i'm|im|call me|the name is|the name's)\b ", re.I)
-_THANKS = re.compile(r"[\s,.;:!]*(?:\b(?:please|pls|thanks|thank you|thx)[\s.!]*)?\Z", re.I)
-_QUESTION = re.compile(r"(?:why|what|how|who|when|where|which|can|could|do|does|is|are|will|would|should"
-    r"|did)\b", re.I)
-_SENTENCE = re.compile(r"(?:i|i'm|i've|my|we|you|can|could|there|they|how|because|please|not|no|the)\b", re.I)
-_EDGES = " \"'.,;:!?-\n"
-
-
-@lru_cache(maxsize=256)
-def _lead_in(name: str, says: str) -> re.Pattern[str]:
-    """What stands before the text of a fact: "my name is" for a person's name, else "my/the <its words> is"."""
-    spoken = {name.lower().replace("_", " "), re.sub(r"^(?:your|the|a|an|our|my) ", "", says.lower()).strip()}
-    called = "|".join(re.escape(one) for one in sorted(spoken, key=len, reverse=True) if one)
-    whose = "my" if _is_person(name, says) else "my|the|our"
-    own = rf"\b(?:(?:{whose}) (?:{called})(?: is|'s|:| ?=| was| would be)|(?:{called}) ?[:=])"
-    return re.compile(rf"(?:{f'{_MY_NAME}|' if _is_person(name, says) else ''}{own}) ", re.I)
-
-
-def _is_person(name: str, says: str) -> bool:
-    words = set(re.findall("[a-z]+", f"{name} {says}".lower().replace("_", " ")))
-    return bool(words & {"name", "fullname", "surname"}) and not words & _OTHERS_NAMES
-
-
-def told_text(spec: FactSpec, message: str) -> tuple[int, int] | None:
-    """Where the text of `spec` stands after an explicit lead-in, up to the end of its clause."""
-    found = _lead_in(spec.name, spec.says).search(message)
-    if found is None:
-        return None
-    end = _CLAUSE_END.search(message, found.end())
-    stop = end.start() if end else len(message)
-    if _is_person(spec.name, spec.says) and (cut := _NAME_END.search(message, found.end(), stop)):
-        stop = cut.start()
-    start, stop = _trimmed(message, found.end(), stop)
-    if ":" in message[start:stop] and _is_person(spec.name, spec.says):
-        return None
-    return (start, stop) if start < stop else None
-
-
-def bare_answer(spec: FactSpec, message: str) -> tuple[int, int] | Literal["question", "not_found"] | None:
-    """The whole message as the asked text, without greeting and thanks; None if nothing is left.
-
-    A name, an address and the like are neither questions back nor sentences about something else.
-    """
-    person = _is_person(spec.name, spec.says)
-    greeting = _GREETING.match(message, len(message) - len(message.lstrip(_EDGES)))
-    start = greeting.end() if greeting else 0
-    for lead in (_IT_IS, _I_AM) if person else (_IT_IS,):
-        if found := lead.match(message, start):
-            start = found.end()
-    start, stop = _trimmed(message, start, len(message))
-    short = words_of(spec.name, spec.says) & _SHORT_ANSWERS or person
-    if short and message.rstrip().endswith("?") and _QUESTION.match(message, start):
-        return "question"
-    if short and _SENTENCE.match(message, start):
-        return "not_found"
-    if person:
-        for ending in (_CLAUSE_END, _COMMA_DIGIT):
-            end = ending.search(message, start, stop)
-            start, stop = _trimmed(message, start, end.start() if end else stop)
-        if len(message[start:stop].split()) > 6 or any(one.isdigit() for one in message[start:stop]):
-            return "not_found"
-    return (start, stop) if start < stop else None
-
-
-def _trimmed(message: str, start: int, stop: int) -> tuple[int, int]:
-    """The span without thanks, quotes and punctuation at its edges."""
-    tail = _THANKS.search(message, max(start, stop - 40), stop)
-    stop = tail.start() if tail else stop
-    while start < stop and message[start] in _EDGES:
-        start += 1
-    while stop > start and message[stop - 1] in _EDGES:
-        stop -= 1
-    return start, stop

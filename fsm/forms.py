@@ -3,8 +3,11 @@
 Functions return the state's outcome when it has one, or None while an answer is awaited.
 """
 
+from collections.abc import Mapping
+
 from ..contracts.commands import Reading
 from ..contracts.events import FactForgotten, FactSkipped, QuestionAsked, RoutingDecided, TimerSet
+from ..contracts.facts import KnownFact
 from ..contracts.flow import CollectState
 from .draft import Draft
 from .route import choose
@@ -37,22 +40,24 @@ def answered(draft: Draft, state: CollectState, reading: Reading, version: int) 
         label = _interruption(draft, reading, version)
         if label is not None:
             return label
+    before = draft.conversation.known
     draft.learn(reading.facts, "message", version)
-    if reading.facts:
-        return _go_on(draft, state)
+    agreed = reading.control == "yes" and _is_agreed(draft, state, reading)
+    if reading.facts and not agreed:
+        return _go_on(draft, state, before)
     match reading.control:
         case "cancel":
             return "gave_up"
         case "decline" if asked in state.optional and asked is not None:
             draft.record(FactSkipped(name=asked))
-            return _go_on(draft, state)
+            return _go_on(draft, state, before)
         case "decline":
             return "declined"
         case "back":
             return _back(draft, state, asked)
         case "repeat":
-            return _ask(draft, state, asked, attempt=question.attempt if question else 1, how="repeat")
-        case "yes" if asked is None:
+            return _again(draft, state, asked, how="repeat")
+        case "yes" if agreed:
             return "complete"
         case "no" if asked is None:
             draft.reply("phrase.what_to_change")
@@ -61,14 +66,35 @@ def answered(draft: Draft, state: CollectState, reading: Reading, version: int) 
             return _again(draft, state, asked)
 
 
-def _go_on(draft: Draft, state: CollectState) -> str | None:
-    wanted = _next_missing(draft, state)
-    question = draft.conversation.visit.question
+def _go_on(draft: Draft, state: CollectState, before: Mapping[str, KnownFact]) -> str | None:
+    """On to what is missing now. A message that brought something new or changed costs no attempt.
+
+    Only such a message may ask the same question for nothing, so nobody goes round without getting on.
+    """
+    question, wanted = draft.conversation.visit.question, _next_missing(draft, state)
+    asked = question.fact if question else None
+    news = [name for name, fact in draft.conversation.known.items() if _is_news(fact, before.get(name))]
+    if any(name in before and name != asked for name in news):
+        draft.reply("phrase.corrected")
     if wanted is None and not _must_confirm(draft, state):
         return "complete"
-    if wanted is not None and question is not None and wanted == question.fact:
+    if question is None or wanted != asked:
+        return _ask(draft, state, wanted, attempt=1, how="ask")
+    if not news:
         return _again(draft, state, wanted)
-    return _ask(draft, state, wanted, attempt=1, how="ask" if wanted else "confirm")
+    return _ask(draft, state, wanted, attempt=question.attempt, how="repeat")
+
+
+def _is_news(fact: KnownFact, before: KnownFact | None) -> bool:
+    """Whether a fact was not known before, or is another now; sealed ones are told apart by where they stand."""
+    return before is None or (fact.value, fact.sealed) != (before.value, before.sealed)
+
+
+def _is_agreed(draft: Draft, state: CollectState, reading: Reading) -> bool:
+    """Whether a yes is to the summary as it stands: nothing of the form came with it, and nothing is missing."""
+    question = draft.conversation.visit.question
+    told = any(fact.name in state.facts for fact in reading.facts)
+    return question is not None and question.fact is None and not told and _next_missing(draft, state) is None
 
 
 def _answers_plainly(draft: Draft, reading: Reading) -> bool:
@@ -107,13 +133,13 @@ def _ask(draft: Draft, state: CollectState, fact: str | None, *, attempt: int, h
     return None
 
 
-def _again(draft: Draft, state: CollectState, fact: str | None) -> str | None:
-    """The answer could not be taken: once more, or give up at the state's limit of attempts."""
+def _again(draft: Draft, state: CollectState, fact: str | None, *, how: str = "again") -> str | None:
+    """Once more, because nothing could be taken or because it was asked for; or give up at the limit of attempts."""
     question = draft.conversation.visit.question
     attempt = (question.attempt if question else 0) + 1
     if attempt > state.attempts:
         return "gave_up"
-    return _ask(draft, state, fact, attempt=attempt, how="again")
+    return _ask(draft, state, fact, attempt=attempt, how=how)
 
 
 def _back(draft: Draft, state: CollectState, asked: str | None) -> str | None:
@@ -124,7 +150,7 @@ def _back(draft: Draft, state: CollectState, asked: str | None) -> str | None:
         if draft.conversation.facts.known(name):
             draft.record(FactForgotten(name=name))
             return _ask(draft, state, name, attempt=1, how="ask")
-    return _ask(draft, state, asked, attempt=1, how="repeat")
+    return _again(draft, state, asked, how="repeat")
 
 
 def _next_missing(draft: Draft, state: CollectState) -> str | None:

@@ -11,9 +11,9 @@ from ..contracts.facts import Control, Facts, OpenValue, Unreadable
 from ..contracts.flow import FactSpec, Flow
 from ..contracts.values import MAX_SAFE_INTEGER
 from .code import Code
-from .controls import LOOKED_AT, control_in, corrects, is_named, starts_with_no, words_of, yes_no_in
+from .controls import LOOKED_AT, control_in, corrects, stands_alone, starts_with_no, yes_no_in
+from .notation import bare_name, is_date, is_named, is_person, without_codes, words_of
 from .recognise import REASONS, TEXT_LIMIT, Reason, Seen, Span, Spot, Told, look_for, within
-from .render import is_date
 
 __all__ = ["REASONS", "Found", "FoundFact", "read_message"]
 
@@ -105,6 +105,8 @@ def read_message(
         seen = claims.get(spec.name) or _look(message, spec)
         if isinstance(seen, Seen) and _is_news(message, spec, seen):
             message.take(spec, seen)
+    if isinstance(answer, Seen) and asked is not None and asked.type == "code":
+        _name_beside(message, answer)
     _correct_bare(message)
     if confirming:
         control = _confirmed(message, control)
@@ -121,11 +123,34 @@ def _answer(message: _Message, control: Control | None) -> Seen | Reason | None:
         return None
     answer = _by_reader(message, asked)
     if answer is None:
-        answer = look_for(asked, message.told, asked=True, currency=message.flow.currency, keep=message.free)
+        told = _without_codes(message) if is_person(asked.name, asked.says) else message.told
+        answer = look_for(asked, told, asked=True, currency=message.flow.currency, keep=message.free)
     if isinstance(answer, Seen):
         message.answered_no = asked.type == "yes_no"
         message.take(asked, answer, answers=True)
     return answer
+
+
+def _without_codes(message: _Message, taken: Seen | None = None) -> Told:
+    """The message without the codes that stand in it, and without `taken`: a name is what is left."""
+    codes: list[tuple[Span, FactSpec]] = []
+    for spec in message.flow.facts:
+        if spec.type == "code":
+            seen = taken if taken and spec is message.asked else look_for(spec, message.told, asked=False)
+            if isinstance(seen, Seen):
+                codes.append((seen.span, spec))
+    return Told(without_codes(codes, message.told.text)) if codes else message.told
+
+
+def _name_beside(message: _Message, answer: Seen) -> None:
+    """ "12345678, Maria Keller": the one name that is missing, if the rest of an asked code's message is a name."""
+    wanted = [spec for spec in _others(message) if spec.type == "text" and is_person(spec.name, spec.says)
+              and not message.known.known(spec.name)]
+    if len(wanted) != 1 or any(fact.name == wanted[0].name for fact in message.facts):
+        return
+    told = _without_codes(message, answer)
+    if span := bare_name(told.plain):
+        message.take(wanted[0], Seen(told.text[slice(*span)], span))
 
 
 def _others(message: _Message) -> Iterator[FactSpec]:
@@ -192,19 +217,25 @@ def _is_news(message: _Message, spec: FactSpec, seen: Seen) -> bool:
 
 
 def _correct_bare(message: _Message) -> None:
-    """ "No, it was 45": a bare value that corrects the one known fact which it can be meant for."""
+    """ "No, it was 45": a bare value that corrects the one known fact which it can be meant for.
+
+    To a summary the value alone says so, too. A code must always stand alone: any word may look like one.
+    """
     text = message.plain
     refused = message.confirming and yes_no_in(text) is False
-    if message.facts or not (refused or corrects(text)) or (message.answered_no and starts_with_no(text)):
+    if message.facts or not (message.confirming or corrects(text)) or (message.answered_no and starts_with_no(text)):
         return
     meant: list[tuple[FactSpec, Seen]] = []
     for spec in _others(message):
-        if spec.sealed or spec.type == "yes_no" or not message.known.known(spec.name):
+        if spec.type in ("text", "yes_no") or not message.known.known(spec.name):
             continue
         seen = look_for(spec, message.told, asked=True, currency=message.flow.currency, keep=message.free)
-        if isinstance(seen, Seen) and (refused or seen.corrected) and seen.value != message.known.value(spec.name):
+        if not isinstance(seen, Seen) or seen.value == message.known.value(spec.name):
+            continue
+        alone = stands_alone(text, seen.span)
+        if (alone and message.confirming) or ((refused or seen.corrected) and (alone or spec.type != "code")):
             meant.append((spec, seen))
-    if len(meant) == 1:
+    if len(meant) == 1 and control_in(message.told.text) is None:
         message.take(*meant[0])
 
 

@@ -16,17 +16,9 @@ from typing import Final, Literal, get_args
 from ..contracts.facts import FactType
 from ..contracts.flow import FactSpec
 from ..contracts.values import MAX_SAFE_INTEGER
-from .controls import (
-    bare_answer,
-    corrects,
-    corrects_between,
-    is_named,
-    plain,
-    says_unsure,
-    told_text,
-    yes_no_in,
-)
-from .render import SCALES, SIGNS, WORD_VALUES, dates_in, minor_digits, of_figures, of_words
+from .controls import corrects, corrects_between, plain, says_unsure, yes_no_in
+from .notation import SCALES, SIGNS, WORD_VALUES, bare_answer, dates_in, is_named, of_figures, of_words, told_text
+from .render import minor_digits
 
 LONGEST_NUMBER = 24
 MOST_NUMBERS = 300
@@ -363,7 +355,7 @@ def _text_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Itera
     """The text after a lead-in ("my name is"); asked, else the whole message without what is said around it."""
     message = told.plain
     span = told_text(spec, message) or (bare_answer(spec, message) if asked else None)
-    if span == "question" or span == "not_found":
+    if isinstance(span, str):
         yield Spot(Reason(span), 0, 0)
     elif span is not None:
         start, end = span
