@@ -82,7 +82,7 @@ def read_message(
     """Everything that rules find in `text`; never raises, and looks at the first 20,000 characters only.
 
     A known fact is reported again if it is being asked, or if the value differs and the message says that it is
-    a correction; while confirming, naming the fact says so too ("the amount is 45"). A fact that is the only one of
+    a correction; while confirming, naming the fact says so too ("the amount is 45"), and for a sealed fact always. A fact that is the only one of
     its type may be volunteered without its name; of several, only with it.
     """
     asked = next((spec for spec in flow.facts if spec.name == asking), None)
@@ -213,7 +213,9 @@ def _is_news(message: _Message, spec: FactSpec, seen: Seen) -> bool:
     text = message.plain
     if message.answered_no and starts_with_no(text):
         return False
-    return seen.corrected or (message.confirming and is_named(spec, text, seen.span))
+    # "My account number is ...": a sealed value cannot be compared, and who names it says it anew.
+    return seen.corrected or spec.type == "text" or (
+        (message.confirming or spec.type == "code") and is_named(spec, text, seen.span))
 
 
 def _correct_bare(message: _Message) -> None:

@@ -104,7 +104,8 @@ def test_of_facts_that_look_alike_the_named_one_is_meant(
     ("1234", "card_last4", (text("card_last4", "1234", answers=True),)),
     ("I was also charged €12", None, ()),
     ("sorry for the trouble, I was also charged €12", None, ()),
-    ("card 9999", None, ()),
+    # Whoever names a sealed fact says it anew: its old value cannot be compared.
+    ("card 9999", None, (text("card_last4", "9999"),)),
     ("No, and I was charged €45", "card_with_you", (answer("card_with_you", False),)),
 ])
 def test_a_known_fact_changes_only_where_the_message_says_so(
