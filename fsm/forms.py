@@ -70,11 +70,12 @@ def _go_on(draft: Draft, state: CollectState, before: Mapping[str, KnownFact]) -
     """On to what is missing now. A message that brought something new or changed costs no attempt.
 
     Only such a message may ask the same question for nothing, so nobody goes round without getting on.
+    A correction is thanked for where a fact was being asked; a summary shows it by itself.
     """
     question, wanted = draft.conversation.visit.question, _next_missing(draft, state)
     asked = question.fact if question else None
     news = [name for name, fact in draft.conversation.known.items() if _is_news(fact, before.get(name))]
-    if any(name in before and name != asked for name in news):
+    if asked is not None and any(name in before and name != asked for name in news):
         draft.reply("phrase.corrected")
     if wanted is None and not _must_confirm(draft, state):
         return "complete"
@@ -115,19 +116,20 @@ def _interruption(draft: Draft, reading: Reading, version: int) -> str | None:
         return None
     decision = choose(draft.program.routers[flow.digressions], reading.digression)
     if decision.outcome in ("unsure", "blocked") or not draft.program.rows_for(
-            draft.conversation.state, decision.outcome):
+        draft.conversation.state, decision.outcome
+    ):
         return None
     draft.learn(tuple(fact for fact in reading.facts if not fact.answers), "message", version)
-    draft.record(RoutingDecided(state=draft.conversation.state, message=version, evidence=reading.digression,
-                                decision=decision))
+    draft.record(
+        RoutingDecided(state=draft.conversation.state, message=version, evidence=reading.digression, decision=decision)
+    )
     return decision.outcome
 
 
 def _ask(draft: Draft, state: CollectState, fact: str | None, *, attempt: int, how: str) -> str | None:
     """Ask, and set the form's deadline anew; there is no outcome yet."""
     kind = "confirm" if fact is None else how
-    draft.record(QuestionAsked.model_validate(
-        {"state": state.name, "fact": fact, "attempt": attempt, "how": kind}))
+    draft.record(QuestionAsked.model_validate({"state": state.name, "fact": fact, "attempt": attempt, "how": kind}))
     draft.reply(f"confirm.{state.name}" if fact is None else f"{'again' if kind == 'again' else 'ask'}.{fact}")
     draft.record(TimerSet(state=state.name, due=draft.later(state.deadline_seconds)))
     return None

@@ -76,10 +76,18 @@ def attempts(store: MemoryStore) -> list[tuple[str | None, int]]:
     return [(one.fact, one.attempt) for one in of_type(store, "talk", QuestionAsked)]
 
 
-@pytest.mark.parametrize("text", [
-    "Maria Keller 12345678", "it's Maria Keller, account 12345678", "Maria Keller, 12345678", "maria keller 12345678",
-    "12345678 Maria Keller", "account number 12345678, Maria Keller", "Maria Keller (12345678)",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Maria Keller 12345678",
+        "it's Maria Keller, account 12345678",
+        "Maria Keller, 12345678",
+        "maria keller 12345678",
+        "12345678 Maria Keller",
+        "account number 12345678, Maria Keller",
+        "Maria Keller (12345678)",
+    ],
+)
 async def test_a_name_and_a_number_in_one_message_are_both_taken(text: str) -> None:
     orders = [("full_name", "account"), ("account", "full_name")]
     for facts in orders[:1] if text.islower() else orders:
@@ -102,7 +110,8 @@ async def test_what_is_volunteered_costs_no_attempt_but_once() -> None:
     """Something new is progress; the same again is none, so nobody goes round for ever."""
     program = returns("account", "full_name", "amount")
     store, outcomes = await talked(
-        program, "my name is Maria Keller", "it was €40", "it was €40", "it was €40", "it was €40")
+        program, "my name is Maria Keller", "it was €40", "it was €40", "it was €40", "it was €40"
+    )
     assert [one.replies for one in outcomes[:2]] == [("Your account?",)] * 2
     assert [one.state for one in outcomes] == ["form"] * 4 + ["desk"]
     assert attempts(store) == [*[("account", 1)] * 3, ("account", 2), ("account", 3)]
@@ -125,18 +134,24 @@ async def test_asking_again_and_going_back_where_there_is_nothing_end_too(text: 
 FILLED = ("A10000", "40", "late")
 
 
-@pytest.mark.parametrize(("text", "summary"), [
-    ("B20000", "Order B20000, €40.00, late. Right?"), ("b20000", "Order B20000, €40.00, late. Right?"),
-    ("45", "Order A10000, €45.00, late. Right?"), ("faulty", "Order A10000, €40.00, faulty. Right?"),
-    ("it's faulty", "Order A10000, €40.00, faulty. Right?"), ("the amount is 45", "Order A10000, €45.00, late. Right?"),
-    ("change it to 45 please", "Order A10000, €45.00, late. Right?"),
-])
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        ("B20000", "Order B20000, €40.00, late. Right?"),
+        ("b20000", "Order B20000, €40.00, late. Right?"),
+        ("45", "Order A10000, €45.00, late. Right?"),
+        ("faulty", "Order A10000, €40.00, faulty. Right?"),
+        ("it's faulty", "Order A10000, €40.00, faulty. Right?"),
+        ("the amount is 45", "Order A10000, €45.00, late. Right?"),
+        ("change it to 45 please", "Order A10000, €45.00, late. Right?"),
+    ],
+)
 async def test_a_bare_value_corrects_the_summary(text: str, summary: str) -> None:
     """After "no", with the "no", or at once."""
     program = returns("order", "amount", "reason", confirm=CONFIRM)
     for said in (("no", text), (f"no, {text}",), (text,)):
         _, outcomes = await talked(program, *FILLED, *said, "yes")
-        assert outcomes[-2].replies == (CHANGED, summary), said
+        assert outcomes[-2].replies == (summary,), said
         assert outcomes[-1].state == "done"
 
 
@@ -152,12 +167,22 @@ async def test_what_fits_no_fact_or_two_is_asked_again() -> None:
     assert taken(store) == ["order", "amount", "reason"]
 
 
-@pytest.mark.parametrize(("text", "state"), [
-    ("40", "done"), ("its 24,50€", "done"), ("about 40 I think", "done"), ("roughly 40 euro", "done"),
-    ("none of your business", "private"), ("it's none of your business!", "private"), ("about 40 quid", "form"),
-    ("mind your own business", "private"), ("idk", "form"), ("what do you need that for?", "form"),
-    ("twenty-four fifty", "form"),
-])
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("40", "done"),
+        ("its 24,50€", "done"),
+        ("about 40 I think", "done"),
+        ("roughly 40 euro", "done"),
+        ("none of your business", "private"),
+        ("it's none of your business!", "private"),
+        ("about 40 quid", "form"),
+        ("mind your own business", "private"),
+        ("idk", "form"),
+        ("what do you need that for?", "form"),
+        ("twenty-four fifty", "form"),
+    ],
+)
 async def test_how_people_answer_how_much(text: str, state: str) -> None:
     store, (outcome,) = await talked(returns("amount"), text)
     assert outcome.state == state
@@ -167,23 +192,57 @@ async def test_how_people_answer_how_much(text: str, state: str) -> None:
         assert [one.reason for one in reading.unreadable] == [reasons[text]]
 
 
-@pytest.mark.parametrize("text", [
-    "what do you need that for?", "what do you need that for", "can I speak to someone", "can i talk to a human please",
-    "let me speak to a person", "idk", "i don't remember", "why", "speak to an agent", "human please",
-    "I want a person",
-    "agent", "help me", "is this a bot", "who are you?", "do I have to?", "are you a real person", "get me a human",
-    "put me through to someone", "how long does this take", "give me a real person",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "what do you need that for?",
+        "what do you need that for",
+        "can I speak to someone",
+        "can i talk to a human please",
+        "let me speak to a person",
+        "idk",
+        "i don't remember",
+        "why",
+        "speak to an agent",
+        "human please",
+        "I want a person",
+        "agent",
+        "help me",
+        "is this a bot",
+        "who are you?",
+        "do I have to?",
+        "are you a real person",
+        "get me a human",
+        "put me through to someone",
+        "how long does this take",
+        "give me a real person",
+    ],
+)
 async def test_a_question_or_a_wish_is_no_name(text: str) -> None:
     store, (outcome,) = await talked(returns("full_name"), text)
     assert taken(store) == [], text
     assert outcome.state in ("form", "desk", "private")
 
 
-@pytest.mark.parametrize("text", [
-    "Will Smith", "Art Garfunkel", "Mark Human-Jones", "Can Yilmaz", "May Wong", "Do Kim", "Bill", "Ana Agentis",
-    "Maria", "van der Berg", "keller, maria", "My name is Will", "Sure, Maria Keller", "Mercy Help",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Will Smith",
+        "Art Garfunkel",
+        "Mark Human-Jones",
+        "Can Yilmaz",
+        "May Wong",
+        "Do Kim",
+        "Bill",
+        "Ana Agentis",
+        "Maria",
+        "van der Berg",
+        "keller, maria",
+        "My name is Will",
+        "Sure, Maria Keller",
+        "Mercy Help",
+    ],
+)
 async def test_names_that_look_like_words_are_names(text: str) -> None:
     store, (outcome,) = await talked(returns("full_name"), text)
     assert (outcome.state, taken(store)) == ("done", ["full_name"]), text
