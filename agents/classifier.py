@@ -150,7 +150,8 @@ class LinearTable:
                 data = file.read(MAX_FILE_BYTES + 1)
         except OSError as error:
             raise FlowError(
-                f"The classifier's artefact cannot be read: {error.strerror or error}.", where=str(path),
+                f"The classifier's artefact cannot be read: {error.strerror or error}.",
+                where=str(path),
                 fix="Train it again, or correct `artefact` in the flow.",
             ) from error
         return cls.from_bytes(data, expected_digest, where=str(path))
@@ -159,13 +160,15 @@ class LinearTable:
     def from_bytes(cls, data: bytes, expected_digest: str | None = None, *, where: str = "") -> "LinearTable":
         if len(data) > MAX_FILE_BYTES:
             raise FlowError(
-                f"The classifier's artefact is larger than {MAX_FILE_BYTES} bytes.", where=where,
+                f"The classifier's artefact is larger than {MAX_FILE_BYTES} bytes.",
+                where=where,
                 fix="Train with fewer labels or examples.",
             )
         digest = sha256_hex(data)
         if expected_digest is not None and digest != expected_digest:
             raise FlowError(
-                f"The classifier's artefact has digest {digest}, and the flow names {expected_digest}.", where=where,
+                f"The classifier's artefact has digest {digest}, and the flow names {expected_digest}.",
+                where=where,
                 fix="Restore the file that the flow names, or put the new digest into the flow as a new version.",
             )
         try:
@@ -239,7 +242,8 @@ def _little(numbers: "array[int]") -> "array[int]":
 
 def _unreadable(what: str, where: str) -> FlowError:
     return FlowError(
-        f"The classifier's artefact is not an {FORMAT} file: {what}.", where=where,
+        f"The classifier's artefact is not an {FORMAT} file: {what}.",
+        where=where,
         fix="Train it again with this version of Interlock.",
     )
 

@@ -186,4 +186,3 @@ def _known_names(contract: type[BaseModel]) -> frozenset[str]:
 
 def _class_name(error: BaseException) -> str:
     return printable(type(error).__name__, 60)
-

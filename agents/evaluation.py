@@ -133,17 +133,18 @@ def auroc(inside: Sequence[float], outside: Sequence[float]) -> float:
 
 def promise(scored: Sequence[Scored], promised: float, confidence: float = 0.95) -> Promise | None:
     """The threshold with the widest coverage whose error is at most `promised`, or None if too few agree."""
-    kept = [
-        point
-        for point in coverage_curve(scored)
-        if at_most(point.wrong, point.routed, promised) <= 1 - confidence
-    ]
+    kept = [point for point in coverage_curve(scored) if at_most(point.wrong, point.routed, promised) <= 1 - confidence]
     if not kept:
         return None
     widest = kept[-1]
     return Promise(
-        promised=promised, confidence=confidence, threshold=_rounded_up(widest.threshold), coverage=widest.coverage,
-        routed=widest.routed, wrong=widest.wrong, n=widest.of,
+        promised=promised,
+        confidence=confidence,
+        threshold=_rounded_up(widest.threshold),
+        coverage=widest.coverage,
+        routed=widest.routed,
+        wrong=widest.wrong,
+        n=widest.of,
         bound=clopper_pearson(widest.wrong, widest.routed, confidence),
     )
 

@@ -43,22 +43,47 @@ def failure(error: Exception, *, where: str, timed_out: bool, timeout_seconds: i
     names = {kind.__name__ for kind in type(error).__mro__}
     request_id = printable(getattr(error, "request_id", None) or "")
     if timed_out or names & {"APITimeoutError", "TimeoutException"}:
-        return AgentFailed(f"No answer within {timeout_seconds} s.", kind="timeout", reason="timeout", where=where,
-                           request_id=request_id, fix="Raise the state's timeout, or choose a faster model.")
+        return AgentFailed(
+            f"No answer within {timeout_seconds} s.",
+            kind="timeout",
+            reason="timeout",
+            where=where,
+            request_id=request_id,
+            fix="Raise the state's timeout, or choose a faster model.",
+        )
     if "APIStatusError" in names:
         return _status_failure(error, where, request_id)
     if names & {"APIConnectionError", "TransportError", "OSError"}:
-        return AgentFailed("The connection to the model's server failed or broke.", reason="connection", where=where,
-                           fix="Check the base URL and the network; nothing else is wrong with the request.")
-    if names & {"JSONDecodeError", "APIResponseValidationError", "UnicodeDecodeError", "RecursionError",
-                "RequestError", "StreamError"}:
-        return AgentFailed("The model's server answered with something other than a completion.",
-                           reason="malformed_response", where=where, request_id=request_id)
+        return AgentFailed(
+            "The connection to the model's server failed or broke.",
+            reason="connection",
+            where=where,
+            fix="Check the base URL and the network; nothing else is wrong with the request.",
+        )
+    if names & {
+        "JSONDecodeError",
+        "APIResponseValidationError",
+        "UnicodeDecodeError",
+        "RecursionError",
+        "RequestError",
+        "StreamError",
+    }:
+        return AgentFailed(
+            "The model's server answered with something other than a completion.",
+            reason="malformed_response",
+            where=where,
+            request_id=request_id,
+        )
     if "APIError" in names:
-        return AgentFailed("The model's server reported an error inside its answer.", reason="server_error",
-                           where=where)
-    return AgentFailed(f"The attempt stopped with {printable(type(error).__name__, 60)}.", reason="unexpected",
-                       where=where, fix="This is a fault of the adapter or of `on_token`: see the chained cause.")
+        return AgentFailed(
+            "The model's server reported an error inside its answer.", reason="server_error", where=where
+        )
+    return AgentFailed(
+        f"The attempt stopped with {printable(type(error).__name__, 60)}.",
+        reason="unexpected",
+        where=where,
+        fix="This is a fault of the adapter or of `on_token`: see the chained cause.",
+    )
 
 
 def _status_failure(error: Exception, where: str, request_id: str) -> AgentFailed:
@@ -66,8 +91,13 @@ def _status_failure(error: Exception, where: str, request_id: str) -> AgentFaile
     headers = getattr(getattr(error, "response", None), "headers", {})
     kind, reason, fix = _meaning(status, str(getattr(error, "code", "")), str(getattr(error, "param", "")))
     return AgentFailed(
-        f"The model's server answered with HTTP status {status}.", kind=kind, reason=reason, where=where, fix=fix,
-        request_id=request_id, retry_after_seconds=retry_after(headers) if status == 429 or status >= 500 else None,
+        f"The model's server answered with HTTP status {status}.",
+        kind=kind,
+        reason=reason,
+        where=where,
+        fix=fix,
+        request_id=request_id,
+        retry_after_seconds=retry_after(headers) if status == 429 or status >= 500 else None,
     )
 
 

@@ -44,11 +44,19 @@ class OpenAIAgent:
     """
 
     def __init__(
-        self, api_key: str | None = None, base_url: str | None = None, default_model: str = DEFAULT_MODEL,
-        http_client: "httpx2.AsyncClient | None" = None, *, structured: Structured = "json_schema",
-        stream: bool = False, on_token: Callable[[AgentRequest, str], None] | None = None,
-        output_limit: Literal["auto"] | OutputLimit = "auto", send_temperature: bool = True,
-        max_reply_bytes: int = MAX_REPLY_BYTES, name: str = "openai",
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        default_model: str = DEFAULT_MODEL,
+        http_client: "httpx2.AsyncClient | None" = None,
+        *,
+        structured: Structured = "json_schema",
+        stream: bool = False,
+        on_token: Callable[[AgentRequest, str], None] | None = None,
+        output_limit: Literal["auto"] | OutputLimit = "auto",
+        send_temperature: bool = True,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
+        name: str = "openai",
     ) -> None:
         base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
         key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else "")
@@ -81,8 +89,9 @@ class OpenAIAgent:
             error.where = error.where or _place(request)
             raise
         except Exception as error:  # the edge: whatever the client raises becomes an outcome
-            raise failure(error, where=_place(request), timed_out=bound.expired(),
-                          timeout_seconds=request.timeout_seconds) from error
+            raise failure(
+                error, where=_place(request), timed_out=bound.expired(), timeout_seconds=request.timeout_seconds
+            ) from error
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop. An `http_client` of the caller's stays open."""
@@ -100,8 +109,12 @@ class OpenAIAgent:
 
     async def _attempt(self, request: AgentRequest) -> AgentReply:
         body = request_body(
-            request, model=self._model, structured=self._structured, output_limit=self._output_limit,
-            send_temperature=self._send_temperature, stream=self._stream,
+            request,
+            model=self._model,
+            structured=self._structured,
+            output_limit=self._output_limit,
+            send_temperature=self._send_temperature,
+            stream=self._stream,
         )
         options: dict[str, Any] = {
             "extra_headers": {"X-Client-Request-Id": printable(request.effect)},
@@ -163,7 +176,9 @@ class OpenAIAgent:
         if size > self._max_reply_bytes:
             raise AgentFailed(
                 f"The answer is larger than {self._max_reply_bytes} bytes and was not read to its end.",
-                kind="invalid", reason="too_large", request_id=printable(request_id),
+                kind="invalid",
+                reason="too_large",
+                request_id=printable(request_id),
             )
         return size
 
@@ -175,7 +190,9 @@ class OpenAIAgent:
             for ended in [other for other in self._clients if other.is_closed()]:
                 del self._clients[ended]
             client = self._openai.AsyncOpenAI(
-                api_key=self._key, base_url=self._base_url, max_retries=0,
+                api_key=self._key,
+                base_url=self._base_url,
+                max_retries=0,
                 http_client=self._http_client or self._openai.DefaultAsyncHttpxClient(follow_redirects=False),
             )
             self._clients[loop] = client

@@ -19,7 +19,12 @@ OutputLimit = Literal["max_completion_tokens", "max_tokens"]
 
 
 def request_body(
-    request: AgentRequest, *, model: str, structured: Structured, output_limit: OutputLimit, send_temperature: bool,
+    request: AgentRequest,
+    *,
+    model: str,
+    structured: Structured,
+    output_limit: OutputLimit,
+    send_temperature: bool,
     stream: bool,
 ) -> dict[str, Any]:
     """The arguments of `chat.completions.create` for this request. The request is not changed.
@@ -55,8 +60,11 @@ def reply_of(body: object, *, request_id: str = "") -> AgentReply:
     if not isinstance(body, Mapping):
         raise malformed("it is not a JSON object", request_id)
     if body.get("error"):
-        raise AgentFailed("The model's server answered with an error in place of a completion.",
-                          reason="server_error", request_id=request_id)
+        raise AgentFailed(
+            "The model's server answered with an error in place of a completion.",
+            reason="server_error",
+            request_id=request_id,
+        )
     choice = _first(body.get("choices"))
     message = choice.get("message") if choice else None
     if choice is None or not isinstance(message, Mapping):
@@ -94,8 +102,10 @@ def merged(chunks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             message["content"].append(_content(delta.get("content")))
             message["refusal"].append(_text(delta.get("refusal")))
             _merge_calls(message["tool_calls"], delta.get("tool_calls"))
-    calls = [{"id": call["id"], "function": {"name": "".join(call["name"]), "arguments": "".join(call["arguments"])}}
-             for call in message["tool_calls"].values()]
+    calls = [
+        {"id": call["id"], "function": {"name": "".join(call["name"]), "arguments": "".join(call["arguments"])}}
+        for call in message["tool_calls"].values()
+    ]
     whole = {"content": "".join(message["content"]), "refusal": "".join(message["refusal"]), "tool_calls": calls}
     return body | {"choices": [{"message": whole, "finish_reason": finish}]}
 
@@ -121,8 +131,10 @@ def usage_of(given: object) -> Usage:
 
 def malformed(what: str, request_id: str = "") -> AgentFailed:
     return AgentFailed(
-        f"The model's server answered with something other than a completion: {what}.", reason="malformed_response",
-        request_id=printable(request_id), fix="Check that the base URL ends where `/chat/completions` begins.",
+        f"The model's server answered with something other than a completion: {what}.",
+        reason="malformed_response",
+        request_id=printable(request_id),
+        fix="Check that the base URL ends where `/chat/completions` begins.",
     )
 
 
@@ -133,8 +145,11 @@ def sendable(text: str) -> str:
 
 def _cut_short(reply: AgentReply) -> AgentCutShort:
     error = AgentCutShort(
-        "The answer was cut off at the output limit.", kind="invalid", reason="truncated",
-        request_id=reply.request_id, fix="Raise the agent's `max_output_tokens`, or ask for less.",
+        "The answer was cut off at the output limit.",
+        kind="invalid",
+        reason="truncated",
+        request_id=reply.request_id,
+        fix="Raise the agent's `max_output_tokens`, or ask for less.",
     )
     error.usage, error.model = reply.usage, reply.model
     return error
@@ -145,8 +160,11 @@ def _message(message: ChatMessage) -> dict[str, Any]:
     if message.tool_calls:
         said["content"] = said["content"] or None
         said["tool_calls"] = [
-            {"id": call.call_id, "type": "function",
-             "function": {"name": sendable(call.name), "arguments": sendable(call.arguments)}}
+            {
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": sendable(call.name), "arguments": sendable(call.arguments)},
+            }
             for call in message.tool_calls
         ]
     if message.role == "tool":
@@ -167,8 +185,10 @@ def _response_format(name: str, contract: Mapping[str, Any], structured: Structu
         return {"type": "json_object"}
     strict = strict_schema(contract)
     schema = dict(contract) if strict is None else strict
-    return {"type": "json_schema",
-            "json_schema": {"name": name or "result", "schema": schema, "strict": strict is not None}}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": name or "result", "schema": schema, "strict": strict is not None},
+    }
 
 
 def _offered(tool: ToolOffer) -> dict[str, Any]:

@@ -15,16 +15,29 @@ from .strict_json import written
 _DEPTH = 6
 _TYPES = {"string": "text", "integer": "integer", "number": "number", "boolean": "true or false", "null": "null"}
 _BOUNDS = {
-    "minimum": "at least {}", "maximum": "at most {}", "exclusiveMinimum": "more than {}",
-    "exclusiveMaximum": "less than {}", "minLength": "at least {} characters", "maxLength": "at most {} characters",
-    "minItems": "at least {} items", "maxItems": "at most {} items", "pattern": "matching {}", "format": "as {}",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "exclusiveMinimum": "more than {}",
+    "exclusiveMaximum": "less than {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+    "pattern": "matching {}",
+    "format": "as {}",
 }
 
 
 def render(
-    instructions: str, messages: Sequence[ChatMessage], *, facts: Mapping[str, OpenValue | None] | None = None,
-    sealed: Mapping[str, str] | None = None, contract_schema: Mapping[str, Any] | None = None,
-    repairs: Sequence[str] = (), handles: Sequence[str] = (), refuses: Sequence[str] = (),
+    instructions: str,
+    messages: Sequence[ChatMessage],
+    *,
+    facts: Mapping[str, OpenValue | None] | None = None,
+    sealed: Mapping[str, str] | None = None,
+    contract_schema: Mapping[str, Any] | None = None,
+    repairs: Sequence[str] = (),
+    handles: Sequence[str] = (),
+    refuses: Sequence[str] = (),
 ) -> tuple[ChatMessage, ...]:
     """The messages of one request: system, then sealed facts as data, then the history as it is.
 
@@ -52,10 +65,13 @@ def render(
 
 def contract_words(schema: Mapping[str, Any]) -> str:
     """The contract's JSON Schema in words, one line for each field, nested ones indented."""
-    return "\n".join([
-        "Answer with exactly one JSON object and nothing else: no text around it, no code fence, no other fields.",
-        "Its fields:", *_fields(schema, schema, 0),
-    ])
+    return "\n".join(
+        [
+            "Answer with exactly one JSON object and nothing else: no text around it, no code fence, no other fields.",
+            "Its fields:",
+            *_fields(schema, schema, 0),
+        ]
+    )
 
 
 def _scope(handles: Sequence[str], refuses: Sequence[str]) -> str:
@@ -70,15 +86,18 @@ def _scope(handles: Sequence[str], refuses: Sequence[str]) -> str:
 def _facts(facts: Mapping[str, OpenValue | None]) -> str:
     if not facts:
         return ""
-    return ("What is on record, as data (money in minor units, null where unknown):\n"
-            f"<facts>\n{_marked(facts)}\n</facts>")
+    return (
+        f"What is on record, as data (money in minor units, null where unknown):\n<facts>\n{_marked(facts)}\n</facts>"
+    )
 
 
 def _repairs(repairs: Sequence[str]) -> str:
-    return "\n".join([
-        "Your last answer was not accepted. Answer the conversation again and mend this:",
-        *(f"- {violation}" for violation in repairs),
-    ])
+    return "\n".join(
+        [
+            "Your last answer was not accepted. Answer the conversation again and mend this:",
+            *(f"- {violation}" for violation in repairs),
+        ]
+    )
 
 
 def _marked(data: Mapping[str, Any]) -> str:

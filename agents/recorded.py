@@ -18,8 +18,11 @@ class RecordedAgent:
     """
 
     def __init__(
-        self, by_effect: Mapping[str, Recording] | None = None, *,
-        by_agent: Mapping[str, Iterable[Recording]] | None = None, name: str = "recorded",
+        self,
+        by_effect: Mapping[str, Recording] | None = None,
+        *,
+        by_agent: Mapping[str, Iterable[Recording]] | None = None,
+        name: str = "recorded",
     ) -> None:
         self.name = name
         self.served = 0

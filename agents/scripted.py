@@ -30,7 +30,10 @@ class ScriptedAgent:
     """
 
     def __init__(
-        self, script: Iterable[Answer | Script] | Mapping[str, Answer | Script] | Script, *, name: str = "scripted",
+        self,
+        script: Iterable[Answer | Script] | Mapping[str, Answer | Script] | Script,
+        *,
+        name: str = "scripted",
         delay_seconds: float = 0,
     ) -> None:
         self.name = name
@@ -63,7 +66,9 @@ class ScriptedAgent:
             if not bound.expired():
                 raise
             raise AgentFailed(
-                f"No answer within {request.timeout_seconds} s.", kind="timeout", reason="timeout",
+                f"No answer within {request.timeout_seconds} s.",
+                kind="timeout",
+                reason="timeout",
                 where=f"agent {request.agent}, effect {request.effect}",
             ) from error
         if isinstance(answer, AgentFailed):
@@ -88,7 +93,8 @@ class ScriptedAgent:
             return self._queue.popleft()
         raise CallError(
             f"The script has no answer for call {len(self.requests)}, by agent {request.agent!r}.",
-            where=f"effect {request.effect}", fix="Add an answer to the script.",
+            where=f"effect {request.effect}",
+            fix="Add an answer to the script.",
         )
 
 
@@ -118,6 +124,7 @@ def fails(reason: str = "server_error", *, kind: str = "failed", retry_after_sec
 
 def after(seconds: float, answer: Answer) -> Script:
     """The same answer, late. With more seconds than the timeout it is a model that hangs."""
+
     async def wait(_: AgentRequest) -> Answer:
         await asyncio.sleep(seconds)
         return answer
@@ -146,11 +153,13 @@ def after_tool(tool: str, *, then: Answer | Script) -> Rule:
 
 def rules(*table: Rule, otherwise: Answer | Script | None = None) -> Script:
     """The first rule that holds answers, top to bottom; without `otherwise`, no match is a `CallError`."""
+
     def choose(request: AgentRequest) -> "Answer | Awaitable[Answer]":
         chosen = next((rule.then for rule in table if rule.holds(request)), otherwise)
         if chosen is None:
             raise CallError(
-                f"None of {len(table)} rules holds for agent {request.agent!r}.", where=f"effect {request.effect}",
+                f"None of {len(table)} rules holds for agent {request.agent!r}.",
+                where=f"effect {request.effect}",
                 fix="Add a rule for this message, or `otherwise=`.",
             )
         return chosen(request) if callable(chosen) else chosen

@@ -114,6 +114,10 @@ def _syntax(error: json.JSONDecodeError, length: int, what: str) -> str:
 def _too_deep(value: Any) -> bool:
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
-        level = [part for whole in level for part in (whole.values() if isinstance(whole, dict) else whole)
-                 if isinstance(part, dict | list)]
+        level = [
+            part
+            for whole in level
+            for part in (whole.values() if isinstance(whole, dict) else whole)
+            if isinstance(part, dict | list)
+        ]
     return bool(level)

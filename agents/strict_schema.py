@@ -10,15 +10,45 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-_DROPPED = frozenset({
-    "default", "discriminator", "title", "examples", "deprecated", "readOnly", "writeOnly", "$comment", "$schema",
-    "$id", "minLength", "maxLength", "uniqueItems", "contentEncoding", "contentMediaType", "minContains", "maxContains",
-})
+_DROPPED = frozenset(
+    {
+        "default",
+        "discriminator",
+        "title",
+        "examples",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+        "$comment",
+        "$schema",
+        "$id",
+        "minLength",
+        "maxLength",
+        "uniqueItems",
+        "contentEncoding",
+        "contentMediaType",
+        "minContains",
+        "maxContains",
+    }
+)
 """Say nothing of the structure: a strict schema without them admits more, never less."""
-_KEPT = frozenset({
-    "type", "enum", "const", "description", "pattern", "format", "multipleOf", "minimum", "maximum",
-    "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems",
-})
+_KEPT = frozenset(
+    {
+        "type",
+        "enum",
+        "const",
+        "description",
+        "pattern",
+        "format",
+        "multipleOf",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "minItems",
+        "maxItems",
+    }
+)
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 
 

@@ -32,14 +32,26 @@ def tool(function: Callable[..., Any], /) -> Tool: ...
 
 @overload
 def tool(
-    *, consequential: bool = False, version: int = 1, timeout_seconds: int = 30, says: str = "", keyed: bool = True,
+    *,
+    consequential: bool = False,
+    version: int = 1,
+    timeout_seconds: int = 30,
+    says: str = "",
+    keyed: bool = True,
     name: str = "",
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
 def tool(
-    function: Callable[..., Any] | None = None, /, *, consequential: bool = False, version: int = 1,
-    timeout_seconds: int = 30, says: str = "", keyed: bool = True, name: str = "",
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    consequential: bool = False,
+    version: int = 1,
+    timeout_seconds: int = 30,
+    says: str = "",
+    keyed: bool = True,
+    name: str = "",
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Declare a function, sync or async, as a tool: `@tool` or `@tool(consequential=True, ...)`.
 
@@ -49,6 +61,7 @@ def tool(
     the key, so that a crash leaves the call to a person. `says` defaults to the docstring's first line.
     Raises `FlowError` for a function that cannot be a tool.
     """
+
     def declare(declared: Callable[..., Any]) -> Tool:
         own_name = name or getattr(declared, "__name__", "?")
         arguments, context_parameter = _arguments(declared, own_name)
@@ -60,9 +73,14 @@ def tool(
             )
         schema = written(arguments.model_json_schema()).encode()
         spec = ToolSpec(
-            name=own_name, version=version, says=says or _first_line(declared), consequential=consequential,
-            keyed=keyed, timeout_seconds=timeout_seconds,
-            arguments=sha256_hex(schema), argument_bytes=len(schema),
+            name=own_name,
+            version=version,
+            says=says or _first_line(declared),
+            consequential=consequential,
+            keyed=keyed,
+            timeout_seconds=timeout_seconds,
+            arguments=sha256_hex(schema),
+            argument_bytes=len(schema),
         )
         return Tool(spec=spec, arguments=arguments, function=declared, takes_context=bool(context_parameter))
 
@@ -112,7 +130,8 @@ def _arguments(function: Callable[..., Any], own_name: str) -> tuple[type[BaseMo
             fields[name] = (hints[name], default)
     if faults:
         raise FlowError(
-            f"The function {own_name!r} cannot be a tool: {'; '.join(faults)}.", where=where,
+            f"The function {own_name!r} cannot be a tool: {'; '.join(faults)}.",
+            where=where,
             fix="Give every parameter a name of its own and a type, as in `amount_cents: int`.",
         )
     return _model(own_name, fields, where), injected

@@ -232,8 +232,13 @@ def _exported_block(vectorizer: Any, weights: Any, step: int) -> BlockFile:
 
 
 def _report(
-    pairs: Sequence[tuple[str, str]], labels: tuple[str, ...], margins: Any, sharpness: int,
-    scope: tuple[int, int, int], folds: int, fitted: _Fitted,
+    pairs: Sequence[tuple[str, str]],
+    labels: tuple[str, ...],
+    margins: Any,
+    sharpness: int,
+    scope: tuple[int, int, int],
+    folds: int,
+    fitted: _Fitted,
 ) -> TrainingReport:
     import numpy
 

@@ -25,7 +25,9 @@ agents:
   billing:   {model: none, instructions: Answer questions about invoices., history: window, window: 20}
   technical: {model: none, instructions: Answer questions about crashes., history: window, window: 20}
 routers:
-  words: {labels: {billing: an invoice, technical: a crash}, rules: [{label: billing, any: [invoice]}, {label: technical, any: [crash]}]}
+  words:
+    labels: {billing: an invoice, technical: a crash}
+    rules: [{label: billing, any: [invoice]}, {label: technical, any: [crash]}]
 states:
   intake:    {kind: wait, deadline: 30d}
   route:     {kind: route, router: words}

@@ -41,7 +41,7 @@ async def growth(side: Any, turns: int) -> dict[str, Any]:
         await say(message(number))
         spent.append((time.perf_counter() - began) * 1e6)
         if number + 1 in MARKS:
-            window = spent[-(8 if number < 20 else 50):]
+            window = spent[-(8 if number < 20 else 50) :]
             at[number + 1] = (statistics.median(window), side.stored_bytes())
     await side.close()
     return {"at": at, "median": statistics.median(spent)}
@@ -113,13 +113,15 @@ def redecided(folder: Path) -> float:
 
 def import_seconds(module: str, times: int = 5) -> float:
     """Median seconds that `import module` takes in a new interpreter, less the interpreter's own start."""
+
     def run(code: str) -> float:
         began = time.perf_counter()
         subprocess.run([sys.executable, "-c", code], check=True, cwd=tempfile.gettempdir())
         return time.perf_counter() - began
 
     return statistics.median(run(f"import {module}") for _ in range(times)) - statistics.median(
-        run("pass") for _ in range(times))
+        run("pass") for _ in range(times)
+    )
 
 
 def row(what: str, ours: float, theirs: float, unit: str, better: str = "less") -> None:
@@ -149,14 +151,22 @@ async def main() -> None:
         for mark in a["at"]:
             row(f"stored bytes a turn, over {mark:,} turns", a["at"][mark][1] / mark, b["at"][mark][1] / mark, "bytes")
         last = max(a["at"])
-        row(f"cold resume of {given.turns:,} turns", await cold(InterlockSide, Path(one)) * 1e6,
-            await cold(LangGraphSide, Path(other)) * 1e6, "µs")
+        row(
+            f"cold resume of {given.turns:,} turns",
+            await cold(InterlockSide, Path(one)) * 1e6,
+            await cold(LangGraphSide, Path(other)) * 1e6,
+            "µs",
+        )
         lowest = floor(a["at"][last][1] // last)
         print(f"\nA at turn {last:,} / A at turn {min(a['at'])}: {a['at'][last][0] / a['at'][min(a['at'])][0]:.2f} x")
-        print(f"floor (plain sqlite3, same bytes, two synced commits): {lowest:,.0f} µs; A is {ours / lowest:.1f} x that")
+        print(
+            f"floor (plain sqlite3, same bytes, two synced commits): {lowest:,.0f} µs; A is {ours / lowest:.1f} x that"
+        )
         print(f"re-decided: {redecided(Path(one)):,.0f} events a second, without a model")
-    print(f"import interlock: {import_seconds('interlock') * 1e3:,.0f} ms; "
-          f"import langgraph.graph: {import_seconds('langgraph.graph') * 1e3:,.0f} ms")
+    print(
+        f"import interlock: {import_seconds('interlock') * 1e3:,.0f} ms; "
+        f"import langgraph.graph: {import_seconds('langgraph.graph') * 1e3:,.0f} ms"
+    )
 
 
 if __name__ == "__main__":

@@ -82,7 +82,13 @@ class Head:
 
 
 def sealed(
-    events: Sequence[Event], *, head: Head, command: Command, flow: str, code: str, log: str,
+    events: Sequence[Event],
+    *,
+    head: Head,
+    command: Command,
+    flow: str,
+    code: str,
+    log: str,
     payloads: Sequence[Payload] = (),
 ) -> tuple[Entry, ...]:
     """The entries of one decision, chained to `head`. All `payloads` go with the first event.
@@ -97,10 +103,19 @@ def sealed(
         key = command.key if offset == 0 else None
         data = frame.around(event, head.length + offset, key, previous)
         previous = leaf_hash(data)
-        entries.append(Entry(
-            stream=head.stream, version=head.length + offset, event=event, at=at, key=key, cause=head.length,
-            data=data, leaf=previous, payloads=tuple(payloads) if offset == 0 else (),
-        ))
+        entries.append(
+            Entry(
+                stream=head.stream,
+                version=head.length + offset,
+                event=event,
+                at=at,
+                key=key,
+                cause=head.length,
+                data=data,
+                leaf=previous,
+                payloads=tuple(payloads) if offset == 0 else (),
+            )
+        )
     return tuple(entries)
 
 
@@ -110,7 +125,11 @@ class _Frame:
     def __init__(self, actor: Actor, at: str, head: Head, flow: str, code: str, log: str) -> None:
         by = actor.canonical_bytes()
         self._before = b'{"actor":%b,"at":"%b","cause":%d,"code":%b,"data":' % (
-            by, at.encode(), head.length, canonical(code))
+            by,
+            at.encode(),
+            head.length,
+            canonical(code),
+        )
         self._flow = b',"flow":"%b"' % flow.encode()
         self._log = b',"log":%b' % canonical(log)
         self._stream = canonical(head.stream)
@@ -120,17 +139,27 @@ class _Frame:
         try:
             body = event.canonical_bytes(without="type")
         except ValueError as error:
-            raise NotEncodable("A string holds a lone surrogate.", where=f"event {kind!r}",
-                               fix="Store such text as a payload.") from error
-        data = b"".join((
-            self._before, body, self._flow, b',"key":%b' % canonical(key) if key else b"",
-            self._log, b',"prev":"%b"' % previous.hex().encode() if previous else b"",
-            b',"schema":%d,"stream":%b,"type":"%b","v":%d,"ver":%d}' % (
-                SCHEMA, self._stream, kind.encode(), FORMAT, version),
-        ))
+            raise NotEncodable(
+                "A string holds a lone surrogate.", where=f"event {kind!r}", fix="Store such text as a payload."
+            ) from error
+        data = b"".join(
+            (
+                self._before,
+                body,
+                self._flow,
+                b',"key":%b' % canonical(key) if key else b"",
+                self._log,
+                b',"prev":"%b"' % previous.hex().encode() if previous else b"",
+                b',"schema":%d,"stream":%b,"type":"%b","v":%d,"ver":%d}'
+                % (SCHEMA, self._stream, kind.encode(), FORMAT, version),
+            )
+        )
         if len(data) > MAX_ENTRY_BYTES:
-            raise NotEncodable(f"The entry has {len(data)} bytes; at most {MAX_ENTRY_BYTES} fit the log.",
-                               where=f"event {kind!r}", fix="Move text into a payload.")
+            raise NotEncodable(
+                f"The entry has {len(data)} bytes; at most {MAX_ENTRY_BYTES} fit the log.",
+                where=f"event {kind!r}",
+                fix="Move text into a payload.",
+            )
         return data
 
 

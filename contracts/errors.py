@@ -128,8 +128,15 @@ class AgentFailed(InterlockError):
     code = "agent_failed"
 
     def __init__(
-        self, what: str, *, kind: str = "failed", reason: str = "error", retry_after_seconds: int | None = None,
-        request_id: str = "", where: str = "", fix: str = "",
+        self,
+        what: str,
+        *,
+        kind: str = "failed",
+        reason: str = "error",
+        retry_after_seconds: int | None = None,
+        request_id: str = "",
+        where: str = "",
+        fix: str = "",
     ) -> None:
         self.kind, self.reason, self.retry_after_seconds = kind, reason, retry_after_seconds
         self.request_id = request_id

@@ -32,7 +32,7 @@ from .routing import RoutingDecision, RoutingEvidence
 from .values import Count, Digest, Instant, Name, SubjectId, Value
 
 SCHEMA = 1
-"""Schema number of every event type below; a changed shape gets the next number and an upcaster."""
+"""Schema number of every event type; a changed shape gets the next number and an upcaster."""
 
 
 class Verdict(Value):
@@ -292,7 +292,13 @@ class CommandRefused(Value):
     type: Literal["command_refused"] = "command_refused"
     command: CommandBody
     reason: Literal[
-        "already_started", "ended", "unknown_task", "unknown_decision", "role_missing", "not_pending", "not_waiting",
+        "already_started",
+        "ended",
+        "unknown_task",
+        "unknown_decision",
+        "role_missing",
+        "not_pending",
+        "not_waiting",
     ]
 
 
@@ -302,19 +308,36 @@ class ConversationEnded(Value):
 
 
 Event = Annotated[
-    ConversationStarted | MessageReceived | MessageTaken | InputReceived | FactsRecorded | FactForgotten
-    | FactSkipped | QuestionAsked | RoutingDecided | TransitionTaken | TransitionRefused | HandoffMade | AgentRequested
-    | AgentReturned | OverBudget | ToolRequested | ToolRefused | ToolReturned | ReplySent | TaskOpened | TaskDecided
-    | TimerSet | TimerFired | LimitReached | EffectResolved | CommandRefused | ConversationEnded,
+    ConversationStarted
+    | MessageReceived
+    | MessageTaken
+    | InputReceived
+    | FactsRecorded
+    | FactForgotten
+    | FactSkipped
+    | QuestionAsked
+    | RoutingDecided
+    | TransitionTaken
+    | TransitionRefused
+    | HandoffMade
+    | AgentRequested
+    | AgentReturned
+    | OverBudget
+    | ToolRequested
+    | ToolRefused
+    | ToolReturned
+    | ReplySent
+    | TaskOpened
+    | TaskDecided
+    | TimerSet
+    | TimerFired
+    | LimitReached
+    | EffectResolved
+    | CommandRefused
+    | ConversationEnded,
     Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-
-Opening = (
-    ConversationStarted | MessageReceived | InputReceived | RoutingDecided | AgentReturned | ToolReturned
-    | TaskDecided | TimerFired | EffectResolved | CommandRefused
-)
-"""The events that can come first in a decision: each records its command in full."""
 
 
 def command_of(event: Event) -> CommandBody | None:
@@ -340,9 +363,25 @@ def command_of(event: Event) -> CommandBody | None:
             return Resolve(effect=event.effect, how=event.how)
         case CommandRefused():
             return event.command
-        case (MessageTaken() | FactsRecorded() | FactForgotten() | FactSkipped() | QuestionAsked()
-              | TransitionTaken() | TransitionRefused() | HandoffMade() | AgentRequested() | OverBudget() | ToolRequested()
-              | ToolRefused() | ReplySent() | TaskOpened() | TimerSet() | LimitReached() | ConversationEnded()):
+        case (
+            MessageTaken()
+            | FactsRecorded()
+            | FactForgotten()
+            | FactSkipped()
+            | QuestionAsked()
+            | TransitionTaken()
+            | TransitionRefused()
+            | HandoffMade()
+            | AgentRequested()
+            | OverBudget()
+            | ToolRequested()
+            | ToolRefused()
+            | ReplySent()
+            | TaskOpened()
+            | TimerSet()
+            | LimitReached()
+            | ConversationEnded()
+        ):
             return None
         case _:
             assert_never(event)

@@ -7,8 +7,19 @@ from pydantic import Field
 from .values import Count, Seconds, Value
 
 LimitName = Literal[
-    "handoffs", "same_pair", "agent_calls", "tool_rounds", "steps", "turn_tokens", "turn_cost", "turn_seconds",
-    "conversation_handoffs", "conversation_tokens", "conversation_cost", "conversation_messages", "digression_depth",
+    "handoffs",
+    "same_pair",
+    "agent_calls",
+    "tool_rounds",
+    "steps",
+    "turn_tokens",
+    "turn_cost",
+    "turn_seconds",
+    "conversation_handoffs",
+    "conversation_tokens",
+    "conversation_cost",
+    "conversation_messages",
+    "digression_depth",
     "message_bytes",
 ]
 

@@ -42,8 +42,9 @@ class Payload:
 
     @property
     def ref(self) -> PayloadRef:
-        return PayloadRef(name=self.name, kind=self.kind, commit=commitment(self.r, self.plaintext),
-                          length=len(self.plaintext))
+        return PayloadRef(
+            name=self.name, kind=self.kind, commit=commitment(self.r, self.plaintext), length=len(self.plaintext)
+        )
 
     @property
     def text(self) -> str:

@@ -134,7 +134,11 @@ class Store(Protocol):
     def summary(self, stream: str) -> Summary | None: ...
 
     def summaries(
-        self, *, status: Status | None = None, undecided: bool = False, limit: int | None = None,
+        self,
+        *,
+        status: Status | None = None,
+        undecided: bool = False,
+        limit: int | None = None,
     ) -> Sequence[Summary]:
         """Newest first by `updated_at`, then by stream."""
         ...

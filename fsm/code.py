@@ -29,8 +29,12 @@ class Code:
 
     @classmethod
     def of(
-        cls, *, guards: Iterable[GuardMaker] = (), tools: Iterable[Tool] = (),
-        contracts: Iterable[type[BaseModel]] = (), classifiers: Iterable[Classifier] = (),
+        cls,
+        *,
+        guards: Iterable[GuardMaker] = (),
+        tools: Iterable[Tool] = (),
+        contracts: Iterable[type[BaseModel]] = (),
+        classifiers: Iterable[Classifier] = (),
         readers: Mapping[str, Reader] | None = None,
     ) -> "Code":
         """Gather declarations; two of one kind with the same name are refused."""

@@ -22,7 +22,10 @@ _SPELLINGS: dict[int, str] = {
     **dict.fromkeys(map(ord, "\x00\t\r\u00a0\u2007\u2009\u202f\u3000\ufeff"), " "),
     **dict.fromkeys([*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], " "),
     **{zero + n: str(n) for zero in (0x660, 0x6F0, 0x966, 0xFF10) for n in range(10)},
-    ord("\u2014"): ";", ord("\u2026"): ";", ord("\u066b"): ".", ord("\u066c"): ",",
+    ord("\u2014"): ";",
+    ord("\u2026"): ";",
+    ord("\u066b"): ".",
+    ord("\u066c"): ",",
 }
 _SPELT_OTHERWISE = re.compile(r"[^\n\x20-\x5f\x61-\x7e]")
 
@@ -45,22 +48,30 @@ def _any_of(*phrases: str) -> str:
 _YES_WORDS = "yes/yeah/yep/yup/yea/ya/yess/yass/yeh/yes sir/aye"
 _NO_WORDS = "no/nope/nah/noo/nay/no no"
 _YES = _any_of(
-    _YES_WORDS, "y/sure/sure thing/correct/right/true/ok/okay/k/kk/fine/great/perfect/exactly/absolutely/definitely",
+    _YES_WORDS,
+    "y/sure/sure thing/correct/right/true/ok/okay/k/kk/fine/great/perfect/exactly/absolutely/definitely",
     "certainly/indeed/affirmative/of course/for sure/confirm/confirmed/agreed/go ahead/go for it/please do/do it",
     "proceed/sounds good/looks good/looks right/looks correct/all good/all correct/why not/you bet/you got it",
     "it is/i do/i did/i am/i have/i can/i would/i will/i think so/i believe so/i confirm/i agree/that works",
-    *(f"{that} {good}" for that in ("that's", "thats", "that is", "it's", "its", "it is", "this is", "all is")
-      for good in ("right", "correct", "true", "fine", "ok", "okay", "good", "it", "perfect")),
+    *(
+        f"{that} {good}"
+        for that in ("that's", "thats", "that is", "it's", "its", "it is", "this is", "all is")
+        for good in ("right", "correct", "true", "fine", "ok", "okay", "good", "it", "perfect")
+    ),
     "👍/✅/👌",
 )
 _NO = _any_of(
-    _NO_WORDS, "n/wrong/incorrect/false/negative/never/not really/not at all/not yet/not quite/not right/not correct",
+    _NO_WORDS,
+    "n/wrong/incorrect/false/negative/never/not really/not at all/not yet/not quite/not right/not correct",
     "absolutely not/definitely not/certainly not/of course not/no way/by no means/i don't think so/i do not think so",
     "i think not/i'm afraid not/afraid not/none/no thanks/no thank you/no ty/don't/do not/please don't",
     "i don't/i do not/i didn't/i did not/i'm not/i am not/i haven't/i have not/i can't/i cannot/i won't",
     "it isn't/it is not/it's not/it doesn't/it does not/it wasn't/that isn't it",
-    *(f"{that} {bad}" for that in ("that's", "thats", "that is", "it's", "it is", "this is")
-      for bad in ("wrong", "incorrect", "not right", "not correct", "not it", "not true", "false")),
+    *(
+        f"{that} {bad}"
+        for that in ("that's", "thats", "that is", "it's", "it is", "this is")
+        for bad in ("wrong", "incorrect", "not right", "not correct", "not it", "not true", "false")
+    ),
     "👎/❌",
 )
 _FILLER = _any_of(
@@ -70,84 +81,115 @@ _FILLER = _any_of(
 )
 _PIECE = re.compile(rf"(?:(?P<filler>{_FILLER})|(?P<no>{_NO})|(?P<yes>{_YES}))(?: |$)")
 _LEADING_YES = re.compile(
-    rf"(?:{_any_of(_YES_WORDS, 'sure/correct/absolutely/definitely/of course/exactly/indeed')})\b")
+    rf"(?:{_any_of(_YES_WORDS, 'sure/correct/absolutely/definitely/of course/exactly/indeed')})\b"
+)
 _LEADING_NO = re.compile(
     rf"(?:{_any_of(_NO_WORDS)})\b(?! (?:idea|clue|one|problem|worries|doubt|rush|matter|longer|wonder|issue)s?\b)"
-    r"|(?:not really|not at all|absolutely not|definitely not)\b")
+    r"|(?:not really|not at all|absolutely not|definitely not)\b"
+)
 _TRAILING = re.compile(r"(?:^| )(?:(?P<yes>yes|yeah|yep|yup)|(?P<no>no|nope|nah))$")
 _UNSURE = re.compile(
     r"\b(?:(?:don't|dont|do not|didn't|can't|cannot) (?:really )?(?:know|remember|recall)|dunno|idk|no idea|no clue|"
     r"not (?:so |really |entirely |too |quite )?(?:sure|certain)|unsure|maybe|perhaps|might be|"
     r"idek|beats me|(?:not|haven't) (?:a|the faintest) (?:clue|idea)|who knows)\b"
-    r"|^(?:sorry )?(?:i )?(?:(?:have |can't |'ve )?(?:forgotten|forgot|forget))(?: (?:it|that|this|sorry))*$")
+    r"|^(?:sorry )?(?:i )?(?:(?:have |can't |'ve )?(?:forgotten|forgot|forget))(?: (?:it|that|this|sorry))*$"
+)
 _WORDS = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[👍✅👌👎❌]")
 _CLAUSES = re.compile(r"[,.;:!?\n()]| - ")
 
 _THAT = r"(?: (?:that|it|this|so|your question|(?:the|that) last (?:bit|part|one)|the (?:question|one|part|bit)))?"
 _ASK = r"(?:(?:can|could|would|will) (?:you|u) (?:please |kindly )?|(?:i )?need you to )?"
 _LAST = r"(?:(?:the|my|that) )?(?:last|previous|prior|earlier|first|other) (?:question|one|answer|step|thing|field)"
-_TELL = (r"(?:say|tell|answer|share|give|provide|disclose|reveal|discuss)(?: you)?"
-         r"(?: (?:that|it|this|any of that|that information|my(?: [^\W_]+){1,4}|you that|out))?(?: to you| here)?")
+_TELL = (
+    r"(?:say|tell|answer|share|give|provide|disclose|reveal|discuss)(?: you)?"
+    r"(?: (?:that|it|this|any of that|that information|my(?: [^\W_]+){1,4}|you that|out))?(?: to you| here)?"
+)
 _KINDS: tuple[tuple[Control, re.Pattern[str]], ...] = (
-    ("repeat", re.compile(
-        rf"what|huh|eh|pardon(?: me)?|come again|{_ASK}(?:repeat|rephrase|say|ask"
-        rf"|explain){_THAT}(?: (?:once more|one more time"
-        rf"|again|for me|to me))*|what did you (?:say|ask|mean)(?: again)?|what (?:was|is) (?:that|the question"
-        rf"|your question)"
-        r"(?: again)?|what's the question(?: again)?|what do you mean(?: by (?:that|this))?|say what|one more time"
-        rf"|i (?:didn't|did not|don't|do not|couldn't) (?:quite |really )?(?:catch|hear|get|understand"
-        rf"|follow)(?: you)?{_THAT}")),
-    ("back", re.compile(
-        rf"back|(?:(?:can|could|may|let) (?:we|i|you|me|us) |let's |lets |take me |i (?:want|need"
-        rf"|would like) to |i'd like to |"
-        rf"please )?(?:go|going|step) back(?: (?:one|a step|one step|a question|to {_LAST}))?|(?:the )?previous"
-        rf"(?: (?:question|one|step))?|i (?:made|did) (?:a mistake|an error)(?: (?:in|on|with|at) {_LAST})?"
-        rf"|undo(?: (?:that|it))?"
-        rf"|(?:(?:can|could|may|let) (?:we|i|me) |i (?:want|need) to |i'd like to )?(?:change|correct|fix"
-        rf"|edit) {_LAST}"
-        r"|take me back|(?:my|the) (?:last|previous) (?:answer|one) (?:was|is) (?:wrong|incorrect)")),
-    ("decline", re.compile(
-        rf"(?:i(?:'d| would)? )?(?:much )?(?:rather|prefer) not(?: to)?(?: {_TELL}| do that)?"
-        rf"|i would not like to {_TELL}"
-        rf"|i(?:'m| am) not (?:going to|gonna|willing to|comfortable|allowed to)(?: {_TELL}| (?:sharing|giving"
-        rf"|telling)(?: you)? that)?"
-        rf"|i (?:don't|do not|dont|won't|will not|wont) (?:(?:want|wish|like|need|feel comfortable) to )?{_TELL}"
-        rf"|i (?:can't|cannot) {_TELL}|skip{_THAT}(?: question| one)?|pass|no comment|(?:that's "
-        rf"|that is )?none of your business"
-        r"|(?:(?:it's|its|thats) )?none of (?:your|ur) (?:\w+ )?business|mind (?:your|ur) own(?: \w+)? business"
-        r"|(?:you|u) (?:don't|dont|do not) (?:need|have) to know(?: that| this)?|(?:none|not) (?:your|ur) concern"
-        r"|i refuse(?: to (?:say|answer|tell)(?: (?:that|this|you|it))?)?|(?:that's|that is|it's) (?:private"
-        r"|personal|confidential)"
-        r"|not (?:going to|gonna) (?:tell|say|share)(?: you)?(?: (?:that|this))?"
-        r"|not telling(?: you)?(?: that)?|not (?:your|ur) business")),
-    ("cancel", re.compile(
-        r"never ?mind(?: (?:that|it|then|about it|all that))?|nvm|(?:please )?forget (?:it|this|that"
-        r"|about (?:it|this|that)|"
-        r"the whole thing|everything)|cancel(?: (?:this|that|it|everything|all|all of it|the (?:form|process"
-        r"|conversation)))?"
-        r"|(?:(?:let's|lets|can we|could we|i want to|i'd like to|you can) )?(?:stop|quit|abort|exit|end)"
-        r"(?: (?:this|that|it|here|now|asking|the (?:form|process|chat|conversation)))?|i give up|i(?:'ve"
-        r"| have)? changed my mind"
-        r"|(?:let's |lets )?leave it|i (?:don't|do not|no longer) want (?:this|it|to (?:do this|continue|go on"
-        r"|proceed))"
-        r"(?: any ?more| now)?|i (?:don't|do not|no longer) need (?:this|it|help)(?: any ?more)?|enough|don't bother"
-        r"|not interested(?: any ?more)?")),
+    (
+        "repeat",
+        re.compile(
+            rf"what|huh|eh|pardon(?: me)?|come again|{_ASK}(?:repeat|rephrase|say|ask"
+            rf"|explain){_THAT}(?: (?:once more|one more time"
+            rf"|again|for me|to me))*|what did you (?:say|ask|mean)(?: again)?|what (?:was|is) (?:that|the question"
+            rf"|your question)"
+            r"(?: again)?|what's the question(?: again)?|what do you mean(?: by (?:that|this))?|say what|one more time"
+            rf"|i (?:didn't|did not|don't|do not|couldn't) (?:quite |really )?(?:catch|hear|get|understand"
+            rf"|follow)(?: you)?{_THAT}"
+        ),
+    ),
+    (
+        "back",
+        re.compile(
+            rf"back|(?:(?:can|could|may|let) (?:we|i|you|me|us) |let's |lets |take me |i (?:want|need"
+            rf"|would like) to |i'd like to |"
+            rf"please )?(?:go|going|step) back(?: (?:one|a step|one step|a question|to {_LAST}))?|(?:the )?previous"
+            rf"(?: (?:question|one|step))?|i (?:made|did) (?:a mistake|an error)(?: (?:in|on|with|at) {_LAST})?"
+            rf"|undo(?: (?:that|it))?"
+            rf"|(?:(?:can|could|may|let) (?:we|i|me) |i (?:want|need) to |i'd like to )?(?:change|correct|fix"
+            rf"|edit) {_LAST}"
+            r"|take me back|(?:my|the) (?:last|previous) (?:answer|one) (?:was|is) (?:wrong|incorrect)"
+        ),
+    ),
+    (
+        "decline",
+        re.compile(
+            rf"(?:i(?:'d| would)? )?(?:much )?(?:rather|prefer) not(?: to)?(?: {_TELL}| do that)?"
+            rf"|i would not like to {_TELL}"
+            rf"|i(?:'m| am) not (?:going to|gonna|willing to|comfortable|allowed to)(?: {_TELL}| (?:sharing|giving"
+            rf"|telling)(?: you)? that)?"
+            rf"|i (?:don't|do not|dont|won't|will not|wont) (?:(?:want|wish|like|need|feel comfortable) to )?{_TELL}"
+            rf"|i (?:can't|cannot) {_TELL}|skip{_THAT}(?: question| one)?|pass|no comment|(?:that's "
+            rf"|that is )?none of your business"
+            r"|(?:(?:it's|its|thats) )?none of (?:your|ur) (?:\w+ )?business|mind (?:your|ur) own(?: \w+)? business"
+            r"|(?:you|u) (?:don't|dont|do not) (?:need|have) to know(?: that| this)?|(?:none|not) (?:your|ur) concern"
+            r"|i refuse(?: to (?:say|answer|tell)(?: (?:that|this|you|it))?)?|(?:that's|that is|it's) (?:private"
+            r"|personal|confidential)"
+            r"|not (?:going to|gonna) (?:tell|say|share)(?: you)?(?: (?:that|this))?"
+            r"|not telling(?: you)?(?: that)?|not (?:your|ur) business"
+        ),
+    ),
+    (
+        "cancel",
+        re.compile(
+            r"never ?mind(?: (?:that|it|then|about it|all that))?|nvm|(?:please )?forget (?:it|this|that"
+            r"|about (?:it|this|that)|"
+            r"the whole thing|everything)|cancel(?: (?:this|that|it|everything|all|all of it|the (?:form|process"
+            r"|conversation)))?"
+            r"|(?:(?:let's|lets|can we|could we|i want to|i'd like to|you can) )?(?:stop|quit|abort|exit|end)"
+            r"(?: (?:this|that|it|here|now|asking|the (?:form|process|chat|conversation)))?|i give up|i(?:'ve"
+            r"| have)? changed my mind"
+            r"|(?:let's |lets )?leave it"
+            r"|i (?:don't|do not|no longer) want (?:this|it|to (?:do this|continue|go on|proceed))"
+            r"(?: any ?more| now)?|i (?:don't|do not|no longer) need (?:this|it|help)(?: any ?more)?|enough"
+            r"|don't bother"
+            r"|not interested(?: any ?more)?"
+        ),
+    ),
 )
 _CORRECTION = re.compile(
     r"\b(?:sorry|i mean|i meant|meant to (?:say|type|write)|no wait|wait|hold on|actually|correction"
     r"|scratch that|oops|"
     r"whoops|my (?:mistake|bad)|i was wrong|make (?:it|that)|instead)\b|\bno(?= ?[,;]| (?:it|the|[0-9€$£])"
-    r"| ?$)", re.I)
+    r"| ?$)",
+    re.I,
+)
 _PLAIN_CORRECTION = re.compile(
     r"\b(?:i meant|meant to (?:say|type|write)|correction|scratch that|i made a mistake|i was wrong"
     r"|my (?:mistake|bad)|"
     r"(?:should|must) (?:be|have been|read|say)|(?:that's|that is|is|was) (?:wrong|incorrect|not (?:right|correct))|"
-    r"(?:change|correct|update) (?:it|that|this|the|my)|typo|mistyped)\b", re.I)
+    r"(?:change|correct|update) (?:it|that|this|the|my)|typo|mistyped)\b",
+    re.I,
+)
 _NOT_THAT = re.compile(
     r"\b(?:not|isn't|wasn't|instead of) [€$£]?[0-9][0-9.,/-]{0,12}(?: [a-z]{1,8})?[,;]? "
-    r"(?:but |it's |it is |it was )?$", re.I)
-_SAID_NO = re.compile(r"\W*(?:no|nope|nah|wrong|incorrect|not (?:right|correct|quite))\b(?! (?:problem|worries"
-    r"|doubt|rush|idea))", re.I)
+    r"(?:but |it's |it is |it was )?$",
+    re.I,
+)
+_SAID_NO = re.compile(
+    r"\W*(?:no|nope|nah|wrong|incorrect|not (?:right|correct|quite))\b(?! (?:problem|worries"
+    r"|doubt|rush|idea))",
+    re.I,
+)
 
 
 def _clauses(text: str) -> list[str]:
@@ -205,8 +247,11 @@ def yes_no_in(text: str) -> bool | None:
     A later clause counts only if it is nothing else ("I have it here, yes"); "no wait, yes" is a yes.
     """
     clauses = _clauses(text)[:60]
-    verdicts = [verdict for first, clause in zip((True, *[False] * 60), clauses, strict=False)
-                if (verdict := _verdict(clause, first)) is not None]
+    verdicts = [
+        verdict
+        for first, clause in zip((True, *[False] * 60), clauses, strict=False)
+        if (verdict := _verdict(clause, first)) is not None
+    ]
     if not verdicts or (_UNSURE.search(" ".join(clauses)) and _verdict(clauses[0], True) is None):
         return None
     if len(set(verdicts)) > 1 and not re.search(r"\b(?:wait|sorry|i mean|actually|hold on)\b", " ".join(clauses)):
@@ -247,12 +292,13 @@ def starts_with_no(message: str) -> bool:
 
 _SAID_BESIDE = words_in(
     "no nope nah yes yeah ok okay not wrong incorrect it it's its is was be should must the that that's thats please "
-    "thanks thank you sorry actually i meant mean change make set to just correct right value but and of for a an")
+    "thanks thank you sorry actually i meant mean change make set to just correct right value but and of for a an"
+)
 
 
 def stands_alone(message: str, span: tuple[int, int]) -> bool:
     """True if nothing is said beside the value at `span` but that it is one: "no, it's 45 please"."""
-    beside = f"{message[:span[0]]} {message[span[1]:]}"
+    beside = f"{message[: span[0]]} {message[span[1] :]}"
     return len(beside) <= LONGEST_CONTROL and all(word in _SAID_BESIDE for word in _WORDS.findall(beside.lower()))
 
 
@@ -265,10 +311,10 @@ def corrects(message: str, start: int | None = None) -> bool:
         return True
     if start is None:
         return _CORRECTION.search(message) is not None
-    before = message[max(0, start - _NEAR):start]
+    before = message[max(0, start - _NEAR) : start]
     if _NOT_THAT.search(before):
         return True
     found = None
     for found in _CORRECTION.finditer(before):  # noqa: B007 - the last one counts
         pass
-    return found is not None and len(before[found.end():].split()) <= 4
+    return found is not None and len(before[found.end() :].split()) <= 4

@@ -84,10 +84,14 @@ def _refuse(draft: Draft, body: CommandBody, reason: str) -> None:
 
 def _start(draft: Draft, body: Start) -> None:
     if draft.conversation.status != "new":
-        return _refuse(draft, body, "already_started")
+        _refuse(draft, body, "already_started")
+        return
     flow = draft.program.flow
-    version = draft.record(ConversationStarted(
-        flow=body.flow, subject=body.subject, state=flow.initial, facts=body.facts, turn_due=draft.turn_due))
+    version = draft.record(
+        ConversationStarted(
+            flow=body.flow, subject=body.subject, state=flow.initial, facts=body.facts, turn_due=draft.turn_due
+        )
+    )
     draft.learn(body.facts, "caller", version)
     moves.settle(draft, moves.enter(draft))
 
@@ -96,9 +100,17 @@ def _say(draft: Draft, body: Say) -> None:
     conversation, limits = draft.conversation, draft.program.flow.limits
 
     def received(disposition: str) -> int:
-        return draft.record(MessageReceived.model_validate({
-            "message": body.message, "token_bound": body.token_bound, "reading": body.reading,
-            "disposition": disposition, "turn_due": draft.turn_due if disposition == "taken" else None}))
+        return draft.record(
+            MessageReceived.model_validate(
+                {
+                    "message": body.message,
+                    "token_bound": body.token_bound,
+                    "reading": body.reading,
+                    "disposition": disposition,
+                    "turn_due": draft.turn_due if disposition == "taken" else None,
+                }
+            )
+        )
 
     if conversation.status == "ended":
         received("refused")
@@ -114,8 +126,9 @@ def _say(draft: Draft, body: Say) -> None:
         draft.reply(f"meanwhile.{conversation.state}")
     elif conversation.received >= limits.conversation_messages:
         received("taken")
-        moves.settle(draft, draft.reach(
-            "conversation_messages", conversation.received + 1, limits.conversation_messages))
+        moves.settle(
+            draft, draft.reach("conversation_messages", conversation.received + 1, limits.conversation_messages)
+        )
     else:
         version = received("taken")
         moves.settle(draft, moves.take_message(draft, body.reading, version))
@@ -123,41 +136,44 @@ def _say(draft: Draft, body: Say) -> None:
 
 def _give(draft: Draft, body: Give) -> None:
     if draft.conversation.status == "ended":
-        return _refuse(draft, body, "ended")
+        _refuse(draft, body, "ended")
+        return
     if body.name in OPERATOR_INPUTS and OPERATOR_ROLE not in draft.command.actor.roles:
-        return _refuse(draft, body, "role_missing")
+        _refuse(draft, body, "role_missing")
+        return
     state = draft.state
     expected = body.name in OPERATOR_INPUTS or (isinstance(state, WaitState) and body.name in state.inputs)
     if not expected or moves.row_for(draft, body.name) is None:
-        return _refuse(draft, body, "not_waiting")
+        _refuse(draft, body, "not_waiting")
+        return
     version = draft.record(InputReceived(name=body.name, facts=body.facts, turn_due=draft.turn_due))
     draft.learn(body.facts, "caller", version)
     moves.settle(draft, body.name)
-    return None
 
 
 def _routed(draft: Draft, body: Routed) -> None:
     state = draft.state if draft.conversation.status == "open" else None
     if not isinstance(state, RouteState) or state.name != body.state:
-        return _refuse(draft, body, "not_waiting")
+        _refuse(draft, body, "not_waiting")
+        return
     decision = choose(draft.program.routers[state.router], body.evidence)
     draft.record(RoutingDecided(state=state.name, message=body.message, evidence=body.evidence, decision=decision))
     moves.settle(draft, decision.outcome)
-    return None
 
 
 def _decided(draft: Draft, body: Decide) -> None:
     visit, actor = draft.conversation.visit, draft.command.actor
     if visit.task != body.task or visit.opened is None:
-        return _refuse(draft, body, "unknown_task")
+        _refuse(draft, body, "unknown_task")
+        return
     if body.decision not in visit.opened.decisions:
-        return _refuse(draft, body, "unknown_decision")
+        _refuse(draft, body, "unknown_decision")
+        return
     if visit.opened.role not in actor.roles:
-        return _refuse(draft, body, "role_missing")
-    draft.record(TaskDecided(task=body.task, decision=body.decision, reason=body.reason,
-                             turn_due=draft.turn_due))
+        _refuse(draft, body, "role_missing")
+        return
+    draft.record(TaskDecided(task=body.task, decision=body.decision, reason=body.reason, turn_due=draft.turn_due))
     moves.settle(draft, body.decision)
-    return None
 
 
 def _fire(draft: Draft, body: Fire) -> None:
@@ -172,14 +188,16 @@ def _fire(draft: Draft, body: Fire) -> None:
 def _resolve(draft: Draft, body: Resolve) -> None:
     pending = draft.conversation.pending.get(body.effect)
     if pending is None:
-        return _refuse(draft, body, "not_pending")
+        _refuse(draft, body, "not_pending")
+        return
     version = draft.record(EffectResolved(effect=body.effect, how=body.how))
     if body.how == "again":
-        again = CallAgent(body.effect, pending) if isinstance(pending, AgentRequested) else RunTool(body.effect, pending)
+        again = (
+            CallAgent(body.effect, pending) if isinstance(pending, AgentRequested) else RunTool(body.effect, pending)
+        )
         draft.effects.append(again)
     elif isinstance(pending, AgentRequested):
         report = AgentReport(outcome="failed", reason="given_up")
         moves.settle(draft, runs.agent_outcome(draft, pending, report, body.effect, version))
     else:
         moves.settle(draft, runs.tool_outcome(draft, pending, body.how))
-    return None

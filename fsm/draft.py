@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..contracts.commands import Command
-from ..contracts.events import AgentRequested, Event, FactForgotten, FactsRecorded, LimitReached, ReplySent, ToolRequested
+from ..contracts.events import (
+    AgentRequested,
+    Event,
+    FactForgotten,
+    FactsRecorded,
+    LimitReached,
+    ReplySent,
+    ToolRequested,
+)
 from ..contracts.facts import FactReading, FactSource, KnownFact
 from ..contracts.flow import State
 from ..contracts.limits import LimitName
@@ -104,10 +112,16 @@ class Draft:
             if reading.name not in self.program.facts:
                 continue
             ref = reading.payload
-            taken.append(KnownFact(
-                name=reading.name, value=reading.value, source=source, corrected=reading.name in known,
-                sealed=PayloadAt(version=version, name=ref.name) if ref else None, length=ref.length if ref else 0,
-            ))
+            taken.append(
+                KnownFact(
+                    name=reading.name,
+                    value=reading.value,
+                    source=source,
+                    corrected=reading.name in known,
+                    sealed=PayloadAt(version=version, name=ref.name) if ref else None,
+                    length=ref.length if ref else 0,
+                )
+            )
         if taken:
             self.record(FactsRecorded(facts=tuple(taken)))
             self._forget_dependents(frozenset(fact.name for fact in taken if _differs(fact, known)))

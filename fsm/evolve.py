@@ -15,8 +15,8 @@ from ..contracts.events import (
     EffectResolved,
     Event,
     FactForgotten,
-    FactsRecorded,
     FactSkipped,
+    FactsRecorded,
     HandoffMade,
     InputReceived,
     LimitReached,
@@ -57,15 +57,21 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
     match event:
         case ConversationStarted():
             return conversation.changed(
-                version=following, status="open", flow=event.flow, subject=event.subject, state=event.state,
-                turn=Turn(due=event.turn_due), visit=Visit(entered=at),
+                version=following,
+                status="open",
+                flow=event.flow,
+                subject=event.subject,
+                state=event.state,
+                turn=Turn(due=event.turn_due),
+                visit=Visit(entered=at),
             )
         case MessageReceived():
             return _received(conversation, event).changed(version=following)
         case MessageTaken():
             inbox = tuple(one for one in conversation.inbox if one[0] != event.message)
-            return conversation.changed(version=following, inbox=inbox,
-                                        turn=_next_turn(conversation, event.turn_due, event.message))
+            return conversation.changed(
+                version=following, inbox=inbox, turn=_next_turn(conversation, event.turn_due, event.message)
+            )
         case InputReceived():
             turn = _next_turn(conversation, event.turn_due, conversation.turn.message)
             return conversation.changed(version=following, turn=turn)
@@ -94,37 +100,48 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             visit = conversation.visit
             if event.caller == "state":
                 visit = visit.changed(attempts=visit.attempts + 1)
-            return conversation.changed(version=following, visit=visit,
-                                        pending=_with_pending(conversation.pending, at, event))
+            return conversation.changed(
+                version=following, visit=visit, pending=_with_pending(conversation.pending, at, event)
+            )
         case ToolReturned():
             if event.late:
                 return conversation.changed(version=following)
             visit = _carrying(conversation.visit, event.report.result_token_bound + PER_CALL_TOKENS)
-            return conversation.changed(version=following, visit=visit,
-                                        pending=_without(conversation.pending, event.effect))
+            return conversation.changed(
+                version=following, visit=visit, pending=_without(conversation.pending, event.effect)
+            )
         case ToolRefused():
             told = PER_CALL_TOKENS + sum(len(problem) for problem in event.problems)
             return conversation.changed(version=following, visit=_carrying(conversation.visit, told))
         case EffectResolved():
             pending = conversation.pending
             return conversation.changed(
-                version=following, pending=pending if event.how == "again" else _without(pending, event.effect))
+                version=following, pending=pending if event.how == "again" else _without(pending, event.effect)
+            )
         case ReplySent():
-            return _remembered(conversation, f"{event.text}|{event.agent}", event.token_bound).changed(version=following)
+            return _remembered(conversation, f"{event.text}|{event.agent}", event.token_bound).changed(
+                version=following
+            )
         case TaskOpened():
             return conversation.changed(version=following, visit=conversation.visit.changed(task=at, opened=event))
         case TaskDecided():
             return conversation.changed(
-                version=following, turn=_next_turn(conversation, event.turn_due, conversation.turn.message),
-                visit=conversation.visit.changed(task=None, opened=None, timer=None, due=None))
+                version=following,
+                turn=_next_turn(conversation, event.turn_due, conversation.turn.message),
+                visit=conversation.visit.changed(task=None, opened=None, timer=None, due=None),
+            )
         case TimerSet():
             return conversation.changed(version=following, visit=conversation.visit.changed(timer=at, due=event.due))
         case TimerFired():
-            return conversation.changed(version=following, turn=conversation.turn.changed(due=event.turn_due),
-                                        visit=conversation.visit.changed(timer=None, due=None))
+            return conversation.changed(
+                version=following,
+                turn=conversation.turn.changed(due=event.turn_due),
+                visit=conversation.visit.changed(timer=None, due=None),
+            )
         case ConversationEnded():
-            return conversation.changed(version=following, status="ended", visit=Visit(entered=at), frames=(),
-                                        pending=NO_PENDING)
+            return conversation.changed(
+                version=following, status="ended", visit=Visit(entered=at), frames=(), pending=NO_PENDING
+            )
         case TransitionRefused() | LimitReached() | OverBudget() | CommandRefused():
             return conversation.changed(version=following)
         case _:
@@ -157,9 +174,10 @@ def _remembered(conversation: Conversation, what: str, tokens: int) -> Conversat
     """One more message in the history; the digest rolls, so any stretch of history can be checked."""
     rolled = hashlib.sha256(f"{conversation.history_digest}|{what}".encode()).hexdigest()
     return conversation.changed(
-        messages=conversation.messages + 1, history_digest=rolled,
+        messages=conversation.messages + 1,
+        history_digest=rolled,
         history_tokens=conversation.history_tokens + tokens,
-        recent_tokens=(*conversation.recent_tokens[-(REMEMBERED - 1):], tokens),
+        recent_tokens=(*conversation.recent_tokens[-(REMEMBERED - 1) :], tokens),
     )
 
 
@@ -184,14 +202,25 @@ def _moved(conversation: Conversation, event: TransitionTaken) -> Conversation:
     turn = conversation.turn.changed(steps=conversation.turn.steps + 1)
     if event.move == "push":
         frame = Frame(conversation.state, conversation.visit)
-        return conversation.changed(state=event.target, turn=turn, visit=Visit(entered=conversation.version),
-                                    frames=(*conversation.frames, frame), pending=NO_PENDING)
+        return conversation.changed(
+            state=event.target,
+            turn=turn,
+            visit=Visit(entered=conversation.version),
+            frames=(*conversation.frames, frame),
+            pending=NO_PENDING,
+        )
     if event.move == "return" and conversation.frames:
         frame = conversation.frames[-1]
-        return conversation.changed(state=frame.state, turn=turn, visit=frame.visit.changed(timer=None, due=None),
-                                    frames=conversation.frames[:-1], pending=NO_PENDING)
-    return conversation.changed(state=event.target, turn=turn, visit=Visit(entered=conversation.version),
-                                pending=NO_PENDING)
+        return conversation.changed(
+            state=frame.state,
+            turn=turn,
+            visit=frame.visit.changed(timer=None, due=None),
+            frames=conversation.frames[:-1],
+            pending=NO_PENDING,
+        )
+    return conversation.changed(
+        state=event.target, turn=turn, visit=Visit(entered=conversation.version), pending=NO_PENDING
+    )
 
 
 def _asked_agent(conversation: Conversation, event: AgentRequested) -> Conversation:
@@ -203,12 +232,17 @@ def _asked_agent(conversation: Conversation, event: AgentRequested) -> Conversat
         handed, pairs = handed + 1, MappingProxyType({**pairs, pair: pairs.get(pair, 0) + 1})
     return conversation.changed(
         turn=turn.changed(
-            agent_calls=turn.agent_calls + 1, tokens=turn.tokens + event.reserved_tokens,
-            cost=turn.cost + event.reserved_cost, handoffs=handed, pairs=pairs, last_agent=event.agent,
+            agent_calls=turn.agent_calls + 1,
+            tokens=turn.tokens + event.reserved_tokens,
+            cost=turn.cost + event.reserved_cost,
+            handoffs=handed,
+            pairs=pairs,
+            last_agent=event.agent,
         ),
         visit=visit.changed(attempts=event.attempt, rounds=event.round),
         pending=_with_pending(conversation.pending, conversation.version, event),
-        tokens=conversation.tokens + event.reserved_tokens, cost=conversation.cost + event.reserved_cost,
+        tokens=conversation.tokens + event.reserved_tokens,
+        cost=conversation.cost + event.reserved_cost,
         last_agent=event.agent,
     )
 
@@ -222,6 +256,12 @@ def _agent_returned(conversation: Conversation, event: AgentReturned) -> Convers
     tokens, cost = used - request.reserved_tokens, event.cost - request.reserved_cost
     turn = conversation.turn.changed(tokens=conversation.turn.tokens + tokens, cost=conversation.turn.cost + cost)
     told = sum(call.arguments.length + PER_CALL_TOKENS for call in event.report.calls) + sum(
-        len(violation) for violation in event.report.violations)
-    return conversation.changed(turn=turn, visit=_carrying(conversation.visit, told), tokens=conversation.tokens + tokens, cost=conversation.cost + cost,
-                                pending=_without(conversation.pending, event.effect))
+        len(violation) for violation in event.report.violations
+    )
+    return conversation.changed(
+        turn=turn,
+        visit=_carrying(conversation.visit, told),
+        tokens=conversation.tokens + tokens,
+        cost=conversation.cost + cost,
+        pending=_without(conversation.pending, event.effect),
+    )

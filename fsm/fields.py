@@ -237,7 +237,8 @@ FACT_KEYS = {
     "choices": _NAMES,
     "pattern": _TEXT,
     "confirm": Key(yes_no),
-    "volunteered": Key(yes_no), "depends_on": _NAMES,
+    "volunteered": Key(yes_no),
+    "depends_on": _NAMES,
     "minimum": _NUMBER,
     "maximum": _NUMBER,
 }

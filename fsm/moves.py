@@ -44,8 +44,9 @@ def settle(draft: Draft, outcome: str | None) -> None:
 def _is_free(draft: Draft) -> bool:
     """Nothing is being worked on, and the present state takes messages."""
     conversation = draft.conversation
-    return (conversation.status == "open" and not conversation.pending
-            and isinstance(draft.state, WaitState | CollectState))
+    return (
+        conversation.status == "open" and not conversation.pending and isinstance(draft.state, WaitState | CollectState)
+    )
 
 
 def move(draft: Draft, on: str) -> str | None:
@@ -55,8 +56,11 @@ def move(draft: Draft, on: str) -> str | None:
         on = draft.reach("steps", conversation.turn.steps, limits.steps)
     taken, verdicts = draft.program.tried(conversation.state, on, conversation.facts)
     if taken is None:
-        draft.record(TransitionRefused(
-            source=conversation.state, on=on, reason="guards" if verdicts else "no_row", verdicts=verdicts))
+        draft.record(
+            TransitionRefused(
+                source=conversation.state, on=on, reason="guards" if verdicts else "no_row", verdicts=verdicts
+            )
+        )
         return resume(draft)
     index, row = taken
     # A state that hears nobody, such as a route, is nowhere to come back to: from there the row just goes.
@@ -66,10 +70,17 @@ def move(draft: Draft, on: str) -> str | None:
     returns = row.target == RETURN
     target = conversation.frames[-1].state if returns else row.target
     draft.program.machine.step(conversation.state, index, target)
-    draft.record(TransitionTaken(
-        source=conversation.state, on=on, target=target, row=index, because=row.policy, verdicts=verdicts,
-        move="push" if pushes else "return" if returns else "go",
-    ))
+    draft.record(
+        TransitionTaken(
+            source=conversation.state,
+            on=on,
+            target=target,
+            row=index,
+            because=row.policy,
+            verdicts=verdicts,
+            move="push" if pushes else "return" if returns else "go",
+        )
+    )
     return resume(draft) if returns else enter(draft)
 
 
@@ -95,9 +106,16 @@ def enter(draft: Draft) -> str | None:
             return runs.call_tool(draft, state)
         case HumanState():
             due = draft.later(state.deadline_seconds)
-            draft.record(TaskOpened(
-                state=state.name, role=state.role, decisions=state.decisions, facts=state.shows,
-                shown=runs.shown_digest(draft, state.shows), due=due))
+            draft.record(
+                TaskOpened(
+                    state=state.name,
+                    role=state.role,
+                    decisions=state.decisions,
+                    facts=state.shows,
+                    shown=runs.shown_digest(draft, state.shows),
+                    due=due,
+                )
+            )
             draft.record(TimerSet(state=state.name, due=due))
             draft.reply(f"state.{state.name}")
             return None

@@ -18,38 +18,82 @@ from .controls import says_unsure, words_in
 TextReason = Literal["question", "not_found", "unknown"]
 """Why an answer in words is not the text that was asked for."""
 
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-          "November", "December")
-SIGNS: Mapping[str, frozenset[str]] = MappingProxyType({
-    sign: frozenset(codes.split()) for signs, codes in (
-        ("€ euro euros eur", "EUR"), ("$ dollar dollars buck bucks", "USD CAD AUD NZD SGD HKD MXN"), ("usd us$", "USD"),
-        ("£ pound pounds quid gbp", "GBP"), ("¥ yen", "JPY CNY"), ("jpy", "JPY"), ("₹ rupee rupees inr", "INR"),
-        ("cad", "CAD"), ("aud", "AUD"), ("chf franc francs", "CHF"), ("sek", "SEK"), ("nok", "NOK"), ("dkk", "DKK"),
-        ("pln zloty", "PLN"), ("czk", "CZK"), ("cny", "CNY"), ("nzd", "NZD"), ("kr kronor kroner", "SEK NOK DKK ISK"),
-    ) for sign in signs.split()})
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+SIGNS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        sign: frozenset(codes.split())
+        for signs, codes in (
+            ("€ euro euros eur", "EUR"),
+            ("$ dollar dollars buck bucks", "USD CAD AUD NZD SGD HKD MXN"),
+            ("usd us$", "USD"),
+            ("£ pound pounds quid gbp", "GBP"),
+            ("¥ yen", "JPY CNY"),
+            ("jpy", "JPY"),
+            ("₹ rupee rupees inr", "INR"),
+            ("cad", "CAD"),
+            ("aud", "AUD"),
+            ("chf franc francs", "CHF"),
+            ("sek", "SEK"),
+            ("nok", "NOK"),
+            ("dkk", "DKK"),
+            ("pln zloty", "PLN"),
+            ("czk", "CZK"),
+            ("cny", "CNY"),
+            ("nzd", "NZD"),
+            ("kr kronor kroner", "SEK NOK DKK ISK"),
+        )
+        for sign in signs.split()
+    }
+)
 """What people write beside an amount, in lower case, and the currencies it may mean."""
 SCALES: Mapping[str, int] = MappingProxyType(
-    {"hundred": 100, "thousand": 1000, "grand": 1000, "k": 1000, "million": 1_000_000})
+    {"hundred": 100, "thousand": 1000, "grand": 1000, "k": 1000, "million": 1_000_000}
+)
 _SMALL = re.findall(
-    "[a-z]+", "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-              "seventeen eighteen nineteen")
+    "[a-z]+",
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen",
+)
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-WORD_VALUES: Mapping[str, int] = MappingProxyType({
-    **{word: n for n, word in enumerate(_SMALL)}, **{word: 10 * n for n, word in enumerate(_TENS, 2)}, "fourty": 40,
-    **SCALES})
+WORD_VALUES: Mapping[str, int] = MappingProxyType(
+    {
+        **{word: n for n, word in enumerate(_SMALL)},
+        **{word: 10 * n for n, word in enumerate(_TENS, 2)},
+        "fourty": 40,
+        **SCALES,
+    }
+)
 _GROUPED = re.compile(r"[0-9]{1,3}(?:([.,' ])[0-9]{3})(?:\1[0-9]{3})*+(?:(?!\1)[.,]([0-9]{1,2}))?")
 _DECIMAL = re.compile(r"([0-9]*)(?:[.,]([0-9]+))?")
 _MONTH_NUMBERS = {name[:3].lower(): number for number, name in enumerate(MONTHS, 1)}
-_MONTH = (rf"(?P<month>{'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in MONTHS)}|sept)\b\.?"
-          r"(?!(?<=may) (?:i|be|we|you|it|have|not|need)\b)")
+_MONTH = (
+    rf"(?P<month>{'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in MONTHS)}|sept)\b\.?"
+    r"(?!(?<=may) (?:i|be|we|you|it|have|not|need)\b)"
+)
 _DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
 _NO_MORE = "(?![0-9]|[-/.][0-9])"
-_DATE_FORMS = tuple(re.compile(form, re.I | re.A) for form in (
-    rf"(?<![\w/.-])(?P<year>[0-9]{{4}})(?P<sep>[-/.])(?P<number>[0-9]{{1,2}})(?P=sep)(?P<day>[0-9]{{1,2}}){_NO_MORE}",
-    rf"(?<![\w/.-]){_DAY}(?:[ -]|(?: day)? of )?{_MONTH}(?:(?:,? |-|,|/)(?P<year>[0-9]{{4}})(?![0-9]))?",
-    rf"\b{_MONTH} ?(?:the )?{_DAY}(?![\w:]|[.,][0-9]{{1,2}}\b)(?:,? (?P<year>[0-9]{{4}})(?![0-9]))?",
-    rf"(?<![\w/.-])(?P<one>[0-9]{{1,2}})(?P<sep>[-/.])(?P<other>[0-9]{{1,2}})(?P=sep)(?P<year>(?:[0-9]{{2}}){{1,2}}){_NO_MORE}",
-))
+_DATE_FORMS = tuple(
+    re.compile(form, re.I | re.A)
+    for form in (
+        rf"(?<![\w/.-])(?P<year>[0-9]{{4}})(?P<sep>[-/.])(?P<number>[0-9]{{1,2}})(?P=sep)(?P<day>[0-9]{{1,2}}){_NO_MORE}",
+        rf"(?<![\w/.-]){_DAY}(?:[ -]|(?: day)? of )?{_MONTH}(?:(?:,? |-|,|/)(?P<year>[0-9]{{4}})(?![0-9]))?",
+        rf"\b{_MONTH} ?(?:the )?{_DAY}(?![\w:]|[.,][0-9]{{1,2}}\b)(?:,? (?P<year>[0-9]{{4}})(?![0-9]))?",
+        rf"(?<![\w/.-])(?P<one>[0-9]{{1,2}})(?P<sep>[-/.])(?P<other>[0-9]{{1,2}})(?P=sep)(?P<year>(?:[0-9]{{2}}){{1,2}}){_NO_MORE}",
+    )
+)
 
 
 def of_figures(written: str) -> Fraction | None:
@@ -60,12 +104,12 @@ def of_figures(written: str) -> Fraction | None:
     grouped = None if written.startswith("0") else _GROUPED.fullmatch(written)
     if grouped:
         decimals = grouped[2] or ""
-        whole = re.sub("[^0-9]", "", written[:len(written) - len(decimals)])
+        whole = re.sub("[^0-9]", "", written[: len(written) - len(decimals)])
     elif figures := _DECIMAL.fullmatch(written):
         whole, decimals = figures[1] or "0", figures[2] or ""
     else:
         return None
-    return Fraction(int(whole + decimals), 10**len(decimals))
+    return Fraction(int(whole + decimals), 10 ** len(decimals))
 
 
 def of_words(written: str) -> Fraction | None:
@@ -87,8 +131,11 @@ def of_words(written: str) -> Fraction | None:
 
 def _may_follow(current: int, value: int) -> bool:
     """True if the word for `value` may follow `current`: five after twenty, twelve after two hundred."""
-    return current == 0 or (value > 0 and current % 100 == 0) or (
-        0 < value < 10 and current % 100 >= 20 and current % 10 == 0)
+    return (
+        current == 0
+        or (value > 0 and current % 100 == 0)
+        or (0 < value < 10 and current % 100 >= 20 and current % 10 == 0)
+    )
 
 
 def dates_in(message: str, most: int) -> list[tuple[str, int, int]]:
@@ -97,8 +144,9 @@ def dates_in(message: str, most: int) -> list[tuple[str, int, int]]:
     Each is `YYYY-MM-DD`, or why it is no day: `ambiguous` (day or month first), `no_year`, `no_such_date`.
     At most `most` of each form are looked at.
     """
-    found_dates = [(_day_of(found), *found.span()) for form in _DATE_FORMS
-                   for found in islice(form.finditer(message), most)]
+    found_dates = [
+        (_day_of(found), *found.span()) for form in _DATE_FORMS for found in islice(form.finditer(message), most)
+    ]
     kept: list[tuple[str, int, int]] = []
     for day, start, end in sorted(found_dates, key=lambda one: (one[1], -one[2])):
         if not kept or start >= kept[-1][2]:
@@ -133,10 +181,12 @@ def _day_of(found: re.Match[str]) -> str:
 
 _COMMON = words_in(
     "the your you for and was are has have that this with number how many much time value which what from into when "
-    "where who whose its his her their our please tell want would like full given ask")
+    "where who whose its his her their our please tell want would like full given ask"
+)
 _LINKS = words_in(
     "is was are were be been being should must of for to at the a an on about only it s actually now number code ends "
-    "ending in with that this my exactly just no date day value meant sorry amount total")
+    "ending in with that this my exactly just no date day value meant sorry amount total"
+)
 
 
 @lru_cache(maxsize=1024)
@@ -149,13 +199,13 @@ def words_of(name: str, says: str) -> frozenset[str]:
 def is_named(spec: FactSpec, message: str, span: tuple[int, int], beside: frozenset[str] = frozenset()) -> bool:
     """True if the fact's own words (those not in `beside`) stand right before the span, or right after it."""
     words = words_of(spec.name, spec.says) - beside
-    before = re.split(r"[0-9.;!?\n]", message[max(0, span[0] - 64):span[0]].lower())[-1]
+    before = re.split(r"[0-9.;!?\n]", message[max(0, span[0] - 64) : span[0]].lower())[-1]
     for word in reversed(re.findall("[a-z]+", before)):
         if word.removesuffix("s") in words:
             return True
         if word not in _LINKS:
             break
-    after = re.findall(r"[a-z]+|[^a-z -]", message[span[1]:span[1] + 40].lower())[:3]
+    after = re.findall(r"[a-z]+|[^a-z -]", message[span[1] : span[1] + 40].lower())[:3]
     near = [word for word in after[:2] if word.isalpha()] if after and after[0].isalpha() else []
     follows = after[len(near)] if len(after) > len(near) else ""
     if near and follows and (follows in ("is", "was", "of") or follows in ":=€$£0123456789"):
@@ -196,41 +246,58 @@ def bare_name(message: str) -> tuple[int, int] | None:
 
 _OTHERS_NAMES = words_in(
     "merchant shop store company business payee recipient beneficiary bank product street city file pet maiden mother "
-    "father user login nick domain screen host brand")
+    "father user login nick domain screen host brand"
+)
 _SHORT_ANSWERS = words_in("name address email mail phone city street country town postcode zip")
 _CAPITAL = r"[^\W\d_a-z](?=[\w'-]{0,40}[^\W\d_A-Z])[\w'-]*"
 _ONLY_A_NAME = re.compile(
     rf"[\s,.;:!)-]*(?:(?i:hi|hello|sure|yes|ok|okay|and|it's|its|it is|i'm|i am|for)[\s,:]+){{0,3}}"
     rf"(?P<name>{_CAPITAL}(?: (?:van|von|der|de|la|di|da|bin|al|{_CAPITAL})){{0,3}} {_CAPITAL})"
-    r"[\s,.;:!()-]*(?:(?i:please|thanks|thank you)[\s,.!]*)?")
+    r"[\s,.;:!()-]*(?:(?i:please|thanks|thank you)[\s,.!]*)?"
+)
 _NO_NAMES = words_in(
     "thank thanks please hello hi hey dear good morning evening my your the this that is here it card account number "
-    "order refund bank customer service help yes no not date amount")
-_MY_NAME = (rf"\b(?:my (?:full |first |last |sur)?name(?: is|'s| ?[:=])|the name(?: is|'s)(?= (?-i:{_CAPITAL}))"
+    "order refund bank customer service help yes no not date amount"
+)
+_MY_NAME = (
+    rf"\b(?:my (?:full |first |last |sur)?name(?: is|'s| ?[:=])|the name(?: is|'s)(?= (?-i:{_CAPITAL}))"
     rf"|(?:you can "
     r"|please )?call me|"
-            rf"i(?:'m| am|m)(?= (?-i:{_CAPITAL}(?: {_CAPITAL}){{1,3}})(?:[,.!]|$| (?:and|from|calling|but|born"
-            rf"|with)\b)))")
+    rf"i(?:'m| am|m)(?= (?-i:{_CAPITAL}(?: {_CAPITAL}){{1,3}})(?:[,.!]|$| (?:and|from|calling|but|born"
+    rf"|with)\b)))"
+)
 _CLAUSE_END = re.compile(
     r"(?<=\w\w\w)[.!?](?=\s)|[\n;]|,? (?:and|but|so|because) (?=(?:i|i'm|i've|my|the|it|it's|we|this|that"
     r"|please|can|was|am|"
-    r"would|need|want|have)\b)|,? (?=(?:i|i'm|i've|my|please|can|could|thanks|thank)\b)", re.I)
+    r"would|need|want|have)\b)|,? (?=(?:i|i'm|i've|my|please|can|could|thanks|thank)\b)",
+    re.I,
+)
 _NAME_END = re.compile(r"[(]|, (?-i:[a-z])|,? (?:and|from|calling|here|born|with|on behalf|who)\b|,? ?[0-9]", re.I)
 _COMMA_DIGIT = re.compile(r",\s?[0-9]")
 _GREETING = re.compile(
     r"(?:(?:hi|hello|hey|ok|okay|sure|yes|yeah|yep|well|oh|um|uh|of course|certainly|so|no problem"
     r"|good (?:morning|day|evening|"
-    r"afternoon)|thanks|thank you|sorry|actually)(?![\w'])[,.!;: ]*)*+", re.I)
-_IT_IS = re.compile(r"(?:it's|it is|its|that's|that is|that would be|that'd be|it would be|this is"
-    r"|the answer is|here is|here's)\b ?:? ?", re.I)
+    r"afternoon)|thanks|thank you|sorry|actually)(?![\w'])[,.!;: ]*)*+",
+    re.I,
+)
+_IT_IS = re.compile(
+    r"(?:it's|it is|its|that's|that is|that would be|that'd be|it would be|this is"
+    r"|the answer is|here is|here's)\b ?:? ?",
+    re.I,
+)
 _I_AM = re.compile(r"(?:i am|i'm|im|call me|the name is|the name's)\b ", re.I)
 _THANKS = re.compile(r"[\s,.;:!]*(?:\b(?:please|pls|thanks|thank you|thx)[\s.!]*)?\Z", re.I)
-_QUESTION = re.compile(r"(?:why|what|how|who|when|where|which|can|could|do|does|is|are|will|would|should"
-    r"|did)\b", re.I)
+_QUESTION = re.compile(
+    r"(?:why|what|how|who|when|where|which|can|could|do|does|is|are|will|would|should"
+    r"|did)\b",
+    re.I,
+)
 _ASKS = re.compile(
     r"(?:why|what|how|when|where|which|who)(?:'s|'re|s)?(?![\w'-])"
     r"|(?:can|could|may|do|does|did|is|are|am|will|would|should|must|have|has) "
-    r"(?:i|you|u|we|it|this|that|there|they|the|an?|my|your|someone|anyone|somebody|anybody)(?![\w'-])", re.I)
+    r"(?:i|you|u|we|it|this|that|there|they|the|an?|my|your|someone|anyone|somebody|anybody)(?![\w'-])",
+    re.I,
+)
 _ASKS_OF_FORM = re.compile(
     r"(?:(?:but|and|wait|sorry|hang on),? ){0,3}(?:"
     r"(?:why|what|how come|what for)(?: the hell| on earth)? (?:do|are|would|should|must|did) (?:you|u|i|we)"
@@ -240,7 +307,9 @@ _ASKS_OF_FORM = re.compile(
     r"(?:bot|robot|human|person|machine|ai|computer|scam)(?: being)?"
     r"|is (?:this|that|it) (?:really |even )?(?:safe|secure|necessary|required|mandatory|optional|needed|private)"
     r"|do i(?: really)? (?:have|need) to(?: [\w']+){0,5}|must i(?: [\w']+){0,5}"
-    r"|how long (?:does|will|is) (?:this|it)(?: gonna| going to)? (?:take|last))", re.I)
+    r"|how long (?:does|will|is) (?:this|it)(?: gonna| going to)? (?:take|last))",
+    re.I,
+)
 _WANTS_A_PERSON = re.compile(
     r"(?:(?:please|no|just|but),? ){0,3}"
     r"(?:(?:can|could|may) (?:i|we|you|u) |let (?:me|us) |i(?: just)? (?:want|need|wish|would like|wanna)(?: to)? "
@@ -249,14 +318,18 @@ _WANTS_A_PERSON = re.compile(
     r"|(?<=want )|(?<=need )|(?<=like )|(?<=prefer )|(?<=have )|(?<=rather ))"
     r"(?:(?:an?|the|your|real|actual|live|human|another|different) ){0,4}"
     r"(?:someone|somebody|anyone|anybody|person|human|agent|operator|representative|rep|supervisor|manager)"
-    r"(?: (?:else|being|there|please|pls|now|instead|about (?:this|it))){0,3}", re.I)
+    r"(?: (?:else|being|there|please|pls|now|instead|about (?:this|it))){0,3}",
+    re.I,
+)
 _SENTENCE = re.compile(
     r"(?:(?:help|give|get|let|tell|show|send|put|connect|transfer|leave|stop|refund|cancel) "
     r"(?:me|us|it|my|the|this|that)"
     r"|(?:speak|talk|chat) (?:to|with)|i|i'm|i've|i'd|im|my|we|you|there|they|because|please|not|no|nothing|nobody"
     r"|none|whatever|anything|that|this|same as|already (?:told|gave|said)|the(?! (?-i:[A-Z])))(?![\w'-])"
     r"|(?:(?:an? )?(?:real |live |actual )?(?:agent|human|person|operator|representative|supervisor|manager|someone"
-    r"|somebody)|help|refund)(?: please| pls)?\Z", re.I)
+    r"|somebody)|help|refund)(?: please| pls)?\Z",
+    re.I,
+)
 _EDGES = " \"'.,;:!?-\n"
 
 

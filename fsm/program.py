@@ -67,24 +67,18 @@ def compiled(flow: Flow, code: Code) -> Program:
     if faults:
         raise FlowError(
             f"Flow {flow.name!r} has {len(faults)} faults and starts no conversation.",
-            where=f"{flow.name} v{flow.version}", fix="Mend each of them:", faults=faults,
+            where=f"{flow.name} v{flow.version}",
+            fix="Mend each of them:",
+            faults=faults,
         )
-    changed = [
-        f"{kind} {name}" for kind, name, same in (
-            *(("guard", one.name, code.guards[one.name].spec == one) for one in flow.guards),
-            *(("tool", one.name, code.tools[one.name].spec == one) for one in flow.tools),
-        ) if not same
-    ]
-    if changed:
-        raise FlowError(
-            f"The code differs from what flow {flow.name!r} was made with: {listed(changed)}.",
-            fix="Load the flow again with today's code (a new digest), or restore the code's version.",
-        )
+    _refuse_other_code(flow, code)
     rows: dict[tuple[str, str], Rows] = {}
     for index, row in enumerate(flow.transitions):
         rows[row.source, row.on] = (*rows.get((row.source, row.on), ()), (index, row))
     return Program(
-        flow=flow, code=code, ref=FlowRef(name=flow.name, version=flow.version, digest=flow.digest),
+        flow=flow,
+        code=code,
+        ref=FlowRef(name=flow.name, version=flow.version, digest=flow.digest),
         body=canonical(flow.written()),
         states=MappingProxyType({one.name: one for one in flow.states}),
         rows=MappingProxyType(rows),
@@ -93,16 +87,36 @@ def compiled(flow: Flow, code: Code) -> Program:
         routers=MappingProxyType({one.name: one for one in flow.routers}),
         tools=MappingProxyType({one.name: one for one in flow.tools}),
         functions=MappingProxyType({name: one.function for name, one in code.guards.items()}),
-        prompts=MappingProxyType({
-            one.name: digest_of({"instructions": one.instructions, "contract": one.contract_schema})
-            for one in flow.agents
-        }),
+        prompts=MappingProxyType(
+            {
+                one.name: digest_of({"instructions": one.instructions, "contract": one.contract_schema})
+                for one in flow.agents
+            }
+        ),
         fixed_bytes=MappingProxyType({one.name: _fixed_bytes(one) for one in flow.agents}),
-        tool_bytes=MappingProxyType({
-            one.name: len(one.says.encode()) + _in_prompt(one.argument_bytes) for one in flow.tools}),
+        tool_bytes=MappingProxyType(
+            {one.name: len(one.says.encode()) + _in_prompt(one.argument_bytes) for one in flow.tools}
+        ),
         choice_bytes=2 * max((len(text.encode()) for one in flow.routers for text in one.labels.values()), default=0),
         machine=FlowMachine(flow),
     )
+
+
+def _refuse_other_code(flow: Flow, code: Code) -> None:
+    """The code must be what the flow was made with: a guard of another version decides something else."""
+    changed = [
+        f"{kind} {name}"
+        for kind, name, same in (
+            *(("guard", one.name, code.guards[one.name].spec == one) for one in flow.guards),
+            *(("tool", one.name, code.tools[one.name].spec == one) for one in flow.tools),
+        )
+        if not same
+    ]
+    if changed:
+        raise FlowError(
+            f"The code differs from what flow {flow.name!r} was made with: {listed(changed)}.",
+            fix="Load the flow again with today's code (a new digest), or restore the code's version.",
+        )
 
 
 def _fixed_bytes(agent: AgentSpec) -> int:

@@ -76,14 +76,19 @@ class _Message:
 
 
 def read_message(
-    flow: Flow, code: Code, text: str, *, asking: str | None = None, confirming: bool = False,
+    flow: Flow,
+    code: Code,
+    text: str,
+    *,
+    asking: str | None = None,
+    confirming: bool = False,
     known: Facts = _NOTHING_KNOWN,
 ) -> Found:
     """Everything that rules find in `text`; never raises, and looks at the first 20,000 characters only.
 
     A known fact is reported again if it is being asked, or if the value differs and the message says that it is
-    a correction; while confirming, naming the fact says so too ("the amount is 45"), and for a sealed fact always. A fact that is the only one of
-    its type may be volunteered without its name; of several, only with it.
+    a correction; while confirming, naming the fact says so too ("the amount is 45"), and for a sealed fact
+    always. A fact that is the only one of its type may be volunteered without its name; of several, only with it.
     """
     asked = next((spec for spec in flow.facts if spec.name == asking), None)
     control = control_in(text)
@@ -112,8 +117,11 @@ def read_message(
         control = _confirmed(message, control)
     unread = answer if isinstance(answer, Reason) else Reason("not_found")
     missed = asked is not None and control is None and (isinstance(answer, Reason) or not message.facts)
-    return Found(control, tuple(message.facts), (Unreadable(name=asked.name, reason=unread.word),)
-                 if asked is not None and missed else ())
+    return Found(
+        control,
+        tuple(message.facts),
+        (Unreadable(name=asked.name, reason=unread.word),) if asked is not None and missed else (),
+    )
 
 
 def _answer(message: _Message, control: Control | None) -> Seen | Reason | None:
@@ -144,8 +152,11 @@ def _without_codes(message: _Message, taken: Seen | None = None) -> Told:
 
 def _name_beside(message: _Message, answer: Seen) -> None:
     """ "12345678, Maria Keller": the one name that is missing, if the rest of an asked code's message is a name."""
-    wanted = [spec for spec in _others(message) if spec.type == "text" and is_person(spec.name, spec.says)
-              and not message.known.known(spec.name)]
+    wanted = [
+        spec
+        for spec in _others(message)
+        if spec.type == "text" and is_person(spec.name, spec.says) and not message.known.known(spec.name)
+    ]
     if len(wanted) != 1 or any(fact.name == wanted[0].name for fact in message.facts):
         return
     told = _without_codes(message, answer)
@@ -157,15 +168,20 @@ def _others(message: _Message) -> Iterator[FactSpec]:
     """The facts that were not asked and may be taken, in the order in which they may take their places."""
     for kind in _ORDER:
         for spec in message.flow.facts:
-            if spec.type == kind and spec is not message.asked and (
-                    spec.volunteered or message.known.known(spec.name)):
+            if spec.type == kind and spec is not message.asked and (spec.volunteered or message.known.known(spec.name)):
                 yield spec
 
 
 def _beside(flow: Flow, spec: FactSpec) -> frozenset[str] | None:
     """The words of the other facts that the same value could be meant for; None if there is no such fact."""
-    rivals = [other for other in flow.facts if other is not spec and other.type == spec.type
-              and other.choices == spec.choices and other.pattern == spec.pattern]
+    rivals = [
+        other
+        for other in flow.facts
+        if other is not spec
+        and other.type == spec.type
+        and other.choices == spec.choices
+        and other.pattern == spec.pattern
+    ]
     words = [words_of(rival.name, rival.says) for rival in rivals]
     return frozenset().union(*words) if rivals else None
 
@@ -214,8 +230,11 @@ def _is_news(message: _Message, spec: FactSpec, seen: Seen) -> bool:
     if message.answered_no and starts_with_no(text):
         return False
     # "My account number is ...": a sealed value cannot be compared, and who names it says it anew.
-    return seen.corrected or spec.type == "text" or (
-        (message.confirming or spec.type == "code") and is_named(spec, text, seen.span))
+    return (
+        seen.corrected
+        or spec.type == "text"
+        or ((message.confirming or spec.type == "code") and is_named(spec, text, seen.span))
+    )
 
 
 def _correct_bare(message: _Message) -> None:

@@ -27,8 +27,23 @@ TEXT_LIMIT = 200
 """The most characters of a `text` fact."""
 
 ReasonWord = Literal[
-    "not_found", "unknown", "question", "several", "ambiguous", "relative", "no_year", "no_such_date", "not_whole",
-    "too_precise", "too_small", "too_large", "negative", "other_currency", "too_long", "empty"]
+    "not_found",
+    "unknown",
+    "question",
+    "several",
+    "ambiguous",
+    "relative",
+    "no_year",
+    "no_such_date",
+    "not_whole",
+    "too_precise",
+    "too_small",
+    "too_large",
+    "negative",
+    "other_currency",
+    "too_long",
+    "empty",
+]
 """Why an answer could not be taken: nothing like it; "I don't know"; a question back; more than one; day or month;
 "yesterday"; a date without its year, or of no calendar; a fraction; fractions of a cent; outside the bounds; ..."""
 REASONS: Final = frozenset(get_args(ReasonWord))
@@ -71,8 +86,9 @@ class Told:
 
     @cached_property
     def dates(self) -> tuple[Spot, ...]:
-        return tuple(Spot(_date_or_reason(written), start, end)
-                     for written, start, end in dates_in(self.plain, MOST_NUMBERS))
+        return tuple(
+            Spot(_date_or_reason(written), start, end) for written, start, end in dates_in(self.plain, MOST_NUMBERS)
+        )
 
     @cached_property
     def numbers(self) -> tuple[tuple[re.Match[str], Fraction | Reason], ...]:
@@ -87,7 +103,12 @@ def recognise(spec: FactSpec, text: str, asked: bool) -> bool | int | str | Reas
 
 
 def look_for(
-    spec: FactSpec, told: Told, *, asked: bool, currency: str = "", keep: Callable[[Spot], bool] | None = None,
+    spec: FactSpec,
+    told: Told,
+    *,
+    asked: bool,
+    currency: str = "",
+    keep: Callable[[Spot], bool] | None = None,
 ) -> Seen | Reason | None:
     """As `recognise`, with the place. Only spots that `keep` allows count; `currency` refuses the signs of others."""
     spots = [spot for spot in _SPOTTERS[spec.type](spec, told, asked, currency) if keep is None or keep(spot)]
@@ -105,11 +126,11 @@ def _settled(spots: Sequence[Spot], message: str, asked: bool) -> Seen | Reason 
     """The one value among `spots`: those taken back ("not 40", "40, sorry, 45") do not count."""
     if asked and any(spot.marked for spot in spots):
         spots = [spot for spot in spots if spot.marked]
-    standing = [spot for spot in spots if not _NEGATED.search(message[max(0, spot.start - 24):spot.start])]
+    standing = [spot for spot in spots if not _NEGATED.search(message[max(0, spot.start - 24) : spot.start])]
     last = 0
     for place in range(1, len(standing)):
         one, other = standing[place - 1], standing[place]
-        if other.value != one.value and corrects_between(message[one.end:min(other.start, one.end + 99)]):
+        if other.value != one.value and corrects_between(message[one.end : min(other.start, one.end + 99)]):
             last = place
     kept = [spot for spot in standing[last:] if not isinstance(spot.value, Reason)] or standing[last:]
     if not kept:
@@ -123,7 +144,8 @@ def _settled(spots: Sequence[Spot], message: str, asked: bool) -> Seen | Reason 
 
 
 _NEGATED = re.compile(
-    r"\b(?:not|instead of|rather than|isn't|wasn't|don't want|do not want) (?:(?:at|a|an|the|on|for|my) )?$", re.I)
+    r"\b(?:not|instead of|rather than|isn't|wasn't|don't want|do not want) (?:(?:at|a|an|the|on|for|my) )?$", re.I
+)
 
 
 def within(spec: FactSpec, seen: Seen) -> Seen | Reason:
@@ -141,8 +163,9 @@ def within(spec: FactSpec, seen: Seen) -> Seen | Reason:
 _WORD = rf"(?:{'|'.join(sorted(WORD_VALUES.keys() - {'k', 'grand'}, key=len, reverse=True))})\b"
 _WORD_NUMBER = rf"(?:an?\x20(?=hundred|thousand|million))?{_WORD}(?:[\x20-]{{1,3}}(?:and\x20)?{_WORD}){{0,12}}+"
 _SIGN = r"(?:us\$|[€$£¥₹]|(?:eur|usd|gbp|jpy|inr|cad|aud|nzd|chf|sek|nok|dkk|pln|czk|cny)(?![a-z]))"
-_SIGN_AFTER = (rf"(?:{_SIGN}|(?:euros?|dollars?|bucks?|pounds?|quid|yen|rupees?|francs?|zloty|kr|kronor|kroner)\b)")
-_NUMBER = re.compile(rf"""
+_SIGN_AFTER = rf"(?:{_SIGN}|(?:euros?|dollars?|bucks?|pounds?|quid|yen|rupees?|francs?|zloty|kr|kronor|kroner)\b)"
+_NUMBER = re.compile(
+    rf"""
     (?<![\w/\#])(?<![0-9][-:.,'])                     # not inside a word, a date, a time, a range or a path
     (?P<minus>-|minus\x20|negative\x20)?
     (?:(?P<before>{_SIGN})\x20{{0,2}}(?P<minus_inside>-)?)?
@@ -152,17 +175,24 @@ _NUMBER = re.compile(rf"""
      |(?P<words>{_WORD_NUMBER}))
     (?:\x20{{0,2}}(?:(?P<after>{_SIGN_AFTER})|(?P<cents>cents?\b|ct\b|pence\b|penny\b|[cp]\b)))?
     (?:(?<=[€$£])(?P<joined>[0-9]{{2}})(?![0-9]))?    # 12€50
-    (?![\w%]|[-/:][0-9])""", re.X | re.I | re.A)
+    (?![\w%]|[-/:][0-9])""",
+    re.X | re.I | re.A,
+)
 _COUNTED = re.compile(
     r" {0,2}(?:(?:more |full |business |working )?(?:second|minute|min|hour|hr|day|week|month|year|time|night|"
     r"star|percent|people|person|passenger|bag|suitcase|item|card|account|transaction|attempt|piece|kid|child|adult)"
-    r"(?:s|ren)?\b|[ap]\.?m\b|o'clock|%|of (?:them|those|my|the|these)\b)", re.I)
+    r"(?:s|ren)?\b|[ap]\.?m\b|o'clock|%|of (?:them|those|my|the|these)\b)",
+    re.I,
+)
 _ALONE = re.compile(
-    r"\W*(?:(?:just|only|it's|it was|about|i have|i want|i need|the) )?one(?: please| thanks)?\W*", re.I)
+    r"\W*(?:(?:just|only|it's|it was|about|i have|i want|i need|the) )?one(?: please| thanks)?\W*", re.I
+)
 _MONEY_BEFORE = re.compile(
     r"\b(?:amounts?|amounted|refund of|refunded|charge[ds]? (?:me |us )?(?:of|for)?|charged(?: me| us)?|"
     r"payment of|transfer of)"
-    r"(?: (?:is|was|of|to|for|at|should be|should have been|about|only|exactly))*(?: ?[:=] ?| )$", re.I)
+    r"(?: (?:is|was|of|to|for|at|should be|should have been|about|only|exactly))*(?: ?[:=] ?| )$",
+    re.I,
+)
 
 
 def _date_or_reason(written: str) -> str | Reason:
@@ -200,9 +230,18 @@ def _money_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Iter
         spot = _money_spot(spec, found, value, message, currency)
         if spot is None or not (asked or spot.marked):
             continue
-        if held and spot.cents and not held.cents and re.fullmatch(r" ?(?:,|and"
-            r"|&)? ?", message[held.end:spot.start]) \
-                and isinstance(held.value, int) and isinstance(spot.value, int):
+        if (
+            held
+            and spot.cents
+            and not held.cents
+            and re.fullmatch(
+                r" ?(?:,|and"
+                r"|&)? ?",
+                message[held.end : spot.start],
+            )
+            and isinstance(held.value, int)
+            and isinstance(spot.value, int)
+        ):
             held = replace(held, value=held.value + (spot.value if held.value >= 0 else -spot.value), end=spot.end)
             continue
         if held:
@@ -213,13 +252,21 @@ def _money_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Iter
 
 
 def _money_spot(
-    spec: FactSpec, found: re.Match[str], value: Fraction | Reason, message: str, currency: str,
+    spec: FactSpec,
+    found: re.Match[str],
+    value: Fraction | Reason,
+    message: str,
+    currency: str,
 ) -> Spot | None:
     digits = minor_digits(currency)
     start, end = found.span()
     sign = (found["before"] or found["after"] or "").lower()
-    marked = bool(sign or found["cents"] or _MONEY_BEFORE.search(message[max(0, start - 48):start])
-                  or is_named(spec, message, (start, end)))
+    marked = bool(
+        sign
+        or found["cents"]
+        or _MONEY_BEFORE.search(message[max(0, start - 48) : start])
+        or is_named(spec, message, (start, end))
+    )
     if not marked and (_COUNTED.match(message, end) or (found["words"] == "one" and not _ALONE.fullmatch(message))):
         return None
     if isinstance(value, Reason):
@@ -254,7 +301,9 @@ def _integer_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> It
 
 _RELATIVE = re.compile(
     r"\b(?:yesterday|today|tomorrow|tonight|(?:last|next|this|past|coming) (?:week|month|year|weekend|night|morning)|"
-    r"(?:days?|weeks?|months?|years?) ago|(?:mon|tues|wednes|thurs|fri|satur|sun)day|just now)\b", re.I)
+    r"(?:days?|weeks?|months?|years?) ago|(?:mon|tues|wednes|thurs|fri|satur|sun)day|just now)\b",
+    re.I,
+)
 
 
 def _date_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Iterator[Spot]:
@@ -270,7 +319,9 @@ _ORDINAL = re.compile(
     r"\W*(?:(?:i'll take|i want|i choose|i'd like|it's|give me|let's go with|maybe) )?(?:the )?"
     rf"(?P<nth>{_NTH})(?: (?:one|option|choice))?(?: please| thanks)?\W*\Z"
     rf"|.{{0,60}}?\b(?P<said>{_NTH}) (?:one|option|choice)\b"
-    r"|\W*(?:(?:option|number|choice|no\.?|nr\.?) ?)?(?P<digit>[1-9])\W*\Z", re.I)
+    r"|\W*(?:(?:option|number|choice|no\.?|nr\.?) ?)?(?P<digit>[1-9])\W*\Z",
+    re.I,
+)
 _EVERYDAY = frozenset(("other", "none", "any", "all", "yes", "no", "unknown", "new", "old"))
 
 
@@ -310,7 +361,7 @@ def _yes_no_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Ite
 def code_pattern(pattern: str) -> re.Pattern[str] | None:
     """`pattern` compiled to match whole words (ASCII), or None if it is empty or no regular expression."""
     flags = re.match(r"\(\?([imsx]+)\)", pattern)
-    inner = f"(?{flags[1]}:{pattern[flags.end():]})" if flags else f"(?:{pattern})"
+    inner = f"(?{flags[1]}:{pattern[flags.end() :]})" if flags else f"(?:{pattern})"
     try:
         return re.compile(rf"(?<!\w){inner}(?!\w)", re.A) if pattern else None
     except (re.error, OverflowError, RecursionError):
@@ -323,8 +374,11 @@ def _code_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Itera
     pattern = code_pattern(spec.pattern)
     if pattern is None:
         return
-    exact = [Spot(found[0], *found.span()) for found in pattern.finditer(message)
-             if found[0] and (asked or _stands_out(spec.pattern, found[0], message))]
+    exact = [
+        Spot(found[0], *found.span())
+        for found in pattern.finditer(message)
+        if found[0] and (asked or _stands_out(spec.pattern, found[0], message))
+    ]
     yield from exact
     if exact or not asked:
         return
@@ -332,9 +386,11 @@ def _code_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Itera
     places = [place for place in range(len(message)) if place not in gaps]
     squeezed = "".join(message[place] for place in places)
     for spelled in (squeezed, re.sub("[a-z]", lambda found: found[0].upper(), squeezed)):
-        found_spots = [Spot(found[0], places[found.start()], places[found.end() - 1] + 1)
-                       for found in pattern.finditer(spelled)
-                       if found[0] and (spelled is squeezed or _has_digit(found[0]))]
+        found_spots = [
+            Spot(found[0], places[found.start()], places[found.end() - 1] + 1)
+            for found in pattern.finditer(spelled)
+            if found[0] and (spelled is squeezed or _has_digit(found[0]))
+        ]
         if found_spots:
             yield from found_spots
             return
@@ -366,6 +422,11 @@ def _text_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Itera
 
 
 _SPOTTERS: Final[dict[FactType, Callable[[FactSpec, Told, bool, str], Iterator[Spot]]]] = {
-    "money": _money_spots, "integer": _integer_spots, "date": _date_spots, "choice": _choice_spots,
-    "yes_no": _yes_no_spots, "code": _code_spots, "text": _text_spots,
+    "money": _money_spots,
+    "integer": _integer_spots,
+    "date": _date_spots,
+    "choice": _choice_spots,
+    "yes_no": _yes_no_spots,
+    "code": _code_spots,
+    "text": _text_spots,
 }

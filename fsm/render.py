@@ -17,30 +17,45 @@ ERASED = "[erased]"
 OPEN_BYTES = 40
 """No open value but a long choice takes more bytes than this when it is said."""
 
-DEFAULT_PHRASES: Mapping[str, str] = MappingProxyType({
-    "ask": "Please tell me {says}.",
-    "not_understood": "I am sorry, I did not understand that.",
-    "repeat_lead": "Of course:",
-    "too_long": "That message is too long for me: at most {limit} bytes. Please send it in parts.",
-    "summary_lead": "This is what I have:",
-    "confirm": "Is that right?",
-    "what_to_change": "What should I change?",
-    "corrected": "Thank you, I have changed that.",
-    "waiting": "A colleague is looking at this and will come back to you.",
-    "limit": "I cannot take this further on my own.",
-    "blocked": "I cannot help with that message.",
-    "unavailable": "Something on our side did not work. Please try again later.",
-    "cancelled": "All right, I have stopped this.",
-    "ended": "This conversation has ended. Please start a new one.",
-})
+DEFAULT_PHRASES: Mapping[str, str] = MappingProxyType(
+    {
+        "ask": "Please tell me {says}.",
+        "not_understood": "I am sorry, I did not understand that.",
+        "repeat_lead": "Of course:",
+        "too_long": "That message is too long for me: at most {limit} bytes. Please send it in parts.",
+        "summary_lead": "This is what I have:",
+        "confirm": "Is that right?",
+        "what_to_change": "What should I change?",
+        "corrected": "Thank you, I have changed that.",
+        "waiting": "A colleague is looking at this and will come back to you.",
+        "limit": "I cannot take this further on my own.",
+        "blocked": "I cannot help with that message.",
+        "unavailable": "Something on our side did not work. Please try again later.",
+        "cancelled": "All right, I have stopped this.",
+        "ended": "This conversation has ended. Please start a new one.",
+    }
+)
 """Sentences that every flow needs; a flow says its own under `phrases`."""
 
-_SYMBOLS: Mapping[str, str] = MappingProxyType({
-    "EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "CAD": "CA$", "AUD": "A$", "NZD": "NZ$", "KRW": "₩",
-})
+_SYMBOLS: Mapping[str, str] = MappingProxyType(
+    {
+        "EUR": "€",
+        "USD": "$",
+        "GBP": "£",
+        "JPY": "¥",
+        "INR": "₹",
+        "CAD": "CA$",
+        "AUD": "A$",
+        "NZD": "NZ$",
+        "KRW": "₩",
+    }
+)
 _DIGITS_AFTER_THE_POINT: Mapping[str, int] = MappingProxyType(
-    {**dict.fromkeys(("JPY", "KRW", "VND", "CLP", "ISK", "UGX", "XAF", "XOF", "PYG", "RWF"), 0),
-     **dict.fromkeys(("BHD", "KWD", "OMR", "JOD", "TND", "IQD", "LYD"), 3)})
+    {
+        **dict.fromkeys(("JPY", "KRW", "VND", "CLP", "ISK", "UGX", "XAF", "XOF", "PYG", "RWF"), 0),
+        **dict.fromkeys(("BHD", "KWD", "OMR", "JOD", "TND", "IQD", "LYD"), 3),
+    }
+)
 _PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z][A-Za-z0-9_]{0,63})\}|[{}]")
 
 
@@ -59,7 +74,8 @@ def places_in(template: str) -> tuple[str, ...]:
         if found[0] in ("{", "}"):
             raise FlowError(
                 f"A {found[0]!r} at character {found.start() + 1} of {_shortened(template)!r} begins or ends no place.",
-                fix="Write {name} for a place, and {{ or }} for a brace.")
+                fix="Write {name} for a place, and {{ or }} for a brace.",
+            )
         if found[1]:
             names.append(found[1])
     return tuple(names)
@@ -67,10 +83,12 @@ def places_in(template: str) -> tuple[str, ...]:
 
 def filled(template: str, values: Mapping[str, str]) -> str:
     """`template` with its places filled. Total: a place without a value stays empty, a stray brace stands."""
+
     def one(found: re.Match[str]) -> str:
         if found[1]:
             return values.get(found[1], "")
         return found[0][0]
+
     return _PLACE.sub(one, template)
 
 
@@ -83,7 +101,8 @@ def bound_of(template: str, facts: Facts) -> int:
     """An upper bound of the bytes of `template` once it is filled with `facts`, before any text is unsealed."""
     names = [found[1] for found in _PLACE.finditer(template) if found[1]]
     return len(bytes_of(_PLACE.sub(lambda found: "" if found[1] else found[0][0], template))) + sum(
-        _bound_of_one(facts.known_facts.get(name)) for name in names)
+        _bound_of_one(facts.known_facts.get(name)) for name in names
+    )
 
 
 def _bound_of_one(fact: KnownFact | None) -> int:
@@ -144,14 +163,17 @@ def template_of(flow: Flow, text_id: str) -> str:
             raise CallError(
                 f"There is no text {_shortened(text_id)!r} in flow {flow.name!r}.",
                 fix="Ask for state., meanwhile. or confirm.<state>, ask. or again.<fact>, or phrase.<name> with one of "
-                    f"{listed(sorted({*DEFAULT_PHRASES, *flow.phrases}))}.")
+                f"{listed(sorted({*DEFAULT_PHRASES, *flow.phrases}))}.",
+            )
 
 
 def _of_state(flow: Flow, group: str, name: str) -> str:
     state = next((state for state in flow.states if state.name == name), None)
     if state is None:
-        raise CallError(f"Flow {flow.name!r} has no state {_shortened(name)!r}.",
-                        fix=f"Name one of {listed(state.name for state in flow.states)}.")
+        raise CallError(
+            f"Flow {flow.name!r} has no state {_shortened(name)!r}.",
+            fix=f"Name one of {listed(state.name for state in flow.states)}.",
+        )
     match group, state:
         case "state", WaitState(say=say) | CollectState(say=say) | HumanState(say=say) | FinalState(say=say):
             return say
@@ -178,8 +200,10 @@ def _fact(flow: Flow, name: str) -> FactSpec:
     for spec in flow.facts:
         if spec.name == name:
             return spec
-    raise CallError(f"Flow {flow.name!r} has no fact {_shortened(name)!r}.",
-                    fix=f"Name one of {listed(spec.name for spec in flow.facts)}.")
+    raise CallError(
+        f"Flow {flow.name!r} has no fact {_shortened(name)!r}.",
+        fix=f"Name one of {listed(spec.name for spec in flow.facts)}.",
+    )
 
 
 def _asked(flow: Flow, spec: FactSpec) -> str:

@@ -74,12 +74,18 @@ def redecide(program: Program, stream: str, entries: Sequence[Recorded]) -> Rede
         if body is None or opening.envelope.key is None:
             raise LogBroken(
                 f"A decision begins with {opening.envelope.type!r}, which records no command.",
-                stream=stream, version=opening.envelope.ver, fix="Verify the log; the entry was altered.",
+                stream=stream,
+                version=opening.envelope.ver,
+                fix="Verify the log; the entry was altered.",
             )
         command = Command(key=opening.envelope.key, at=opening.envelope.at, actor=opening.envelope.actor, body=body)
         decided = sealed(
-            decide(program, conversation, command).events, head=head, command=command,
-            flow=opening.envelope.flow, code=opening.envelope.code, log=opening.envelope.log,
+            decide(program, conversation, command).events,
+            head=head,
+            command=command,
+            flow=opening.envelope.flow,
+            code=opening.envelope.code,
+            log=opening.envelope.log,
         )
         decisions += 1
         found = _first_difference(stream, head.length, group, decided)
@@ -104,7 +110,9 @@ def check_states(program: Program, stream: str, version: int, event: Event) -> N
     if state not in program.states:
         raise LogBroken(
             f"The entry leads to the state {state!r}, which flow {program.ref.name!r} v{program.ref.version} does not "
-            "have.", stream=stream, version=version,
+            "have.",
+            stream=stream,
+            version=version,
             fix="Its digest says that this flow wrote it, so the log was forged: compare it with a copy.",
         )
 

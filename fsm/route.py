@@ -113,14 +113,18 @@ def _screen_faults(spec: RouterSpec) -> Iterable[Fault]:
     for name in spec.screen:
         if name not in screen_rules():
             yield Fault(
-                "unknown_screen", f"Router {spec.name!r} screens with {name!r}, which does not exist.",
-                f"Use one of {listed(screen_rules())}.", where=f"router {spec.name}",
+                "unknown_screen",
+                f"Router {spec.name!r} screens with {name!r}, which does not exist.",
+                f"Use one of {listed(screen_rules())}.",
+                where=f"router {spec.name}",
             )
     for name, number in (("threshold", spec.threshold), ("margin", spec.margin), ("scope", spec.scope)):
         if not 0 <= _millionths(number) <= 1_000_000:
             yield Fault(
-                "threshold_range", f"Router {spec.name!r} has the {name} {number}, and scores are between 0 and 1.",
-                "Give a number from 0 to 1.", where=f"router {spec.name}",
+                "threshold_range",
+                f"Router {spec.name!r} has the {name} {number}, and scores are between 0 and 1.",
+                "Give a number from 0 to 1.",
+                where=f"router {spec.name}",
             )
 
 
@@ -128,8 +132,10 @@ def _rule_faults(spec: RouterSpec, rule: RuleSpec) -> Iterable[Fault]:
     where = f"router {spec.name}, rule for {rule.label}"
     if rule.label not in spec.labels:
         yield Fault(
-            "unknown_label", f"A rule routes to {rule.label!r}, which is not a label of router {spec.name!r}.",
-            f"Use one of {listed(spec.labels)}, or add the label.", where=where,
+            "unknown_label",
+            f"A rule routes to {rule.label!r}, which is not a label of router {spec.name!r}.",
+            f"Use one of {listed(spec.labels)}, or add the label.",
+            where=where,
         )
     if not rule.any and not rule.patterns:
         yield Fault("empty_rule", "A rule has neither phrases nor patterns.", "Give it one, or delete it.", where=where)

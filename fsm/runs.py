@@ -37,11 +37,16 @@ def history_for(draft: Draft, spec: AgentSpec) -> HistoryRef:
     if spec.history == "none":
         count, tokens = min(1, conversation.messages), sum(conversation.recent_tokens[-1:])
     elif spec.history == "window" and spec.window < conversation.messages:
-        count, tokens = spec.window, sum(conversation.recent_tokens[-spec.window:])
+        count, tokens = spec.window, sum(conversation.recent_tokens[-spec.window :])
     else:
         count, tokens = conversation.messages, conversation.history_tokens
-    return HistoryRef(policy=spec.history, upto=conversation.version, count=count,
-                      digest=conversation.history_digest, token_bound=tokens + count * PER_MESSAGE_TOKENS)
+    return HistoryRef(
+        policy=spec.history,
+        upto=conversation.version,
+        count=count,
+        digest=conversation.history_digest,
+        token_bound=tokens + count * PER_MESSAGE_TOKENS,
+    )
 
 
 def ask_agent(
@@ -52,9 +57,13 @@ def ask_agent(
     history = history_for(draft, spec)
     facts = tuple(name for name in state.reads if draft.conversation.facts.known(name))
     tools = state.tools if rounds < limits.tool_rounds else ()
-    bound = history.token_bound + draft.conversation.visit.carried_tokens + draft.program.fixed_bytes[spec.name] + sum(
-        draft.conversation.known[name].length + FACT_BYTES for name in facts) + sum(
-        draft.program.tool_bytes[name] for name in tools)
+    bound = (
+        history.token_bound
+        + draft.conversation.visit.carried_tokens
+        + draft.program.fixed_bytes[spec.name]
+        + sum(draft.conversation.known[name].length + FACT_BYTES for name in facts)
+        + sum(draft.program.tool_bytes[name] for name in tools)
+    )
     stopped = _limit_reached(draft, state, spec, new_visit=attempt == 1 and rounds == 0)
     if stopped is not None:
         return stopped
@@ -66,9 +75,19 @@ def ask_agent(
     if attempt == 1 and rounds == 0:
         _hand_over(draft, state, spec, history, facts, tokens)
     request = AgentRequested(
-        state=state.name, agent=spec.name, model=spec.model, attempt=attempt, round=rounds, history=history,
-        facts=facts, tools=tools, token_bound=bound,
-        prompt=draft.program.prompts[spec.name], repairs=repairs, reserved_tokens=tokens, reserved_cost=cost,
+        state=state.name,
+        agent=spec.name,
+        model=spec.model,
+        attempt=attempt,
+        round=rounds,
+        history=history,
+        facts=facts,
+        tools=tools,
+        token_bound=bound,
+        prompt=draft.program.prompts[spec.name],
+        repairs=repairs,
+        reserved_tokens=tokens,
+        reserved_cost=cost,
         timeout_seconds=timeout,
     )
     effect = draft.record(request)
@@ -130,13 +149,25 @@ def _hand_over(
     if conversation.last_agent in (None, spec.name):
         return
     over = history.count < conversation.messages
-    draft.record(HandoffMade(handoff=Handoff(
-        source=conversation.last_agent, target=spec.name, trace=f"{conversation.id}:{conversation.turn.number}",
-        history=history, facts=facts, why="label" if conversation.label else "transition", label=conversation.label,
-        constraints=Constraints(
-            deadline=conversation.turn.due or draft.turn_due, allowed_actions=state.tools, token_budget=tokens),
-        warnings=(f"history is a window of {history.count} of {conversation.messages} messages",) if over else (),
-    )))
+    draft.record(
+        HandoffMade(
+            handoff=Handoff(
+                source=conversation.last_agent,
+                target=spec.name,
+                trace=f"{conversation.id}:{conversation.turn.number}",
+                history=history,
+                facts=facts,
+                why="label" if conversation.label else "transition",
+                label=conversation.label,
+                constraints=Constraints(
+                    deadline=conversation.turn.due or draft.turn_due, allowed_actions=state.tools, token_budget=tokens
+                ),
+                warnings=(f"history is a window of {history.count} of {conversation.messages} messages",)
+                if over
+                else (),
+            )
+        )
+    )
 
 
 def agent_returned(draft: Draft, body: AgentEnded) -> str | None:
@@ -185,8 +216,16 @@ def _tools_proposed(
         refusal = _refusal(draft, request, call)
         if refusal or call.name is None:
             known = call.name if call.name in draft.program.tools else None
-            draft.record(ToolRefused(state=state.name, tool=known, request=version, position=position,
-                                     reason=refusal or "unknown", problems=call.problems))
+            draft.record(
+                ToolRefused(
+                    state=state.name,
+                    tool=known,
+                    request=version,
+                    position=position,
+                    reason=refusal or "unknown",
+                    problems=call.problems,
+                )
+            )
             continue
         _run_tool(draft, call.name, "agent", request=version, position=position, timeout=state.timeout_seconds)
         asked = True
@@ -207,13 +246,24 @@ def _refusal(
 
 
 def _run_tool(
-    draft: Draft, tool: str, caller: str, *, timeout: int, request: int | None = None, position: int = 0,
+    draft: Draft,
+    tool: str,
+    caller: str,
+    *,
+    timeout: int,
+    request: int | None = None,
+    position: int = 0,
     facts: tuple[str, ...] = (),
 ) -> None:
     spec = draft.program.tools[tool]
     requested = ToolRequested(
-        state=draft.conversation.state, tool=tool, consequential=spec.consequential,
-        caller="agent" if caller == "agent" else "state", request=request, position=position, facts=facts,
+        state=draft.conversation.state,
+        tool=tool,
+        consequential=spec.consequential,
+        caller="agent" if caller == "agent" else "state",
+        request=request,
+        position=position,
+        facts=facts,
         timeout_seconds=_seconds_left(draft.at, draft.conversation.turn.due, min(timeout, spec.timeout_seconds)),
     )
     effect = draft.record(requested)

@@ -20,8 +20,7 @@ MOST_UNPRINTABLE = 30
 # England, Scotland and Wales): elsewhere it hides ASCII. U+202D and U+202E show text in another order
 # than it is read; the isolates and embeddings that telephones put around numbers are harmless.
 _NOT_TEXT = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\u202d\u202e]"
-    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\u202d\u202e]|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"
 )
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
 _IN_EMOJI = re.compile("[\u200d\U000e0020-\U000e007f]")

@@ -28,7 +28,8 @@ class Conversations:
         if live is None:
             raise UnknownConversation(
                 f"There is no conversation {conversation!r} in this log.",
-                fix="Start it first, or list what there is with `interlock log`.")
+                fix="Start it first, or list what there is with `interlock log`.",
+            )
         return live
 
     async def current(self, conversation: str) -> Live:
@@ -54,7 +55,8 @@ class Conversations:
     def opened(self, conversation: str, program: Program) -> Live:
         """A conversation that is about to start."""
         return self._live.get(conversation) or self._kept(
-            Live(conversation, program, Conversation(id=conversation), Head(conversation)))
+            Live(conversation, program, Conversation(id=conversation), Head(conversation))
+        )
 
     async def reload(self, live: Live) -> None:
         """Somebody else appended: take the stream as it is now."""
@@ -75,7 +77,8 @@ class Conversations:
             raise FlowError(
                 f"The conversation is pinned to flow digest {digest[:12]}, which is not loaded.",
                 where=f"loaded: {listed(there)}",
-                fix="Load that version of the flow beside the new one; `interlock log` shows who needs it.")
+                fix="Load that version of the flow beside the new one; `interlock log` shows who needs it.",
+            )
         return self.programs[digest]
 
     def newest(self, flow: str | None) -> Program:
@@ -83,8 +86,10 @@ class Conversations:
         found = [one for one in self.programs.values() if flow in (None, one.ref.name)]
         names = sorted({one.ref.name for one in self.programs.values()})
         if not found or (flow is None and len(names) > 1):
-            raise CallError(f"No flow {flow!r} is loaded." if flow else "Several flows are loaded and none was named.",
-                            fix=f"Use one of {listed(names)}.")
+            raise CallError(
+                f"No flow {flow!r} is loaded." if flow else "Several flows are loaded and none was named.",
+                fix=f"Use one of {listed(names)}.",
+            )
         return max(found, key=lambda one: one.ref.version)
 
     def _kept(self, live: Live) -> Live:

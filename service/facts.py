@@ -48,8 +48,10 @@ def given_facts(program: Program, facts: Mapping[str, Any]) -> tuple[tuple[FactR
     readings, payloads = readings_from(program, facts, {})
     missed = sorted(set(facts) - {one.name for one in readings})
     if missed:
-        raise CallError(f"These facts do not fit the flow: {listed(missed)}.",
-                        fix="Give facts that the flow declares, with values of their types.")
+        raise CallError(
+            f"These facts do not fit the flow: {listed(missed)}.",
+            fix="Give facts that the flow declares, with values of their types.",
+        )
     return readings, payloads
 
 

@@ -72,9 +72,7 @@ class Live:
         self.conversation = fold(self.id, events, self.conversation) if conversation is None else conversation
         self.head = head
 
-    def _note(
-        self, version: int, event: Event, known: Mapping[str, KnownFact], candidates: tuple[str, ...]
-    ) -> None:
+    def _note(self, version: int, event: Event, known: Mapping[str, KnownFact], candidates: tuple[str, ...]) -> None:
         if isinstance(event, TransitionTaken):
             self.rounds.clear()
         elif isinstance(event, AgentReturned | ToolRequested | ToolRefused | ToolReturned):

@@ -19,8 +19,12 @@ def recorded(entries: Sequence[StoredEntry]) -> list[Recorded]:
         try:
             envelope, event = opened(entry.data)
         except NotEncodable as error:
-            raise LogBroken(error.what, stream=entry.stream, version=entry.version,
-                            fix="Run `interlock verify`; if it passes, use a release that knows this event.") from error
+            raise LogBroken(
+                error.what,
+                stream=entry.stream,
+                version=entry.version,
+                fix="Run `interlock verify`; if it passes, use a release that knows this event.",
+            ) from error
         found.append(Recorded(envelope, event, entry.data, entry.leaf))
     return found
 
@@ -30,8 +34,9 @@ def loaded(conversation: str, entries: Sequence[StoredEntry], pinned: Callable[[
     opened_entries = recorded(entries)
     first = opened_entries[0].event
     if not isinstance(first, ConversationStarted):
-        raise LogBroken("The stream does not begin with its start.", stream=conversation, version=0,
-                        fix="Run `interlock verify`.")
+        raise LogBroken(
+            "The stream does not begin with its start.", stream=conversation, version=0, fix="Run `interlock verify`."
+        )
     live = Live(conversation, pinned(first.flow.digest), Conversation(id=conversation), Head(conversation))
     for version, one in enumerate(opened_entries):
         check_states(live.program, conversation, version, one.event)

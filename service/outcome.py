@@ -43,6 +43,15 @@ class TurnOutcome:
         return "\n".join(self.replies)
 
 
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """An effect that was begun and whose end nobody recorded: a person finds out, and says so with `resolve`."""
+
+    conversation: str
+    effect: int
+    tool: str
+
+
 async def outcome_since(live: Live, texts: Texts, version: int) -> TurnOutcome:
     """The outcome of the submission recorded at `version`: replies up to the next submission from outside."""
     following = _next_submission(live, version)
@@ -53,8 +62,13 @@ async def outcome_since(live: Live, texts: Texts, version: int) -> TurnOutcome:
         if isinstance(line.event, ReplySent) and (following is None or line.version < following):
             replies.append(await texts.line(live, line))
     return TurnOutcome(
-        conversation=live.id, version=version, length=live.conversation.version, state=live.conversation.state,
-        standing=_standing(live), replies=tuple(reversed(replies)), task=_task(live),
+        conversation=live.id,
+        version=version,
+        length=live.conversation.version,
+        state=live.conversation.state,
+        standing=_standing(live),
+        replies=tuple(reversed(replies)),
+        task=_task(live),
     )
 
 

@@ -15,7 +15,15 @@ from ..agents.strict_json import written
 from ..agents.tool_run import run_tool
 from ..agents.tools import check_arguments, offer
 from ..contracts.agents import Agent, AgentCutShort, AgentReply, AgentRequest, ChatMessage, ToolCall, ToolOffer
-from ..contracts.commands import Actor, AgentReport, ProposedCall, ToolReport
+from ..contracts.commands import (
+    Actor,
+    AgentEnded,
+    AgentReport,
+    CommandBody,
+    ProposedCall,
+    ToolEnded,
+    ToolReport,
+)
 from ..contracts.errors import AgentFailed
 from ..contracts.events import (
     AgentRequested,
@@ -72,6 +80,14 @@ class Performer:
         classifier = live.program.code.classifiers.get(spec.classifier or "")
         return evidence(spec, text, classifier=classifier, candidates=effect.candidates)
 
+    async def perform(self, live: Live, effect: CallAgent | RunTool) -> tuple[CommandBody, tuple[Payload, ...]]:
+        """Perform the effect once; the outcome is the next command's body."""
+        if isinstance(effect, CallAgent):
+            performed = await self.call_agent(live, effect)
+            return AgentEnded(effect=effect.effect, report=performed.report), performed.payloads
+        performed = await self.run_tool(live, effect)
+        return ToolEnded(effect=effect.effect, report=performed.report), performed.payloads
+
     async def call_agent(self, live: Live, effect: CallAgent) -> Performed:
         """One attempt at the agent that event `effect.effect` asked for."""
         program = live.program
@@ -104,7 +120,8 @@ class Performer:
         problems: tuple[str, ...] = ()
         if request.caller == "state":
             arguments: dict[str, Any] | None = {
-                name: value for name, value in facts.items() if name in tool.arguments.model_fields}
+                name: value for name, value in facts.items() if name in tool.arguments.model_fields
+            }
         else:
             text = await self._texts.text(live.id, request.request or 0, f"arguments_{request.position}")
             arguments, problems = check_arguments(tool, text)
@@ -120,22 +137,27 @@ class Performer:
             result = minted("result", "result", bytes_of(shown))
             payloads.append(result)
         readings, sealed = readings_from(program, run.data, known)
-        return Performed(ToolReport(
-            outcome=run.outcome, reason=printable(run.reason, 60), result=result.ref if result else None,
-            result_token_bound=len(bytes_of(shown)) + 16, facts=readings,
-            latency_ms=int((time.perf_counter() - started) * 1000),
-        ), (*payloads, *sealed))
+        return Performed(
+            ToolReport(
+                outcome=run.outcome,
+                reason=printable(run.reason, 60),
+                result=result.ref if result else None,
+                result_token_bound=len(bytes_of(shown)) + 16,
+                facts=readings,
+                latency_ms=int((time.perf_counter() - started) * 1000),
+            ),
+            (*payloads, *sealed),
+        )
 
-    async def _agent_request(
-        self, live: Live, version: int, request: AgentRequested, spec: AgentSpec
-    ) -> AgentRequest:
+    async def _agent_request(self, live: Live, version: int, request: AgentRequested, spec: AgentSpec) -> AgentRequest:
         program = live.program
         contract = program.code.contracts[spec.contract] if spec.contract else None
         end = bisect_left(live.lines, request.history.upto, key=lambda line: line.version)
-        lines = live.lines[max(0, end - request.history.count):end]
+        lines = live.lines[max(0, end - request.history.count) : end]
         history = [
-            ChatMessage("user" if isinstance(line.event, MessageReceived) else "assistant",
-                        await self._texts.line(live, line))
+            ChatMessage(
+                "user" if isinstance(line.event, MessageReceived) else "assistant", await self._texts.line(live, line)
+            )
             for line in lines
         ]
         history += await self._tool_rounds(live, version)
@@ -145,13 +167,25 @@ class Performer:
         facts = {name: text for name, text in words.items() if name not in personal}
         schema = contract.model_json_schema() if contract else None
         return AgentRequest(
-            effect=f"{live.id}:{version}", agent=spec.name, model=spec.model,
-            messages=render(instructions=spec.instructions, messages=tuple(history), facts=facts,
-                            sealed=personal, contract_schema=schema, repairs=request.repairs, handles=spec.handles,
-                            refuses=spec.refuses),
+            effect=f"{live.id}:{version}",
+            agent=spec.name,
+            model=spec.model,
+            messages=render(
+                instructions=spec.instructions,
+                messages=tuple(history),
+                facts=facts,
+                sealed=personal,
+                contract_schema=schema,
+                repairs=request.repairs,
+                handles=spec.handles,
+                refuses=spec.refuses,
+            ),
             tools=tuple(_offer(program, name) for name in request.tools),
-            contract_name=spec.contract or "", contract=schema, temperature=spec.temperature,
-            max_output_tokens=spec.max_output_tokens, timeout_seconds=request.timeout_seconds,
+            contract_name=spec.contract or "",
+            contract=schema,
+            temperature=spec.temperature,
+            max_output_tokens=spec.max_output_tokens,
+            timeout_seconds=request.timeout_seconds,
         )
 
     async def _tool_rounds(self, live: Live, before: int) -> list[ChatMessage]:
@@ -172,8 +206,11 @@ class Performer:
     async def _tool_answer(self, live: Live, request: int, position: int) -> ChatMessage:
         """What the model is told of one call it proposed: the result, the refusal, or that it failed."""
         said = "This call did not run."
-        effects = {version: event for version, event in live.rounds if isinstance(event, ToolRequested)
-                   and event.request == request and event.position == position}
+        effects = {
+            version: event
+            for version, event in live.rounds
+            if isinstance(event, ToolRequested) and event.request == request and event.position == position
+        }
         for version, event in live.rounds:
             if isinstance(event, ToolRefused) and (event.request, event.position) == (request, position):
                 said = f"Refused ({event.reason}). {' '.join(event.problems)}".strip()
@@ -194,14 +231,19 @@ class Performer:
         for name in names:
             fact = live.conversation.known.get(name)
             if fact is not None:
-                found[name] = fact.value if fact.sealed is None else await self._texts.text(
-                    live.id, fact.sealed.version, fact.sealed.name)
+                found[name] = (
+                    fact.value
+                    if fact.sealed is None
+                    else await self._texts.text(live.id, fact.sealed.version, fact.sealed.name)
+                )
         return found
 
     def _reported(self, program: Program, spec: AgentSpec, request: AgentRequested, reply: AgentReply) -> Performed:
         """A reply as a report: contract checked, texts as payloads, declared facts read."""
         common = {
-            "usage": _measured(reply.usage), "model": printable(reply.model), "request_id": printable(reply.request_id),
+            "usage": _measured(reply.usage),
+            "model": printable(reply.model),
+            "request_id": printable(reply.request_id),
         }
         if reply.tool_calls and not reply.refused:
             return self._proposed(program, reply, common)
@@ -243,12 +285,16 @@ def _failed(failure: AgentFailed) -> AgentReport:
     model, usage = "", Usage(measured=False)
     if isinstance(failure, AgentCutShort):
         model, usage = printable(failure.model), _measured(failure.usage)
-    return AgentReport.model_validate({
-        "outcome": failure.kind if failure.kind in ("timeout", "refused", "invalid") else "failed",
-        "reason": printable(failure.reason, 60),
-        "retry_after_seconds": wait if isinstance(wait, int) and 0 <= wait <= MAX_SAFE_INTEGER else None,
-        "request_id": printable(failure.request_id), "model": model, "usage": usage,
-    })
+    return AgentReport.model_validate(
+        {
+            "outcome": failure.kind if failure.kind in ("timeout", "refused", "invalid") else "failed",
+            "reason": printable(failure.reason, 60),
+            "retry_after_seconds": wait if isinstance(wait, int) and 0 <= wait <= MAX_SAFE_INTEGER else None,
+            "request_id": printable(failure.request_id),
+            "model": model,
+            "usage": usage,
+        }
+    )
 
 
 def _raised(live: Live, spec: AgentSpec, error: BaseException) -> Performed:

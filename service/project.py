@@ -57,8 +57,11 @@ def _from_package(name: str) -> Project:
     package = _imported(name)
     folder = Path(package.__file__ or "").parent
     if not (folder / "flow.yaml").is_file():
-        raise SetupError(f"The package {name!r} holds no flow.yaml.", where=str(folder),
-                         fix="Put the flow beside its `__init__.py`, or name an object as `module:attribute`.")
+        raise SetupError(
+            f"The package {name!r} holds no flow.yaml.",
+            where=str(folder),
+            fix="Put the flow beside its `__init__.py`, or name an object as `module:attribute`.",
+        )
     code = _imported(f"{name}.code") if (folder / "code.py").is_file() else None
     script = _imported(f"{name}.scripted") if (folder / "scripted.py").is_file() else None
     return _project(folder / "flow.yaml", name, code, script)
@@ -83,8 +86,11 @@ def _code_named_in(path: Path) -> str:
 def _module_at(folder: Path, relative: str) -> ModuleType:
     target = (folder / relative).resolve()
     if folder not in target.parents or not target.is_file():
-        raise SetupError(f"The flow's code {relative!r} is not a file in the flow's folder.", where=str(folder),
-                         fix="Put the code beside the flow and name it, as in `code: code.py`.")
+        raise SetupError(
+            f"The flow's code {relative!r} is not a file in the flow's folder.",
+            where=str(folder),
+            fix="Put the code beside the flow and name it, as in `code: code.py`.",
+        )
     name = f"interlock_project_{abs(hash(str(target)))}_{target.stem}"
     spec = importlib.util.spec_from_file_location(name, target)
     if spec is None or spec.loader is None:
@@ -96,8 +102,11 @@ def _module_at(folder: Path, relative: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise SetupError(f"The flow's code stopped with {type(error).__name__}: {error}", where=str(target),
-                         fix="Mend it, or try `python " + target.name + "` for the full traceback.") from error
+        raise SetupError(
+            f"The flow's code stopped with {type(error).__name__}: {error}",
+            where=str(target),
+            fix="Mend it, or try `python " + target.name + "` for the full traceback.",
+        ) from error
     finally:
         sys.path.remove(str(folder))
     return module
@@ -106,8 +115,11 @@ def _module_at(folder: Path, relative: str) -> ModuleType:
 def _project(path: Path, source: str, code: ModuleType | None, script: ModuleType | None) -> Project:
     named = getattr(code, "code", None) if code else Code()
     if not isinstance(named, Code):
-        raise SetupError("The flow's code defines no `code = Code.of(...)`.", where=str(path),
-                         fix="Gather guards, tools and contracts in a value called `code`.")
+        raise SetupError(
+            "The flow's code defines no `code = Code.of(...)`.",
+            where=str(path),
+            fix="Gather guards, tools and contracts in a value called `code`.",
+        )
     loaded = read_file(path, named)
     scripted = getattr(script, "scripted", None) or getattr(code, "scripted", None)
     return Project(compiled(loaded.flow, named), source, dict(loaded.lines), scripted, str(path))
@@ -126,8 +138,9 @@ def read_file(path: Path, code: Code) -> LoadedFlow:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SetupError(f"The flow cannot be read: {error.strerror}.", where=str(path),
-                         fix="Check the path and its permissions.") from error
+        raise SetupError(
+            f"The flow cannot be read: {error.strerror}.", where=str(path), fix="Check the path and its permissions."
+        ) from error
     return read_flow(data, code, file=str(path), folder_reader=beside)
 
 
@@ -141,13 +154,17 @@ def _from_object(module: str, attribute: str) -> Project:
     if isinstance(found, Flow):
         code = getattr(_imported(module), "code", Code())
         return Project(compiled(found, code), source, scripted=getattr(_imported(module), "scripted", None))
-    raise SetupError(f"{source} is {type(found).__name__}, not a Flow, Program or Project.",
-                     fix="Name a module-level flow, as in `my_flows:refunds`.")
+    raise SetupError(
+        f"{source} is {type(found).__name__}, not a Flow, Program or Project.",
+        fix="Name a module-level flow, as in `my_flows:refunds`.",
+    )
 
 
 def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise SetupError(f"There is no flow, file or package called {name!r}.",
-                         fix="Give a flow.yaml, its folder, an installed package, or `bank`.") from error
+        raise SetupError(
+            f"There is no flow, file or package called {name!r}.",
+            fix="Give a flow.yaml, its folder, an installed package, or `bank`.",
+        ) from error

@@ -14,9 +14,18 @@ def summary_of(conversation: Conversation, at: str, started_at: str, owner: str)
         timers = (TimerRow(conversation.id, visit.timer, written_time(visit.due)),)
     tasks = (visit.task,) if isinstance(visit.opened, TaskOpened) and visit.task is not None else ()
     return Summary(
-        stream=conversation.id, flow_name=flow.name if flow else "", flow_version=flow.version if flow else 0,
-        flow_digest=flow.digest if flow else "", subject=conversation.subject, state=conversation.state,
-        status="ended" if conversation.status == "ended" else "open", length=conversation.version,
-        started_at=started_at, updated_at=at, undecided=len(conversation.pending), owner=owner, timers=timers,
+        stream=conversation.id,
+        flow_name=flow.name if flow else "",
+        flow_version=flow.version if flow else 0,
+        flow_digest=flow.digest if flow else "",
+        subject=conversation.subject,
+        state=conversation.state,
+        status="ended" if conversation.status == "ended" else "open",
+        length=conversation.version,
+        started_at=started_at,
+        updated_at=at,
+        undecided=len(conversation.pending),
+        owner=owner,
+        timers=timers,
         tasks=tasks,
     )

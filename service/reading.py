@@ -20,8 +20,12 @@ def message_read(live: Live, text: str, length: int) -> tuple[Reading, tuple[Pay
     if question is None and not program.flow.facts:
         return Reading(), ()
     found = read_message(
-        program.flow, program.code, text, asking=question.fact if question else None,
-        confirming=question is not None and question.fact is None, known=conversation.facts,
+        program.flow,
+        program.code,
+        text,
+        asking=question.fact if question else None,
+        confirming=question is not None and question.fact is None,
+        known=conversation.facts,
     )
     facts: list[FactReading] = []
     payloads: list[Payload] = []
@@ -33,8 +37,9 @@ def message_read(live: Live, text: str, length: int) -> tuple[Reading, tuple[Pay
         payloads.append(payload)
         facts.append(FactReading(name=fact.name, payload=payload.ref, answers=fact.answers))
     digression = _digression(program, text) if question is not None else None
-    return Reading(control=found.control, facts=tuple(facts), unreadable=found.unreadable,
-                   digression=digression), tuple(payloads)
+    return Reading(
+        control=found.control, facts=tuple(facts), unreadable=found.unreadable, digression=digression
+    ), tuple(payloads)
 
 
 def _digression(program: Program, text: str) -> RoutingEvidence | None:

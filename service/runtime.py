@@ -11,7 +11,6 @@ read again and decided again. Nothing here chooses a transition.
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -21,7 +20,6 @@ from ..contracts.commands import (
     CUSTOMER,
     SYSTEM,
     Actor,
-    AgentEnded,
     Command,
     CommandBody,
     Decide,
@@ -31,7 +29,6 @@ from ..contracts.commands import (
     Routed,
     Say,
     Start,
-    ToolEnded,
 )
 from ..contracts.envelope import Entry, Head, sealed
 from ..contracts.errors import CallError, FlowError, LogBroken, LogError, StreamMoved
@@ -40,31 +37,22 @@ from ..contracts.store import Append, FlowRow, Store, TimerRow
 from ..contracts.values import SubjectId, written_time
 from ..fsm.conversation import Conversation
 from ..fsm.decide import decide, effects_of
-from ..fsm.draft import CallAgent, Effect, Route, RunTool
+from ..fsm.draft import Effect, Route, RunTool
 from ..fsm.program import Program
 from ..persistence.presence import OnlyProcess, Presence
 from .clock import Clock, SystemClock, minted, random_id
 from .conversations import Conversations
 from .facts import given_facts
 from .live import Live
-from .outcome import TurnOutcome, outcome_since
+from .outcome import TurnOutcome, Undecided, outcome_since
 from .perform import Performer, performer_of, repeatable
 from .projection import summary_of
 from .reading import message_read
-from .submission import Submission, caller_key, check_same
+from .submission import Submission, check_same, submitted
 from .texts import Texts
 
 CODE = "interlock/0.1.0"
 log = structlog.get_logger("interlock.runtime")
-
-
-@dataclass(frozen=True, slots=True)
-class Undecided:
-    """An effect that was begun and whose end nobody recorded: a person finds out, and says so with `resolve`."""
-
-    conversation: str
-    effect: int
-    tool: str
 
 
 class Runtime:
@@ -76,9 +64,16 @@ class Runtime:
     """
 
     def __init__(
-        self, store: Store, programs: Program | Iterable[Program], agents: Agent | Mapping[str, Agent], *,
-        clock: Clock | None = None, presence: Presence | None = None, sources: Mapping[str, str] | None = None,
-        on_event: Callable[[str, Entry], None] | None = None, remembered: int = 1_000,
+        self,
+        store: Store,
+        programs: Program | Iterable[Program],
+        agents: Agent | Mapping[str, Agent],
+        *,
+        clock: Clock | None = None,
+        presence: Presence | None = None,
+        sources: Mapping[str, str] | None = None,
+        on_event: Callable[[str, Entry], None] | None = None,
+        remembered: int = 1_000,
     ) -> None:
         programs = (programs,) if isinstance(programs, Program) else tuple(programs)
         self.store, self.clock = store, clock or SystemClock()
@@ -100,9 +95,16 @@ class Runtime:
     async def __aenter__(self) -> "Runtime":
         await asyncio.to_thread(lambda: self._presence)
         for digest, program in self._conversations.programs.items():
-            await asyncio.to_thread(self.store.put_flow, FlowRow(
-                digest=digest, name=program.ref.name, version=program.ref.version, body=program.body,
-                source=self._sources.get(digest, "")))
+            await asyncio.to_thread(
+                self.store.put_flow,
+                FlowRow(
+                    digest=digest,
+                    name=program.ref.name,
+                    version=program.ref.version,
+                    body=program.body,
+                    source=self._sources.get(digest, ""),
+                ),
+            )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -120,8 +122,14 @@ class Runtime:
     # -- what callers ask for ---------------------------------------------------------------------
 
     async def start(
-        self, flow: str | None = None, *, conversation: str | None = None, subject: str | None = None,
-        facts: Mapping[str, Any] | None = None, key: str | None = None, actor: Actor = CUSTOMER,
+        self,
+        flow: str | None = None,
+        *,
+        conversation: str | None = None,
+        subject: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        actor: Actor = CUSTOMER,
     ) -> TurnOutcome:
         """Open a conversation on the newest loaded version of `flow`; durable on return.
 
@@ -129,8 +137,10 @@ class Runtime:
         needs the `conversation` it is for.
         """
         if key is not None and conversation is None:
-            raise CallError("A key for `start` needs `conversation`: without it, each try opens another one.",
-                            fix="Choose a random UUID, and send it with the key each time.")
+            raise CallError(
+                "A key for `start` needs `conversation`: without it, each try opens another one.",
+                fix="Choose a random UUID, and send it with the key each time.",
+            )
         program = self._conversations.newest(flow)
         identity = conversation or random_id()
         subject = SubjectId(subject or random_id())
@@ -144,7 +154,7 @@ class Runtime:
         live = await self._conversations.find(identity)
         if live is None:
             live = self._conversations.opened(identity, program)
-        return await self._submit(live, _submission(key, actor, body))
+        return await self._submit(live, submitted(key, actor, body))
 
     async def say(
         self, conversation: str, text: str, *, key: str | None = None, actor: Actor = CUSTOMER
@@ -160,18 +170,24 @@ class Runtime:
             reading, payloads = message_read(live, text, len(message.plaintext))
             return Say(message=message.ref, token_bound=len(message.plaintext), reading=reading), (message, *payloads)
 
-        return await self._submit(await self._conversations.known(conversation), _submission(key, actor, body))
+        return await self._submit(await self._conversations.known(conversation), submitted(key, actor, body))
 
     async def give(
-        self, conversation: str, name: str, facts: Mapping[str, Any] | None = None, *, key: str | None = None,
+        self,
+        conversation: str,
+        name: str,
+        facts: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
         actor: Actor = SYSTEM,
     ) -> TurnOutcome:
         """A named input that is not a message: a state's `inputs`, or an operator's (`operator_kill`, ...)."""
+
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
             readings, payloads = given_facts(live.program, facts or {})
             return Give(name=name, facts=readings), payloads
 
-        return await self._submit(await self._conversations.known(conversation), _submission(key, actor, body))
+        return await self._submit(await self._conversations.known(conversation), submitted(key, actor, body))
 
     async def decide_task(
         self, conversation: str, task: int, decision: str, *, actor: Actor, reason: str = "", key: str | None = None
@@ -180,17 +196,20 @@ class Runtime:
         written = minted("reason", "reason", bytes_of(reason)) if reason else None
 
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
-            return (Decide(task=task, decision=decision, reason=written.ref if written else None),
-                    (written,) if written else ())
+            return (
+                Decide(task=task, decision=decision, reason=written.ref if written else None),
+                (written,) if written else (),
+            )
 
-        return await self._submit(await self._conversations.known(conversation), _submission(key, actor, body))
+        return await self._submit(await self._conversations.known(conversation), submitted(key, actor, body))
 
     async def resolve(self, conversation: str, effect: int, how: str, *, actor: Actor = SYSTEM) -> TurnOutcome:
         """Say what becomes of an undecided effect: `again`, `done` or `failed`."""
+
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
             return Resolve.model_validate({"effect": effect, "how": how}), ()
 
-        return await self._submit(await self._conversations.known(conversation), _submission(None, actor, body))
+        return await self._submit(await self._conversations.known(conversation), submitted(None, actor, body))
 
     async def fire_due(self) -> int:
         """Fire every deadline that has passed; returns how many. Safe in several processes at once.
@@ -200,8 +219,7 @@ class Runtime:
         fired, seen = 0, set[TimerRow]()
         while True:
             # What was fired is due no more; what could not be fired must not hide the rest.
-            rows = await asyncio.to_thread(
-                self.store.due_timers, written_time(self.clock.now()), limit=100 + len(seen))
+            rows = await asyncio.to_thread(self.store.due_timers, written_time(self.clock.now()), limit=100 + len(seen))
             fresh = [row for row in rows if row not in seen]
             if not fresh:
                 return fired
@@ -302,8 +320,15 @@ class Runtime:
             decision = decide(program, conversation, command)
             if not decision.events:
                 continue
-            made = sealed(decision.events, head=head, command=command, flow=program.ref.digest, code=CODE,
-                          log=self.store.log, payloads=payloads)
+            made = sealed(
+                decision.events,
+                head=head,
+                command=command,
+                flow=program.ref.digest,
+                code=CODE,
+                log=self.store.log,
+                payloads=payloads,
+            )
             entries += made
             conversation = decision.conversation
             self.texts.keep(live.id, head.length, payloads)
@@ -347,7 +372,7 @@ class Runtime:
             effect = effects.pop(0)
             if isinstance(effect, Route):
                 continue
-            body, payloads = await self._performed(live, effect)
+            body, payloads = await self.performer.perform(live, effect)
             key = f"e:{effect.effect}"
             while key not in live.keys:
                 try:
@@ -355,13 +380,6 @@ class Runtime:
                     break
                 except StreamMoved:
                     await self._conversations.reload(live)
-
-    async def _performed(self, live: Live, effect: CallAgent | RunTool) -> tuple[CommandBody, tuple[Payload, ...]]:
-        if isinstance(effect, CallAgent):
-            performed = await self.performer.call_agent(live, effect)
-            return AgentEnded(effect=effect.effect, report=performed.report), performed.payloads
-        performed = await self.performer.run_tool(live, effect)
-        return ToolEnded(effect=effect.effect, report=performed.report), performed.payloads
 
     async def _recovered(self, live: Live) -> list[Undecided]:
         left: list[Undecided] = []
@@ -374,9 +392,3 @@ class Runtime:
                     again.append(effect)
             await self._perform_all(live, again)
         return left
-
-
-def _submission(
-    key: str | None, actor: Actor, body: Callable[[Live], tuple[CommandBody, tuple[Payload, ...]]]
-) -> Submission:
-    return Submission(caller_key(random_id() if key is None else key), actor, body)

@@ -13,6 +13,7 @@ from ..contracts.events import command_of
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.store import Store
 from ..contracts.values import listed
+from .clock import random_id
 from .live import Live
 
 OUTSIDE = ("c:", "t:")
@@ -41,12 +42,20 @@ class Submission:
             ) from error
 
 
+def submitted(
+    key: str | None, actor: Actor, body: Callable[[Live], tuple[CommandBody, tuple[Payload, ...]]]
+) -> Submission:
+    """A caller's submission, under its own key or a fresh one."""
+    return Submission(caller_key(random_id() if key is None else key), actor, body)
+
+
 def caller_key(key: str) -> str:
     """A caller's idempotency key in its own name space, so that it can never meet an internal one."""
     if not (1 <= len(key) <= 120 and key.isascii() and key.isprintable() and " " not in key):
         raise CallError(
             f"The idempotency key {key[:40]!r} has {len(key)} characters or characters that are not allowed.",
-            fix="Use 1 to 120 printable ASCII characters without spaces, such as a UUID.")
+            fix="Use 1 to 120 printable ASCII characters without spaces, such as a UUID.",
+        )
     return f"c:{key}"
 
 
@@ -65,7 +74,9 @@ async def check_same(
     if recorded is None or not same_actor or not same_submission(recorded, body, payloads, stored):
         raise KeyReused(
             f"This idempotency key was used before {'with another body' if same_actor else 'by somebody else'}.",
-            where=f"conversation {live.id}, event {version}", fix="Send the same body again, or use a new key.")
+            where=f"conversation {live.id}, event {version}",
+            fix="Send the same body again, or use a new key.",
+        )
 
 
 def same_submission(

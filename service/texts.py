@@ -12,7 +12,6 @@ from ..fsm.program import Program
 from ..fsm.render import ERASED, filled, places_in, said
 from .live import Line, Live
 
-
 _Place = tuple[str, int, str]
 """Stream, version of the event, name of the payload there (empty for the whole line as it was said)."""
 

@@ -7,5 +7,7 @@ settings.register_profile(
     "quick", deadline=None, max_examples=60, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("full", settings.get_profile("quick"), max_examples=2_000)
-settings.register_profile("look", settings.get_profile("quick"), max_examples=15, phases=[Phase.explicit, Phase.generate])
+settings.register_profile(
+    "look", settings.get_profile("quick"), max_examples=15, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile("quick")  # `--hypothesis-profile=full` on the command line wins

@@ -77,7 +77,9 @@ def find_payment(account_number: str, amount: int) -> dict[str, Any]:
 
 @tool(consequential=True, says="Pays the amount, in cents, back to the account; the same key pays once.")
 def pay_refund(account_number: str, amount: int, context: ToolContext) -> dict[str, Any]:
-    LEDGER.refunds.setdefault(context.idempotency_key, (account_number, amount))
+    if context.idempotency_key not in LEDGER.refunds and not LEDGER.may_be_refunded(account_number, amount):
+        raise LookupError("This payment was paid back already.")  # by another conversation, while this one waited
+    LEDGER.refunds[context.idempotency_key] = (account_number, amount)
     return {"paid": True}
 
 

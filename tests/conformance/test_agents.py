@@ -17,10 +17,13 @@ from interlock.contracts.errors import AgentFailed
 from support.openai_server import OpenAIServer, Received, completion, hang, status
 
 REQUEST = AgentRequest(
-    effect="c0ffee:1", agent="teller", model="m1",
+    effect="c0ffee:1",
+    agent="teller",
+    model="m1",
     messages=(ChatMessage("system", "Be kind."), ChatMessage("user", "text")),
     tools=(ToolOffer("block_card", "Blocks a card.", {"type": "object", "properties": {"card": {"type": "string"}}}),),
-    contract_name="Result", contract={"type": "object", "properties": {"reply": {"type": "string"}}},
+    contract_name="Result",
+    contract={"type": "object", "properties": {"reply": {"type": "string"}}},
     timeout_seconds=1,
 )
 # What the person says is what the agents below do: text, tool, refuse, fail, hang, late.
@@ -169,8 +172,9 @@ async def test_concurrent_calls_do_not_meet(subject: Subject) -> None:
     """Twenty at once: each gets its own answer, and together they take about as long as one."""
     begun = time.monotonic()
     wanted = [f"late {number}" for number in range(20)]
-    replies = await asyncio.gather(*(subject.agent.run(replace(asked(what, 1 + number), timeout_seconds=10))
-                                     for number, what in enumerate(wanted)))
+    replies = await asyncio.gather(
+        *(subject.agent.run(replace(asked(what, 1 + number), timeout_seconds=10)) for number, what in enumerate(wanted))
+    )
     assert [reply.text for reply in replies] == wanted
     assert time.monotonic() - begun < 20 * 0.3
     assert subject.attempts() == 20

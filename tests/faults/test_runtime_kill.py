@@ -53,8 +53,14 @@ class Children:
     def __init__(self) -> None:
         path = os.pathsep.join([str(CHILD.parents[1]), *(entry for entry in sys.path if entry)])
         self._process = subprocess.Popen(
-            [sys.executable, str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-            env={**os.environ, "PYTHONPATH": path}, cwd=CHILD.parents[1])
+            [sys.executable, str(CHILD)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env={**os.environ, "PYTHONPATH": path},
+            cwd=CHILD.parents[1],
+        )
 
     @property
     def _pipes(self) -> tuple[IO[str], IO[str]]:
@@ -126,8 +132,9 @@ def lost(store: Store, promised: Promised) -> list[str]:
     for (name, key), (version, length) in promised.acked.items():
         entries = store.read(name, after=version, limit=1)
         if store.head(name).length < length or not entries or entries[0].key != f"c:{key}":
-            found.append(f"{name} {key} was acknowledged at version {version} of {length}; the log has "
-                         f"{store.head(name).length}")
+            found.append(
+                f"{name} {key} was acknowledged at version {version} of {length}; the log has {store.head(name).length}"
+            )
     return found
 
 
@@ -197,13 +204,19 @@ def miscounted(store: Store, promised: Promised) -> list[str]:
     return found
 
 
-def cycle(children: Children, folder: Path, number: int, seed: int, seen: Seen, *, late_seconds: float = 0,
-          how: str = "") -> list[str]:
+def cycle(
+    children: Children, folder: Path, number: int, seed: int, seen: Seen, *, late_seconds: float = 0, how: str = ""
+) -> list[str]:
     """One kill and everything after it; returns what was broken."""
     chance = random.Random(seed)
     path, world = folder / f"log-{number // CYCLES_IN_A_FILE}.db", folder / f"world-{number // CYCLES_IN_A_FILE}"
-    order = {"path": str(path), "world": str(world), "name": f"talk-{number}", "seed": seed,
-             "late_seconds": late_seconds}
+    order = {
+        "path": str(path),
+        "world": str(world),
+        "name": f"talk-{number}",
+        "seed": seed,
+        "late_seconds": late_seconds,
+    }
     if not path.exists():
         SqliteStore(path).close()
     before = len(world_lines(world))
@@ -229,8 +242,10 @@ def cycle(children: Children, folder: Path, number: int, seed: int, seen: Seen, 
 
 
 def bound(cycles: int) -> str:
-    return (f"{cycles} kills without a failure: with 95 % confidence less than {3 / cycles:.2%} of kills do harm "
-            f"(rule of three, 3/{cycles})")
+    return (
+        f"{cycles} kills without a failure: with 95 % confidence less than {3 / cycles:.2%} of kills do harm "
+        f"(rule of three, 3/{cycles})"
+    )
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))

@@ -27,8 +27,13 @@ TEXTS = ("help tool", "pay", "once", "form", "Paris", "12.50", "help")
 
 
 def paying() -> ScriptedAgent:
-    return ScriptedAgent(rules(after_tool("pay", then=gives(reply="Paid.")), when("tool", then=calls("pay", amount=3)),
-                               otherwise=gives(reply="Yes.")))
+    return ScriptedAgent(
+        rules(
+            after_tool("pay", then=gives(reply="Paid.")),
+            when("tool", then=calls("pay", amount=3)),
+            otherwise=gives(reply="Yes."),
+        )
+    )
 
 
 def record(disk: Disk, folder: str, synchronous: str) -> list[Step]:

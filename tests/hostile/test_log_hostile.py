@@ -54,18 +54,25 @@ def changed(**fields: Any) -> Callable[[bytes], bytes]:
 
 
 SECOND_SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
-    "duplicate keys": lambda data: b'{"v":1,' + data[1:], "spaces": lambda data: data + b" ",
+    "duplicate keys": lambda data: b'{"v":1,' + data[1:],
+    "spaces": lambda data: data + b" ",
 }
 """The same event in other bytes: reading does not look at the form again, verifying does."""
 ALTERATIONS: dict[str, Callable[[bytes], bytes]] = {
-    "nothing": lambda _: b"", "no JSON": lambda _: b"\xff\xfe", "a list": lambda _: b"[]", "a number": lambda _: b"1",
+    "nothing": lambda _: b"",
+    "no JSON": lambda _: b"\xff\xfe",
+    "a list": lambda _: b"[]",
+    "a number": lambda _: b"1",
     "a float": lambda data: data.replace(b'"ver":1', b'"ver":1.0'),
     "nested": lambda _: b"[" * 100_000 + b"]" * 100_000,
     "a large integer": lambda data: data.replace(b'"ver":1', b'"ver":9007199254740993'),
-    "an unknown event": changed(type="refund_issued"), "an unknown field": changed(more=1),
-    "a schema number that is none": changed(schema="x"), "no data": changed(data=None),
+    "an unknown event": changed(type="refund_issued"),
+    "an unknown field": changed(more=1),
+    "a schema number that is none": changed(schema="x"),
+    "no data": changed(data=None),
     "a stream of another type": changed(stream=5),
-    "a field of another type": changed(data={"state": 5, "token_bound": "never"}), "cut": lambda data: data[:-10],
+    "a field of another type": changed(data={"state": 5, "token_bound": "never"}),
+    "cut": lambda data: data[:-10],
 }
 
 
@@ -78,8 +85,11 @@ async def test_an_entry_that_is_no_event_is_named_and_stops_only_its_conversatio
             await runtime.start(conversation=stream)
     length = store.head("talk").length
     async with Runtime(Altered(store, 1, ALTERATIONS[name]), PROGRAM, HELPFUL) as runtime:
-        for call in (lambda: runtime.say("talk", "help"), lambda: runtime.outcome("talk"),
-                     lambda: runtime.start(conversation="talk")):
+        for call in (
+            lambda: runtime.say("talk", "help"),
+            lambda: runtime.outcome("talk"),
+            lambda: runtime.start(conversation="talk"),
+        ):
             with pytest.raises(LogBroken) as caught:
                 await call()
             assert (caught.value.stream, caught.value.version) == ("talk", 1)
@@ -107,9 +117,24 @@ def forged(*events: Event) -> MemoryStore:
     store = MemoryStore()
     command = Command(key="c:start", at=NOW, actor=CUSTOMER, body=Start(flow=PROGRAM.ref, subject=SOMEBODY))
     entries = sealed(events, head=Head("talk"), command=command, flow=PROGRAM.ref.digest, code="forged", log=store.log)
-    store.append(Append(entries=entries, expected=0, summary=Summary(
-        stream="talk", flow_name="mini", flow_version=1, flow_digest=PROGRAM.ref.digest, subject=SOMEBODY,
-        state="nowhere", status="open", length=len(entries), started_at=entries[0].at, updated_at=entries[0].at)))
+    store.append(
+        Append(
+            entries=entries,
+            expected=0,
+            summary=Summary(
+                stream="talk",
+                flow_name="mini",
+                flow_version=1,
+                flow_digest=PROGRAM.ref.digest,
+                subject=SOMEBODY,
+                state="nowhere",
+                status="open",
+                length=len(entries),
+                started_at=entries[0].at,
+                updated_at=entries[0].at,
+            ),
+        )
+    )
     return store
 
 

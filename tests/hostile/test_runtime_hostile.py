@@ -47,7 +47,7 @@ async def typed(store: Store, texts: Sequence[str], agent: Any = HELPFUL, progra
             for text in texts:
                 outcome = await runtime.say(place, text)
                 assert outcome.standing in ("waiting", "with_person", "ended")
-            assert kept(store, place)[len(way):] == [bytes_of(text) for text in texts]
+            assert kept(store, place)[len(way) :] == [bytes_of(text) for text in texts]
     check_log(store, program)
 
 
@@ -91,6 +91,7 @@ async def test_ten_megabytes_are_recorded_whole_and_read_by_nobody(sqlite: bool,
 @settings(max_examples=100)
 def test_any_key_is_taken_or_refused(key: str) -> None:
     """Taken keys are idempotent; refused ones record nothing."""
+
     async def use() -> None:
         store = MemoryStore()
         async with Runtime(store, PROGRAM, HELPFUL) as runtime:
@@ -113,6 +114,7 @@ anything = st.one_of(json_values, st.binary(max_size=5), st.decimals(), st.dates
 @given(facts=st.dictionaries(st.sampled_from(("city", "amount", "paid", "other", "", "\ud800")), anything, max_size=3))
 def test_facts_of_any_type_are_taken_or_refused(facts: dict[str, Any]) -> None:
     """All of them fit the flow, or a call error names those that do not and nothing is recorded."""
+
     async def use() -> None:
         store = MemoryStore()
         async with Runtime(store, PROGRAM, HELPFUL) as runtime:
@@ -131,9 +133,14 @@ async def test_any_name_of_a_conversation_is_taken_or_refused(name: str) -> None
     """As the id of a conversation, of a person, of a flow."""
     store = MemoryStore()
     async with Runtime(store, PROGRAM, HELPFUL) as runtime:
-        for call in (lambda: runtime.start(conversation=name), lambda: runtime.start(subject=name),
-                     lambda: runtime.start(flow=name), lambda: runtime.say(name, "form"),
-                     lambda: runtime.give(name, "signed_in"), lambda: runtime.outcome(name)):
+        for call in (
+            lambda: runtime.start(conversation=name),
+            lambda: runtime.start(subject=name),
+            lambda: runtime.start(flow=name),
+            lambda: runtime.say(name, "form"),
+            lambda: runtime.give(name, "signed_in"),
+            lambda: runtime.outcome(name),
+        ):
             try:
                 outcome = await call()
             except InterlockError:
@@ -148,9 +155,13 @@ async def test_any_name_of_an_input_or_a_decision_is_recorded_or_refused(name: s
     store = MemoryStore()
     async with Runtime(store, PROGRAM, HELPFUL) as runtime:
         await runtime.start(conversation="talk")
-        for call in (lambda: runtime.give("talk", name), lambda: runtime.decide_task("talk", 1, name, actor=CUSTOMER),
-                     lambda: runtime.resolve("talk", 1, name), lambda: runtime.resolve("talk", -1, "done"),
-                     lambda: runtime.decide_task("talk", -1, "resolved", actor=CUSTOMER)):
+        for call in (
+            lambda: runtime.give("talk", name),
+            lambda: runtime.decide_task("talk", 1, name, actor=CUSTOMER),
+            lambda: runtime.resolve("talk", 1, name),
+            lambda: runtime.resolve("talk", -1, "done"),
+            lambda: runtime.decide_task("talk", -1, "resolved", actor=CUSTOMER),
+        ):
             with pytest.raises(CallError):
                 await call()
         assert (await runtime.outcome("talk")).state == "start"
@@ -189,8 +200,9 @@ def test_a_model_that_says_anything_moves_only_along_the_table_and_runs_only_wha
     asyncio.run(use())
     checked = check_log(store, program)
     assert set(bank.names) <= {"look_up", "pay"}, "a tool outside the state's list was executed"
-    intents = {f"talk:{version}" for version, event in enumerate(events_of(store, "talk"))
-               if event.type == "tool_requested"}
+    intents = {
+        f"talk:{version}" for version, event in enumerate(events_of(store, "talk")) if event.type == "tool_requested"
+    }
     assert {key for _, key in bank.calls} <= intents
     assert len(bank.paid) == len({key for name, key in bank.calls if name == "pay"})
     assert checked.conversations == 1
@@ -207,12 +219,24 @@ async def test_control_the_same_model_does_reach_a_tool_that_its_state_allows() 
 
 
 RESULTS: dict[str, Any] = {
-    "bytes": b"\x00\xff", "cyclic": cyclic(), "nan": {"amount": float("nan")}, "infinity": float("inf"),
-    "huge": {"text": "x" * 5_000_000}, "wide": {f"key_{n}": n for n in range(50_000)}, "a set": {1, 2}, "a class": Bank,
-    "surrogates": {"city": "\ud800"}, "nul": {"city": "\x00"}, "deep": [[[[[[]]]]]], "an integer": 2**100,
+    "bytes": b"\x00\xff",
+    "cyclic": cyclic(),
+    "nan": {"amount": float("nan")},
+    "infinity": float("inf"),
+    "huge": {"text": "x" * 5_000_000},
+    "wide": {f"key_{n}": n for n in range(50_000)},
+    "a set": {1, 2},
+    "a class": Bank,
+    "surrogates": {"city": "\ud800"},
+    "nul": {"city": "\x00"},
+    "deep": [[[[[[]]]]]],
+    "an integer": 2**100,
     "a fact of another type": {"paid": "yes", "amount": "1e999999999", "city": {"a": 1}},
     "keys that are no text": {5: 6},
-    "an exception": ValueError("x"), "a generator": (n for n in range(3)), "a lambda": lambda: 1, "true": True,
+    "an exception": ValueError("x"),
+    "a generator": (n for n in range(3)),
+    "a lambda": lambda: 1,
+    "true": True,
     "zero": 0,
 }
 
@@ -223,8 +247,9 @@ async def test_a_tool_that_returns_anything_has_done_or_failed(name: str) -> Non
     bank = Bank()
     bank.answer = RESULTS[name] if not callable(RESULTS[name]) else (lambda _: RESULTS[name])
     program, store = mini(bank, input_tokens=100_000), MemoryStore()
-    agent = ScriptedAgent(lambda request: gives(reply="Yes.") if request.messages[-1].role == "tool"
-                          else calls("look_up", what="it"))
+    agent = ScriptedAgent(
+        lambda request: gives(reply="Yes.") if request.messages[-1].role == "tool" else calls("look_up", what="it")
+    )
     async with Runtime(store, program, agent) as runtime:
         for text in ("pay", "help"):
             await runtime.start(conversation=text)
@@ -239,8 +264,20 @@ class Weird(BaseException):
     """No `Exception` at all."""
 
 
-@pytest.mark.parametrize("error", [ValueError("\ud800"), Weird(), SystemExit(1), KeyboardInterrupt(), MemoryError(),
-                                   asyncio.CancelledError(), StopIteration(), GeneratorExit()], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("\ud800"),
+        Weird(),
+        SystemExit(1),
+        KeyboardInterrupt(),
+        MemoryError(),
+        asyncio.CancelledError(),
+        StopIteration(),
+        GeneratorExit(),
+    ],
+    ids=repr,
+)
 async def test_a_tool_that_raises_anything_has_failed(error: BaseException) -> None:
     """The row of `failed` is taken; the loop and the process live on."""
     bank = Bank()

@@ -6,17 +6,21 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
-from support.stores import command, events
 
 from interlock.contracts.canonical import MAX_DEPTH, canonical, leaf_hash, parsed
 from interlock.contracts.envelope import Head, checked, sealed
 from interlock.contracts.errors import NotEncodable
 from interlock.contracts.events import Event, ReplySent
 from interlock.contracts.values import MAX_SAFE_INTEGER
+from support.stores import command, events
 
 _keys = st.text(st.characters(max_codepoint=127), max_size=8)
-_leaves = st.none() | st.booleans() | st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER) | st.text(
-    st.characters(exclude_categories=["Cs"]), max_size=12)
+_leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+)
 admitted = st.recursive(_leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_keys, inner, max_size=4))
 
 
@@ -48,16 +52,19 @@ def test_a_lone_surrogate_in_a_shape_is_refused() -> None:
         sealed([event], head=Head("s"), command=command("k"), flow="0" * 64, code="c", log="l")
 
 
-@pytest.mark.parametrize(("value", "message"), [
-    (1.5, "A float cannot stand in the log: '1.5'."),
-    (float("nan"), "A float cannot stand in the log: 'nan'."),
-    (2**53, "The integer 9007199254740992 is outside ±(2^53-1)"),
-    (-(2**53), "The integer -9007199254740992 is outside"),
-    (b"x", "A bytes cannot stand in the log"),
-    ({1: 2}, "The key 1 is not an ASCII string."),
-    ({"é": 2}, "The key 'é' is not an ASCII string."),
-    ("\ud800", "A string holds a lone surrogate. Fix: Store such text as a payload."),
-])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (1.5, "A float cannot stand in the log: '1.5'."),
+        (float("nan"), "A float cannot stand in the log: 'nan'."),
+        (2**53, "The integer 9007199254740992 is outside ±(2^53-1)"),
+        (-(2**53), "The integer -9007199254740992 is outside"),
+        (b"x", "A bytes cannot stand in the log"),
+        ({1: 2}, "The key 1 is not an ASCII string."),
+        ({"é": 2}, "The key 'é' is not an ASCII string."),
+        ("\ud800", "A string holds a lone surrogate. Fix: Store such text as a payload."),
+    ],
+)
 def test_what_the_log_cannot_hold_is_refused_with_the_fix(value: object, message: str) -> None:
     with pytest.raises(NotEncodable) as refused:
         canonical(value)
@@ -74,10 +81,21 @@ def test_nesting_has_a_bound() -> None:
         canonical(deep)
 
 
-@pytest.mark.parametrize("data", [
-    b'{"a":1,"a":2}', b'{"b":1,"a":2}', b'{"a": 1}', b'{"a":1.0}', b'{"a":1}\n', b"nul", b"\xff", b'{"a":"\\u0041"}',
-    b"[" * 100_000, json.dumps({"a": 2**60}).encode().replace(b" ", b""),
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a":1,"a":2}',
+        b'{"b":1,"a":2}',
+        b'{"a": 1}',
+        b'{"a":1.0}',
+        b'{"a":1}\n',
+        b"nul",
+        b"\xff",
+        b'{"a":"\\u0041"}',
+        b"[" * 100_000,
+        json.dumps({"a": 2**60}).encode().replace(b" ", b""),
+    ],
+)
 def test_any_second_spelling_is_refused(data: bytes) -> None:
     """Duplicate keys, other orders, spaces, floats, escapes, foreign bytes: one spelling each."""
     with pytest.raises(NotEncodable):
@@ -90,9 +108,11 @@ def test_the_leaf_is_that_of_rfc_6962() -> None:
 
 
 @given(events(), st.integers(0, 10**6), st.binary(min_size=32, max_size=32) | st.just(b""))
-def test_an_entry_is_canonical_as_a_whole(event: object, length: int, leaf: bytes) -> None:
+def test_an_entry_is_canonical_as_a_whole(event: Event, length: int, leaf: bytes) -> None:
     """The envelope is put together from parts, in the order that RFC 8785 gives its keys."""
-    entry = sealed([event], head=Head("s\u00e9", length, leaf), command=command("k"), flow="0" * 64, code="c/1", log="l")[0]  # type: ignore[list-item]
+    entry = sealed(
+        [event], head=Head("s\u00e9", length, leaf), command=command("k"), flow="0" * 64, code="c/1", log="l"
+    )[0]
     assert canonical(parsed(entry.data)) == entry.data
     envelope, read = checked(entry.data)
     assert (read, envelope.ver, envelope.key, envelope.prev) == (event, length, "k", leaf.hex() or None)

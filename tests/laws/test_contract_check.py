@@ -39,17 +39,28 @@ CONTRACTS: list[type[BaseModel] | None] = [None, Plan, Step, RootModel[list[int]
 KNOWN = {"outcome", "reply", "steps", "kind", "extras", "ratio", "flag", "either", "name", "minutes", "root"}
 names = st.one_of(st.sampled_from(sorted(KNOWN)), st.text(max_size=8))
 scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20),
-    st.text(st.characters(categories=["Cs", "Cc", "L"]), max_size=6), st.sampled_from(["done", "fast", "[1]", "{}"]),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.text(st.characters(categories=["Cs", "Cc", "L"]), max_size=6),
+    st.sampled_from(["done", "fast", "[1]", "{}"]),
 )
 documents = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=5), max_leaves=30)
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=5), max_leaves=30
+)
 SAFE = re.compile(r"[\x20-\x7e]{1,240}")
-SYNTAX = re.compile(r"The answer (is not JSON: [a-z' JSON]+ at character \d+ of \d+|is longer than \d+ bytes"
-                    r"|is nested deeper than 64 levels)\.")
-WHOLE = {"An object holds the same name twice.", "NaN and infinities are not JSON.",
-         "An integer is beyond 2^53-1, which JSON readers do not keep exact.",
-         "A number is too large for a JSON reader."}
+SYNTAX = re.compile(
+    r"The answer (is not JSON: [a-z' JSON]+ at character \d+ of \d+|is longer than \d+ bytes"
+    r"|is nested deeper than 64 levels)\."
+)
+WHOLE = {
+    "An object holds the same name twice.",
+    "NaN and infinities are not JSON.",
+    "An integer is beyond 2^53-1, which JSON readers do not keep exact.",
+    "A number is too large for a JSON reader.",
+}
 FIELD = re.compile(r"(?:(?P<path>[A-Za-z0-9_?.]+)|The answer): (?:is|must|breaks) [^:]*(?:: [^:]*)?\.")
 
 

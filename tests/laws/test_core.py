@@ -2,8 +2,6 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.histories import History, histories
-from support.stores import events
 
 from interlock.contracts.events import (
     AgentRequested,
@@ -17,6 +15,8 @@ from interlock.contracts.flow import ANY, RETURN, AgentState, CallState, RouteSt
 from interlock.fsm.conversation import Conversation
 from interlock.fsm.evolve import evolve, fold
 from interlock.fsm.replay import redecide
+from support.histories import History, histories
+from support.stores import events
 
 
 @given(histories(), st.data())

@@ -28,19 +28,65 @@ SPECS = (
     FactSpec(name="full_name", type="text", says="your name"),
     FactSpec(name="story", type="text"),
 )
-FLOW = Flow(name="f", version=1, owner="o", initial="w", facts=SPECS, transitions=(),
-            states=(WaitState(name="w", deadline_seconds=60),))
+FLOW = Flow(
+    name="f",
+    version=1,
+    owner="o",
+    initial="w",
+    facts=SPECS,
+    transitions=(),
+    states=(WaitState(name="w", deadline_seconds=60),),
+)
 CODE = Code()
 
 anything = st.text(st.characters(codec=None, categories=None), max_size=80)
-fragments = st.lists(st.sampled_from((
-    "40", "€45", "12,50", "1.234,5", "-", "not", "no", "yes", "sorry", "actually", ",", ";", ".", "3 March 2026",
-    "03/04/2026",
-    "2026-02-30", "bags", "2", "fee", "the amount is", "my name is", "Ana Ruiz", "NO6JO3", "economy",
-    "basic economy", "what?",
-    "go back", "never mind", "I don't know", "twelve", "hundred", "k", "%", "\x00", "\ud800", "\u200f", "٤", "\n",
-    "İ", "ß",
-)), max_size=12).map(" ".join)
+fragments = st.lists(
+    st.sampled_from(
+        (
+            "40",
+            "€45",
+            "12,50",
+            "1.234,5",
+            "-",
+            "not",
+            "no",
+            "yes",
+            "sorry",
+            "actually",
+            ",",
+            ";",
+            ".",
+            "3 March 2026",
+            "03/04/2026",
+            "2026-02-30",
+            "bags",
+            "2",
+            "fee",
+            "the amount is",
+            "my name is",
+            "Ana Ruiz",
+            "NO6JO3",
+            "economy",
+            "basic economy",
+            "what?",
+            "go back",
+            "never mind",
+            "I don't know",
+            "twelve",
+            "hundred",
+            "k",
+            "%",
+            "\x00",
+            "\ud800",
+            "\u200f",
+            "٤",
+            "\n",
+            "İ",
+            "ß",
+        )
+    ),
+    max_size=12,
+).map(" ".join)
 messages = anything | fragments | st.tuples(fragments, anything).map("".join)
 questions = st.sampled_from((None, "unknown", *(spec.name for spec in SPECS)))
 amounts = st.integers(0, 10_000_000) | st.integers(0, MAX_SAFE_INTEGER)
@@ -49,15 +95,24 @@ amounts = st.integers(0, 10_000_000) | st.integers(0, MAX_SAFE_INTEGER)
 @st.composite
 def known_facts(draw: st.DrawFn) -> Facts:
     values: Mapping[str, bool | int | str | None] = {
-        "amount": draw(st.sampled_from((4000, 4500, 1200))), "bags": 2, "birth_date": "2026-03-03", "cabin": "economy",
-        "agreed": True, "booking": None, "full_name": None}
+        "amount": draw(st.sampled_from((4000, 4500, 1200))),
+        "bags": 2,
+        "birth_date": "2026-03-03",
+        "cabin": "economy",
+        "agreed": True,
+        "booking": None,
+        "full_name": None,
+    }
     names = draw(st.sets(st.sampled_from(sorted(values))))
     return Facts(known_facts={name: KnownFact(name=name, value=values[name], length=8) for name in names})
 
 
 @given(messages, questions, st.booleans(), known_facts())
 def test_every_message_is_read_into_something_that_the_flow_declares(
-    message: str, asking: str | None, confirming: bool, known: Facts,
+    message: str,
+    asking: str | None,
+    confirming: bool,
+    known: Facts,
 ) -> None:
     """Total: values have their fact's type, reasons and controls are of the closed lists, no fact comes twice."""
     found = read_message(FLOW, CODE, message, asking=asking, confirming=confirming, known=known)
@@ -106,9 +161,14 @@ def _grouped(whole: int, separator: str) -> str:
 def _notations(minor: int) -> list[str]:
     """The amount in every notation with figures that people use."""
     whole, cents = divmod(minor, 100)
-    numbers = [f"{whole}.{cents:02}", f"{whole},{cents:02}", f"{_grouped(whole, ',')}.{cents:02}",
-               f"{_grouped(whole, '.')},{cents:02}", f"{_grouped(whole, ' ')},{cents:02}",
-               f"{_grouped(whole, chr(0x27))}.{cents:02}"]
+    numbers = [
+        f"{whole}.{cents:02}",
+        f"{whole},{cents:02}",
+        f"{_grouped(whole, ',')}.{cents:02}",
+        f"{_grouped(whole, '.')},{cents:02}",
+        f"{_grouped(whole, ' ')},{cents:02}",
+        f"{_grouped(whole, chr(0x27))}.{cents:02}",
+    ]
     if cents == 0:
         numbers += [str(whole), _grouped(whole, ","), _grouped(whole, "."), _grouped(whole, " "), f"{whole}.-"]
     if cents % 10 == 0:
@@ -119,7 +179,8 @@ def _notations(minor: int) -> list[str]:
 
 
 around_an_amount = st.sampled_from(
-    ("{}", "€{}", "€ {}", "{} €", "{}€", "EUR {}", "{} euros", "it was {}", "{}, please", "-{}"))
+    ("{}", "€{}", "€ {}", "{} €", "{}€", "EUR {}", "{} euros", "it was {}", "{}, please", "-{}")
+)
 
 
 @given(amounts, around_an_amount)
@@ -142,9 +203,28 @@ def test_what_we_say_of_an_amount_reads_back(minor: int) -> None:
     assert recognise(spec, said(spec, minor, "EUR"), False) == minor
 
 
-_SMALL = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-"twelve", "thirteen",
-          "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+_SMALL = (
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+)
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 
@@ -185,13 +265,45 @@ def test_a_control_never_stands_beside_an_answer_that_is_an_open_value(message: 
         assert recognise(SPECS[0], message, False) is None
 
 
-@pytest.mark.parametrize("unit", [
-    " ", "\n", "1 ", "1.", "111 ", "one ", "one and ", "€", "€1 ", "-", "minus ", "my name is ", "I am Ana ",
-    "no ", "yes, ",
-    "not 1, ", "sorry ", "3 March ", "03/04/2026 ", "1/", "basic ", "basic_", "A", "NO6JO3 ", "? ", "\x00",
-    "\ud800", "\u200f4",
-    "1 bag ", "fee 1 ", "0", "i don't ", "that's ", "the first option ",
-])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        " ",
+        "\n",
+        "1 ",
+        "1.",
+        "111 ",
+        "one ",
+        "one and ",
+        "€",
+        "€1 ",
+        "-",
+        "minus ",
+        "my name is ",
+        "I am Ana ",
+        "no ",
+        "yes, ",
+        "not 1, ",
+        "sorry ",
+        "3 March ",
+        "03/04/2026 ",
+        "1/",
+        "basic ",
+        "basic_",
+        "A",
+        "NO6JO3 ",
+        "? ",
+        "\x00",
+        "\ud800",
+        "\u200f4",
+        "1 bag ",
+        "fee 1 ",
+        "0",
+        "i don't ",
+        "that's ",
+        "the first option ",
+    ],
+)
 def test_time_is_linear_in_what_is_read(unit: str) -> None:
     """A megabyte of anything takes no longer than its first 20,000 characters, and those not long."""
     message = (unit * 1_000_000)[:1_000_000] + "%x"

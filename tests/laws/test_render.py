@@ -18,8 +18,10 @@ templates = st.lists(anything | braces, max_size=8).map("".join)
 values = st.dictionaries(names, anything)
 
 SPECS = {
-    "amount": FactSpec(name="amount", type="money"), "day": FactSpec(name="day", type="date"),
-    "cabin": FactSpec(name="cabin", type="choice", choices=("a",)), "agreed": FactSpec(name="agreed", type="yes_no"),
+    "amount": FactSpec(name="amount", type="money"),
+    "day": FactSpec(name="day", type="date"),
+    "cabin": FactSpec(name="cabin", type="choice", choices=("a",)),
+    "agreed": FactSpec(name="agreed", type="yes_no"),
     "bags": FactSpec(name="bags", type="integer"),
 }
 long_names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,63}", fullmatch=True)
@@ -28,7 +30,8 @@ integers = st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)
 
 @given(parts, values)
 def test_filling_puts_each_value_in_its_place_and_keeps_the_rest(
-    written: list[tuple[str, str]], told: dict[str, str],
+    written: list[tuple[str, str]],
+    told: dict[str, str],
 ) -> None:
     template = "".join(f"{{{name}}}" if name else escaped(text) for text, name in written)
     assert places_in(template) == tuple(name for _, name in written if name)
@@ -43,7 +46,8 @@ def test_an_escaped_text_says_itself(text: str) -> None:
 
 @given(templates, values)
 def test_filling_never_fails_and_a_sound_template_has_only_declared_places(
-    template: str, told: dict[str, str],
+    template: str,
+    told: dict[str, str],
 ) -> None:
     result = filled(template, told)
     try:
@@ -57,15 +61,20 @@ def test_filling_never_fails_and_a_sound_template_has_only_declared_places(
 def conversations(draw: st.DrawFn) -> tuple[Facts, dict[str, str]]:
     """Facts as the core sees them, and the words that the shell will fill in for them."""
     open_values: dict[str, bool | int | str] = {
-        "amount": draw(integers), "bags": draw(integers), "day": str(draw(st.dates())),
-        "cabin": draw(long_names), "agreed": draw(st.booleans())}
+        "amount": draw(integers),
+        "bags": draw(integers),
+        "day": str(draw(st.dates())),
+        "cabin": draw(long_names),
+        "agreed": draw(st.booleans()),
+    }
     currency = draw(st.sampled_from(("EUR", "INR", "JPY", "KWD", "CHF")))
     told = draw(anything)
     known = {name: KnownFact(name=name, value=value) for name, value in open_values.items() if draw(st.booleans())}
     words = {name: said(SPECS[name], fact.value, currency) for name, fact in known.items() if fact.value is not None}
     if draw(st.booleans()):
         known["full_name"] = KnownFact(
-            name="full_name", sealed=PayloadAt(version=1, name="n"), length=len(bytes_of(told)))
+            name="full_name", sealed=PayloadAt(version=1, name="n"), length=len(bytes_of(told))
+        )
         words["full_name"] = draw(st.sampled_from((told, ERASED)))
     return Facts(known_facts=known), words
 

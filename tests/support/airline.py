@@ -41,22 +41,33 @@ def change_flight(flight: str, context: ToolContext) -> dict[str, Any]:
 
 
 def program() -> Program:
-    code = Code.of(guards=[agent_asks_for_a_person], tools=[find_reservation, find_flights, change_flight],
-                   contracts=[Told])
+    code = Code.of(
+        guards=[agent_asks_for_a_person], tools=[find_reservation, find_flights, change_flight], contracts=[Told]
+    )
     return compiled(read_flow(Path(__file__).with_name("airline.yaml").read_bytes(), code).flow, code)
 
 
 def scripted() -> ScriptedAgent:
     """Looks flights up, changes one when told to, gives up on complaints; sometimes breaks its contract."""
-    return ScriptedAgent(rules(
-        after_tool("find_flights", then=gives(reply="There are two flights, HAT136 and HAT039.")),
-        after_tool("change_flight", then=gives(reply="It is changed.")),
-        when("yes", then=lambda request: calls("change_flight", flight="HAT136") if len(request.tools) > 1
-             else gives(reply="Noted.")),
-        when("flight", "book", "economy", then=lambda request: calls("find_flights") if request.tools
-             else gives(reply="None today.")),
-        when("unacceptable", "complain", then=gives(reply="I am sorry.", needs_person=True)),
-        when("passenger", then='{"outcome": "done"'),
-        when("insurance", then=gives(outcome="unsure")),
-        otherwise=gives(reply="Thank you, noted."),
-    ))
+    return ScriptedAgent(
+        rules(
+            after_tool("find_flights", then=gives(reply="There are two flights, HAT136 and HAT039.")),
+            after_tool("change_flight", then=gives(reply="It is changed.")),
+            when(
+                "yes",
+                then=lambda request: (
+                    calls("change_flight", flight="HAT136") if len(request.tools) > 1 else gives(reply="Noted.")
+                ),
+            ),
+            when(
+                "flight",
+                "book",
+                "economy",
+                then=lambda request: calls("find_flights") if request.tools else gives(reply="None today."),
+            ),
+            when("unacceptable", "complain", then=gives(reply="I am sorry.", needs_person=True)),
+            when("passenger", then='{"outcome": "done"'),
+            when("insurance", then=gives(outcome="unsure")),
+            otherwise=gives(reply="Thank you, noted."),
+        )
+    )

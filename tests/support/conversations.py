@@ -43,8 +43,10 @@ def _read(*parts: str) -> Any:
 def star() -> Sequence[Recording]:
     """Wizard-of-Oz dialogues: every task, for any text can be typed at a bank."""
     return [
-        Recording(f"star-{one['DialogueID']}", tuple(
-            event["Text"] for event in one["Events"] if event["Agent"] == "User" and event.get("Text")))
+        Recording(
+            f"star-{one['DialogueID']}",
+            tuple(event["Text"] for event in one["Events"] if event["Agent"] == "User" and event.get("Text")),
+        )
         for one in _read("star", "dialogues.json")
     ]
 
@@ -52,8 +54,10 @@ def star() -> Sequence[Recording]:
 def tau_airline() -> Sequence[Recording]:
     """Conversations with an airline's agent."""
     return [
-        Recording(f"tau-{number}", tuple(
-            turn["content"] for turn in one["traj"] if turn["role"] == "user" and turn.get("content")))
+        Recording(
+            f"tau-{number}",
+            tuple(turn["content"] for turn in one["traj"] if turn["role"] == "user" and turn.get("content")),
+        )
         for number, one in enumerate(_read("tau_airline", "gpt-4o_tasks00-24.json"))
     ]
 
@@ -73,10 +77,12 @@ class Fed:
     def __str__(self) -> str:
         routed = sum(count for label, count in self.routes.items() if label not in ("unsure", "blocked"))
         whole = max(sum(self.routes.values()), 1)
-        return (f"{self.conversations} conversations, {self.messages} messages, {self.events} events, "
-                f"{self.decided} decisions by people, {self.ended} ended; {len(self.states)} states reached; "
-                f"{routed / whole:.0%} of {whole} routings found a label, {self.routes['unsure'] / whole:.0%} unsure, "
-                f"{self.routes['blocked'] / whole:.0%} blocked")
+        return (
+            f"{self.conversations} conversations, {self.messages} messages, {self.events} events, "
+            f"{self.decided} decisions by people, {self.ended} ended; {len(self.states)} states reached; "
+            f"{routed / whole:.0%} of {whole} routings found a label, {self.routes['unsure'] / whole:.0%} unsure, "
+            f"{self.routes['blocked'] / whole:.0%} blocked"
+        )
 
 
 async def feed(store: Store, program: Program, agent: Agent, recordings: Iterable[Recording]) -> Fed:
@@ -92,7 +98,8 @@ async def feed(store: Store, program: Program, agent: Agent, recordings: Iterabl
                 while outcome.task is not None:
                     person = Actor(kind="human", id="somebody", roles=(outcome.task.role,))
                     outcome = await runtime.decide_task(
-                        recording.name, outcome.task.number, outcome.task.decisions[0], actor=person)
+                        recording.name, outcome.task.number, outcome.task.decisions[0], actor=person
+                    )
                     fed.decided += 1
                 assert outcome.standing in STANDINGS, (recording.name, text, outcome)
                 assert outcome.state in program.states

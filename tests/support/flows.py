@@ -178,7 +178,8 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
             inputs = _pick(draw, ((), ("signal",), ("signal", "yes")))
             forgets = _pick(draw, ((), ("amount",), ("amount", "verified")))
             return WaitState(
-                name=name, says=says, say=draw(sayings), inputs=inputs, forgets=forgets, deadline_seconds=deadline)
+                name=name, says=says, say=draw(sayings), inputs=inputs, forgets=forgets, deadline_seconds=deadline
+            )
         case "collect":
             return CollectState(
                 name=name,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from interlock.contracts.envelope import checked
 from interlock.contracts.canonical import leaf_hash
+from interlock.contracts.envelope import checked
 from interlock.contracts.facts import Facts
 from interlock.contracts.flow import Flow
 from interlock.contracts.tools import Tool
@@ -52,13 +52,14 @@ class _Anything(BaseModel):
 
 def program(flow: Flow, functions: dict[str, GuardFunction]) -> Program:
     """The stored flow with these guards; its tools and contracts stand for themselves."""
-    guards = {
-        spec.name: GuardMaker(spec, functions[spec.name], tuple(_places(spec.says))) for spec in flow.guards
-    }
+    guards = {spec.name: GuardMaker(spec, functions[spec.name], tuple(_places(spec.says))) for spec in flow.guards}
     tools = {spec.name: Tool(spec, _Anything, _never, takes_context=spec.consequential) for spec in flow.tools}
     contracts = {agent.contract: _Anything for agent in flow.agents if agent.contract}
-    classifiers = {router.classifier: _Silent(router.classifier, tuple(router.labels))
-                   for router in flow.routers if router.classifier}
+    classifiers = {
+        router.classifier: _Silent(router.classifier, tuple(router.labels))
+        for router in flow.routers
+        if router.classifier
+    }
     return compiled(flow, Code(guards=guards, tools=tools, contracts=contracts, classifiers=classifiers))
 
 
@@ -72,7 +73,7 @@ def _places(says: str) -> list[str]:
     return [name for _, name, _, _ in Formatter().parse(says) if name]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Silent:
     digest: str
     labels: tuple[str, ...]

@@ -88,8 +88,14 @@ class History:
             self.steps.append(Step(self.conversation, command, decision))
             if not decision.events:
                 continue
-            made = sealed(decision.events, head=self.head, command=command, flow=self.program.ref.digest,
-                          code="test/1", log="test")
+            made = sealed(
+                decision.events,
+                head=self.head,
+                command=command,
+                flow=self.program.ref.digest,
+                code="test/1",
+                log="test",
+            )
             self.entries += made
             self.conversation = decision.conversation
             self.head = Head(STREAM, self.head.length + len(made), made[-1].leaf)
@@ -104,16 +110,25 @@ class History:
 
 
 DIGEST = "ab" * 32
-refs = st.builds(PayloadRef, name=st.just("text"), kind=st.just("message"), commit=st.just(DIGEST),
-                 length=st.sampled_from((0, 5, 40, 900, 20_000)))
+refs = st.builds(
+    PayloadRef,
+    name=st.just("text"),
+    kind=st.just("message"),
+    commit=st.just(DIGEST),
+    length=st.sampled_from((0, 5, 40, 900, 20_000)),
+)
 _OPEN: dict[str, st.SearchStrategy[Any]] = {
-    "money": st.integers(0, 100_000), "integer": st.integers(-5, 5), "yes_no": st.booleans(),
-    "date": st.just("2026-11-21"), "choice": st.none(),
+    "money": st.integers(0, 100_000),
+    "integer": st.integers(-5, 5),
+    "yes_no": st.booleans(),
+    "date": st.just("2026-11-21"),
+    "choice": st.none(),
 }
 
 
 def readings() -> st.SearchStrategy[FactReading]:
     """A reading of any declared fact, or of one that is not."""
+
     def of(index: int) -> st.SearchStrategy[FactReading]:
         spec = FACTS[index]
         if spec.sealed:
@@ -125,25 +140,38 @@ def readings() -> st.SearchStrategy[FactReading]:
 
 
 _scores = st.lists(st.sampled_from(LABELS), min_size=1, max_size=3, unique=True).map(
-    lambda found: tuple(Score(label=label, score=f"0.{9 - place}00000") for place, label in enumerate(found)))
+    lambda found: tuple(Score(label=label, score=f"0.{9 - place}00000") for place, label in enumerate(found))
+)
 evidences = st.builds(
-    RoutingEvidence, scores=_scores, scope=st.sampled_from(("0.000000", "0.900000", None)),
+    RoutingEvidence,
+    scores=_scores,
+    scope=st.sampled_from(("0.000000", "0.900000", None)),
     picked=st.none() | st.sampled_from(LABELS),
-    screen=st.sampled_from(((), (), (ScreenVerdict(rule="size", blocked=True),))))
+    screen=st.sampled_from(((), (), (ScreenVerdict(rule="size", blocked=True),))),
+)
 some_readings = st.lists(readings(), max_size=3).map(tuple)
-_calls = st.builds(ProposedCall, name=st.sampled_from((None, *sorted(CODE.tools))), arguments=refs,
-                   problems=st.sampled_from(((), ("amount: is missing.",))))
+_calls = st.builds(
+    ProposedCall,
+    name=st.sampled_from((None, *sorted(CODE.tools))),
+    arguments=refs,
+    problems=st.sampled_from(((), ("amount: is missing.",))),
+)
 _reports = st.builds(
-    AgentReport, outcome=st.sampled_from(("done", "done", "unsure", "refused", "invalid", "timeout", "failed")),
-    facts=some_readings, reply=st.none() | refs,
+    AgentReport,
+    outcome=st.sampled_from(("done", "done", "unsure", "refused", "invalid", "timeout", "failed")),
+    facts=some_readings,
+    reply=st.none() | refs,
     calls=st.just(()) | st.lists(_calls, min_size=1, max_size=3).map(tuple),
-    usage=st.builds(Usage, input_tokens=st.integers(0, 100), output_tokens=st.integers(0, 100),
-                    measured=st.booleans()))
+    usage=st.builds(Usage, input_tokens=st.integers(0, 100), output_tokens=st.integers(0, 100), measured=st.booleans()),
+)
 _tool_reports = st.builds(ToolReport, outcome=st.sampled_from(("done", "failed", "timeout")), facts=some_readings)
 _readings = st.builds(
-    Reading, control=st.sampled_from((None, None, "yes", "no", "repeat", "back", "decline", "cancel")),
-    facts=some_readings, digression=st.none() | evidences,
-    unreadable=st.sampled_from(((), (Unreadable(name="amount", reason="not_found"),))))
+    Reading,
+    control=st.sampled_from((None, None, "yes", "no", "repeat", "back", "decline", "cancel")),
+    facts=some_readings,
+    digression=st.none() | evidences,
+    unreadable=st.sampled_from(((), (Unreadable(name="amount", reason="not_found"),))),
+)
 _says = st.builds(Say, message=refs, token_bound=st.integers(0, 50), reading=_readings)
 _KINDS = ("say", "say", "say", "give", "agent", "agent", "tool", "tool", "decide", "fire", "resolve", "start", "routed")
 _kinds = st.sampled_from(_KINDS)
@@ -162,16 +190,19 @@ def a_command(draw: st.DrawFn, program: Program, conversation: Conversation) -> 
     match draw(_kinds_at_work if effects else _kinds):
         case "give":
             inputs = {name for state in program.flow.states for name in getattr(state, "inputs", ())}
-            return Give(name=draw(st.sampled_from((*sorted(inputs), *OPERATOR_INPUTS, "nothing"))),
-                        facts=draw(some_readings))
+            return Give(
+                name=draw(st.sampled_from((*sorted(inputs), *OPERATOR_INPUTS, "nothing"))), facts=draw(some_readings)
+            )
         case "agent":
             return AgentEnded(effect=effect(), report=draw(_reports))
         case "tool":
             return ToolEnded(effect=effect(), report=draw(_tool_reports))
         case "decide":
             decisions = visit.opened.decisions if visit.opened else ("approved",)
-            return Decide(task=visit.task if visit.task is not None else draw(_some_version),
-                          decision=draw(st.sampled_from((*decisions, "other"))))
+            return Decide(
+                task=visit.task if visit.task is not None else draw(_some_version),
+                decision=draw(st.sampled_from((*decisions, "other"))),
+            )
         case "fire":
             return Fire(timer=visit.timer if visit.timer is not None else draw(_some_version))
         case "resolve":

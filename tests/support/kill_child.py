@@ -38,6 +38,7 @@ LONGEST_SECONDS = 5.0
 
 def world_program(world: Path) -> Program:
     """The small flow, with tools that act on the file `world`."""
+
     def act(name: str, key: str) -> None:
         time.sleep(random.uniform(0, 0.003))
         descriptor = os.open(world, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -61,14 +62,19 @@ def world_program(world: Path) -> Program:
         act("pay_unkeyed", context.idempotency_key)
         return {"paid": True}
 
-    return mini_with(Code.of(tools=[look_up, pay, pay_unkeyed], contracts=[Answer]),
-                     limits="{conversation_messages: 10000, agent_calls: 6}")
+    return mini_with(
+        Code.of(tools=[look_up, pay, pay_unkeyed], contracts=[Answer]),
+        limits="{conversation_messages: 10000, agent_calls: 6}",
+    )
 
 
 def slow_script() -> ScriptedAgent:
     """Answers after up to three milliseconds, so that a kill may fall while a model is asked."""
-    table = rules(after_tool("pay", then=gives(reply="Paid.")), when("tool", then=calls("pay", amount=3)),
-                  otherwise=gives(reply="Yes."))
+    table = rules(
+        after_tool("pay", then=gives(reply="Paid.")),
+        when("tool", then=calls("pay", amount=3)),
+        otherwise=gives(reply="Yes."),
+    )
 
     async def script(request: AgentRequest) -> AgentReply:
         await asyncio.sleep(random.uniform(0, 0.003))
@@ -109,6 +115,7 @@ def say(**fields: Any) -> None:
 
 async def talk(runtime: Runtime, name: str, chance: random.Random) -> None:
     """One conversation, turn after turn, each with a key of its own."""
+
     async def submitted(key: str, text: str, act: Any) -> Any:
         say(sending=[name, key, text])
         outcome = await act
@@ -121,8 +128,11 @@ async def talk(runtime: Runtime, name: str, chance: random.Random) -> None:
         number += 1
         if outcome.task is not None:
             task = outcome.task.number
-            outcome = await submitted(f"d{number}", f"decide {task}", runtime.decide_task(
-                name, task, "resolved", actor=CLERK, key=f"d{number}"))
+            outcome = await submitted(
+                f"d{number}",
+                f"decide {task}",
+                runtime.decide_task(name, task, "resolved", actor=CLERK, key=f"d{number}"),
+            )
             continue
         text = chance.choice(TEXTS)
         outcome = await submitted(f"m{number}", text, runtime.say(name, text, key=f"m{number}"))
@@ -136,8 +146,10 @@ async def work(order: dict[str, Any]) -> None:
         store = AcknowledgesEarly(store, order["late_seconds"])
     async with Runtime(store, world_program(Path(order["world"])), slow_script()) as runtime:
         say(ready=True)
-        talks = [talk(runtime, f"{order['name']}-{number}", random.Random(chance.random()))
-                 for number in range(TALKING_AT_ONCE)]
+        talks = [
+            talk(runtime, f"{order['name']}-{number}", random.Random(chance.random()))
+            for number in range(TALKING_AT_ONCE)
+        ]
         await asyncio.gather(*talks)
     say(finished=True)
 
@@ -155,6 +167,7 @@ def main() -> None:
                 code = 0
             except BaseException:
                 import traceback
+
                 traceback.print_exc()
             finally:
                 os._exit(code)

@@ -166,8 +166,14 @@ def openai_server() -> Iterator[OpenAIServer]:
 
 
 def completion(
-    content: object = None, *, tool_calls: Iterable[tuple[str, object]] = (), refusal: str | None = None,
-    finish: str = "stop", usage: Mapping[str, object] | None = USAGE, request_id: str = "req-1", **extra: object,
+    content: object = None,
+    *,
+    tool_calls: Iterable[tuple[str, object]] = (),
+    refusal: str | None = None,
+    finish: str = "stop",
+    usage: Mapping[str, object] | None = USAGE,
+    request_id: str = "req-1",
+    **extra: object,
 ) -> Callable[[Received], Served]:
     """A chat completion, as one body or as a stream of chunks, whichever the request asks for.
 
@@ -175,8 +181,11 @@ def completion(
     """
     text = content if isinstance(content, str) or content is None else json.dumps(content)
     calls = [
-        {"id": f"call_{number}", "type": "function",
-         "function": {"name": name, "arguments": given if isinstance(given, str) else json.dumps(given)}}
+        {
+            "id": f"call_{number}",
+            "type": "function",
+            "function": {"name": name, "arguments": given if isinstance(given, str) else json.dumps(given)},
+        }
         for number, (name, given) in enumerate(tool_calls)
     ]
 
@@ -186,32 +195,55 @@ def completion(
         headers = {"x-request-id": request_id} if request_id else {}
         if request.streams:
             deltas = _deltas(text, calls, refusal)
-            return Served(tuple(_events(head, deltas, finish, usage)), headers=headers,
-                          content_type="text/event-stream")
+            return Served(
+                tuple(_events(head, deltas, finish, usage)), headers=headers, content_type="text/event-stream"
+            )
         message = {"role": "assistant", "content": text, "refusal": refusal} | ({"tool_calls": calls} if calls else {})
-        body = {**head, "object": "chat.completion", "usage": usage,
-                "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": None}]}
+        body = {
+            **head,
+            "object": "chat.completion",
+            "usage": usage,
+            "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": None}],
+        }
         return Served((json.dumps(body).encode(),), headers=headers)
 
     return serve
 
 
-def status(code_number: int, headers: Mapping[str, str] | None = None, *, code: str = "", param: str = "",
-           message: str = "Something is wrong.") -> Served:
+def status(
+    code_number: int,
+    headers: Mapping[str, str] | None = None,
+    *,
+    code: str = "",
+    param: str = "",
+    message: str = "Something is wrong.",
+) -> Served:
     """An error as OpenAI writes it."""
     error = {"message": message, "type": "error", "code": code or None, "param": param or None}
-    return Served((json.dumps({"error": error}).encode(),), status=code_number,
-                  headers={"x-request-id": "req-error", **(headers or {})})
+    return Served(
+        (json.dumps({"error": error}).encode(),),
+        status=code_number,
+        headers={"x-request-id": "req-error", **(headers or {})},
+    )
 
 
 # --- bad behaviour --------------------------------------------------------------------------------------
 
 
-def raw(body: bytes | str, *, content_type: str = "application/json", headers: Mapping[str, str] | None = None,
-        status_code: int = 200) -> Served:
+def raw(
+    body: bytes | str,
+    *,
+    content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+    status_code: int = 200,
+) -> Served:
     """These bytes and nothing else."""
-    return Served((body.encode() if isinstance(body, str) else body,), status=status_code, headers=headers or {},
-                  content_type=content_type)
+    return Served(
+        (body.encode() if isinstance(body, str) else body,),
+        status=status_code,
+        headers=headers or {},
+        content_type=content_type,
+    )
 
 
 def hang(seconds: float = 60) -> Served:
@@ -221,10 +253,11 @@ def hang(seconds: float = 60) -> Served:
 
 def drip(answer: Answer, *, every: float = 0.1, size: int = 8) -> Callable[[Received], Served]:
     """The answer a few bytes at a time: no read ever times out, yet it takes for ever."""
+
     def serve(request: Received) -> Served:
         served = answer(request) if callable(answer) else answer
         whole = b"".join(served.pieces)
-        pieces = tuple(whole[at:at + size] for at in range(0, len(whole), size))
+        pieces = tuple(whole[at : at + size] for at in range(0, len(whole), size))
         return Served(pieces, served.status, served.headers, served.content_type, between=every)
 
     return serve
@@ -232,11 +265,18 @@ def drip(answer: Answer, *, every: float = 0.1, size: int = 8) -> Callable[[Rece
 
 def reset(answer: Answer, *, keep: int = 20, politely: bool = False) -> Callable[[Received], Served]:
     """The first bytes of the answer's body, then a torn connection (`politely`: closed, but too early)."""
+
     def serve(request: Received) -> Served:
         served = answer(request) if callable(answer) else answer
         whole = b"".join(served.pieces)
-        return Served((whole[:keep],), served.status, served.headers, served.content_type,
-                      promises=len(whole), then_reset=not politely)
+        return Served(
+            (whole[:keep],),
+            served.status,
+            served.headers,
+            served.content_type,
+            promises=len(whole),
+            then_reset=not politely,
+        )
 
     return serve
 
@@ -244,19 +284,25 @@ def reset(answer: Answer, *, keep: int = 20, politely: bool = False) -> Callable
 def _deltas(text: str | None, calls: list[dict[str, Any]], refusal: str | None) -> list[dict[str, Any]]:
     """The message in small steps, arguments of tool calls split in two."""
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": text[at:at + 7]} for at in range(0, len(text or ""), 7)] if text else []
+    deltas += [{"content": text[at : at + 7]} for at in range(0, len(text or ""), 7)] if text else []
     deltas += [{"refusal": refusal}] if refusal else []
     for index, call in enumerate(calls):
         given = call["function"]["arguments"]
         half = len(given) // 2
-        deltas.append({"tool_calls": [{**call, "index": index,
-                                       "function": {"name": call["function"]["name"], "arguments": given[:half]}}]})
+        deltas.append(
+            {
+                "tool_calls": [
+                    {**call, "index": index, "function": {"name": call["function"]["name"], "arguments": given[:half]}}
+                ]
+            }
+        )
         deltas.append({"tool_calls": [{"index": index, "function": {"arguments": given[half:]}}]})
     return deltas
 
 
-def _events(head: Mapping[str, object], deltas: list[dict[str, Any]], finish: str,
-            usage: Mapping[str, object] | None) -> Iterator[bytes]:
+def _events(
+    head: Mapping[str, object], deltas: list[dict[str, Any]], finish: str, usage: Mapping[str, object] | None
+) -> Iterator[bytes]:
     chunk = {**head, "object": "chat.completion.chunk"}
     for delta in deltas:
         yield _event({**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})

@@ -186,25 +186,63 @@ def code_with(bank: Bank) -> Code:
 
 
 def mini(
-    bank: Bank | None = None, *, limits: str = "{turn_seconds: 5m}", version: int = 1, attempts: int = 2,
-    timeout: str = "10s", input_tokens: int = 10_000, limit_goes_to: str = "desk", digressions: str = "triage",
-    rows: str = "", more_rows: str = "", more_states: str = "", own_help: bool = True,
+    bank: Bank | None = None,
+    *,
+    limits: str = "{turn_seconds: 5m}",
+    version: int = 1,
+    attempts: int = 2,
+    timeout: str = "10s",
+    input_tokens: int = 10_000,
+    limit_goes_to: str = "desk",
+    digressions: str = "triage",
+    rows: str = "",
+    more_rows: str = "",
+    more_states: str = "",
+    own_help: bool = True,
 ) -> Program:
     """The small flow as a program. `limits` is the flow's own table of them; `rows` are added in front and
     `more_rows` behind; without `own_help` the route state has no row of its own for the label `help`."""
-    return mini_with(code_with(bank or Bank()), limits=limits, version=version, attempts=attempts, timeout=timeout,
-                     input_tokens=input_tokens, limit_goes_to=limit_goes_to, digressions=digressions, rows=rows,
-                     more_rows=more_rows, more_states=more_states, own_help=own_help)
+    return mini_with(
+        code_with(bank or Bank()),
+        limits=limits,
+        version=version,
+        attempts=attempts,
+        timeout=timeout,
+        input_tokens=input_tokens,
+        limit_goes_to=limit_goes_to,
+        digressions=digressions,
+        rows=rows,
+        more_rows=more_rows,
+        more_states=more_states,
+        own_help=own_help,
+    )
 
 
 def mini_with(
-    code: Code, *, limits: str = "{turn_seconds: 5m}", version: int = 1, attempts: int = 2, timeout: str = "10s",
-    input_tokens: int = 10_000, limit_goes_to: str = "desk", digressions: str = "triage", rows: str = "",
-    more_rows: str = "", more_states: str = "", own_help: bool = True,
+    code: Code,
+    *,
+    limits: str = "{turn_seconds: 5m}",
+    version: int = 1,
+    attempts: int = 2,
+    timeout: str = "10s",
+    input_tokens: int = 10_000,
+    limit_goes_to: str = "desk",
+    digressions: str = "triage",
+    rows: str = "",
+    more_rows: str = "",
+    more_states: str = "",
+    own_help: bool = True,
 ) -> Program:
     """The same flow on other code, which must hold the tools and the contract that it names."""
-    text = MINI.format(limits=limits, version=version, attempts=attempts, timeout=timeout, input_tokens=input_tokens,
-                       limit_goes_to=limit_goes_to, digressions=digressions)
+    text = MINI.format(
+        limits=limits,
+        version=version,
+        attempts=attempts,
+        timeout=timeout,
+        input_tokens=input_tokens,
+        limit_goes_to=limit_goes_to,
+        digressions=digressions,
+    )
     if not own_help:
         text = text.replace("  - [triage, help,       otherwise,     helper,      P-2]\n", "")
     text = text.replace("\ntransitions:\n", f"{more_states}\ntransitions:\n{rows}", 1) + more_rows
@@ -272,7 +310,8 @@ def _can_go_on(program: Program, conversation: Conversation) -> None:
         assert program.states[conversation.state].kind == "final"
         return
     assert conversation.pending or conversation.visit.timer is not None, (
-        f"{conversation.id} stands in {conversation.state!r}, and nothing will ever move it")
+        f"{conversation.id} stands in {conversation.state!r}, and nothing will ever move it"
+    )
 
 
 def events_of(store: Store, stream: str) -> list[Event]:

@@ -44,7 +44,10 @@ class Answered(AgentResult):
 
 def request(**changes: Any) -> AgentRequest:
     given: dict[str, Any] = {
-        "effect": "c0ffee:4", "agent": "teller", "model": "m1", "timeout_seconds": 5,
+        "effect": "c0ffee:4",
+        "agent": "teller",
+        "model": "m1",
+        "timeout_seconds": 5,
         "messages": (ChatMessage("system", "Be kind."), ChatMessage("user", SECRET)),
     }
     return AgentRequest(**{**given, **changes})
@@ -90,8 +93,11 @@ async def failed(server: OpenAIServer, **options: Any) -> tuple[str, str]:
 async def test_a_completion_is_text_with_usage_model_and_request_id(openai_server: OpenAIServer, streams: bool) -> None:
     openai_server.answers(completion("Hello, how are you?"))
     assert await ask(openai_server, stream=streams) == AgentReply(
-        text="Hello, how are you?", usage=Usage(input_tokens=11, output_tokens=7), model="m1-served",
-        request_id="req-1", finish="stop",
+        text="Hello, how are you?",
+        usage=Usage(input_tokens=11, output_tokens=7),
+        model="m1-served",
+        request_id="req-1",
+        finish="stop",
     )
 
 
@@ -100,7 +106,9 @@ async def test_the_request_says_what_was_asked_and_hides_nothing(openai_server: 
     await ask(openai_server, request(temperature="0.700000", max_output_tokens=99))
     sent = openai_server.requests[0]
     assert sent.body == {
-        "model": "m1", "temperature": 0.7, "max_tokens": 99,
+        "model": "m1",
+        "temperature": 0.7,
+        "max_tokens": 99,
         "messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": SECRET}],
     }
     assert sent.path == "/v1/chat/completions"
@@ -110,8 +118,13 @@ async def test_the_request_says_what_was_asked_and_hides_nothing(openai_server: 
 
 async def test_options_choose_model_output_limit_and_temperature(openai_server: OpenAIServer) -> None:
     openai_server.answers(completion("ok"))
-    await ask(openai_server, request(model=""), default_model="own", output_limit="max_completion_tokens",
-              send_temperature=False)
+    await ask(
+        openai_server,
+        request(model=""),
+        default_model="own",
+        output_limit="max_completion_tokens",
+        send_temperature=False,
+    )
     body = openai_server.requests[0].body
     assert (body["model"], body["max_completion_tokens"]) == ("own", 1024)
     assert not body.keys() & {"temperature", "max_tokens"}
@@ -154,25 +167,41 @@ async def test_servers_that_know_less_are_told_the_schema_in_the_system_message(
 
 
 async def test_tool_calls_come_back_as_data(openai_server: OpenAIServer, streams: bool) -> None:
-    openai_server.answers(completion(
-        tool_calls=[("block_card", {"card": "x"}), ("look_up", '{"broken')], finish="tool_calls"))
+    openai_server.answers(
+        completion(tool_calls=[("block_card", {"card": "x"}), ("look_up", '{"broken')], finish="tool_calls")
+    )
     offered = (ToolOffer("block_card", "Blocks a card.", {"type": "object", "properties": {}}),)
     reply = await ask(openai_server, request(tools=offered), stream=streams)
     assert reply.tool_calls == (
-        ToolCall("call_0", "block_card", '{"card": "x"}'), ToolCall("call_1", "look_up", '{"broken'))
+        ToolCall("call_0", "block_card", '{"card": "x"}'),
+        ToolCall("call_1", "look_up", '{"broken'),
+    )
     assert reply.finish == "tool_calls"
-    assert openai_server.requests[0].body["tools"] == [{"type": "function", "function": {
-        "name": "block_card", "description": "Blocks a card.", "parameters": {"type": "object", "properties": {}}}}]
+    assert openai_server.requests[0].body["tools"] == [
+        {
+            "type": "function",
+            "function": {
+                "name": "block_card",
+                "description": "Blocks a card.",
+                "parameters": {"type": "object", "properties": {}},
+            },
+        }
+    ]
 
 
 async def test_tool_results_and_the_calls_before_them_are_sent(openai_server: OpenAIServer) -> None:
     openai_server.answers(completion("Blocked."))
-    history = (ChatMessage("assistant", "", tool_calls=(ToolCall("c1", "block", "{}"),)),
-               ChatMessage("tool", '{"ok":true}', tool_call_id="c1"))
+    history = (
+        ChatMessage("assistant", "", tool_calls=(ToolCall("c1", "block", "{}"),)),
+        ChatMessage("tool", '{"ok":true}', tool_call_id="c1"),
+    )
     await ask(openai_server, request(messages=history))
     assert openai_server.requests[0].body["messages"] == [
-        {"role": "assistant", "content": None,
-         "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "block", "arguments": "{}"}}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "block", "arguments": "{}"}}],
+        },
         {"role": "tool", "content": '{"ok":true}', "tool_call_id": "c1"},
     ]
 
@@ -210,8 +239,10 @@ async def test_unknown_fields_are_ignored(openai_server: OpenAIServer, streams: 
     assert (await ask(openai_server, stream=streams)).text == "ok"
 
 
-@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": -1, "completion_tokens": 2},
-                                   {"prompt_tokens": "11", "completion_tokens": 2.5}])
+@pytest.mark.parametrize(
+    "usage",
+    [None, {}, {"prompt_tokens": -1, "completion_tokens": 2}, {"prompt_tokens": "11", "completion_tokens": 2.5}],
+)
 async def test_usage_that_is_no_count_is_unmeasured(openai_server: OpenAIServer, usage: Any) -> None:
     openai_server.answers(completion("ok", usage=usage))
     assert (await ask(openai_server)).usage == Usage(measured=False)
@@ -243,18 +274,21 @@ async def test_content_in_parts_is_joined(openai_server: OpenAIServer) -> None:
 # --- failures -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("headers", "seconds"), [
-    ({"Retry-After": "7"}, 7),
-    ({"Retry-After": "0.2"}, 1),
-    ({"retry-after-ms": "1500"}, 2),
-    ({"Date": "Sat, 21 Nov 2026 09:00:00 GMT", "Retry-After": "Sat, 21 Nov 2026 09:01:30 GMT"}, 90),
-    ({"Retry-After": "Sat, 21 Nov 2020 09:00:00 GMT"}, 0),
-    ({"Retry-After": "-5"}, 0),
-    ({"Retry-After": "1e300"}, 86_400),
-    ({"Retry-After": "nan"}, None),
-    ({"Retry-After": "soon"}, None),
-    ({}, None),
-])
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": "0.2"}, 1),
+        ({"retry-after-ms": "1500"}, 2),
+        ({"Date": "Sat, 21 Nov 2026 09:00:00 GMT", "Retry-After": "Sat, 21 Nov 2026 09:01:30 GMT"}, 90),
+        ({"Retry-After": "Sat, 21 Nov 2020 09:00:00 GMT"}, 0),
+        ({"Retry-After": "-5"}, 0),
+        ({"Retry-After": "1e300"}, 86_400),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({}, None),
+    ],
+)
 async def test_a_rate_limit_says_how_long_to_wait(
     openai_server: OpenAIServer, headers: dict[str, str], seconds: int | None
 ) -> None:
@@ -266,22 +300,25 @@ async def test_a_rate_limit_says_how_long_to_wait(
     assert error.request_id == "req-error"
 
 
-@pytest.mark.parametrize(("answer", "outcome"), [
-    (status(500), ("failed", "server_error")),
-    (status(503), ("failed", "server_error")),
-    (status(408), ("failed", "server_error")),
-    (status(409), ("failed", "server_error")),
-    (status(401, message=f"Incorrect API key provided: {KEY}"), ("failed", "authentication")),
-    (status(403), ("failed", "authentication")),
-    (status(400, message=SECRET), ("failed", "bad_request")),
-    (status(404), ("failed", "bad_request")),
-    (status(422), ("failed", "bad_request")),
-    (status(307, {"Location": "/v1/elsewhere"}), ("failed", "bad_request")),
-    (status(400, code="context_length_exceeded"), ("failed", "context_too_long")),
-    (status(429, code="insufficient_quota"), ("failed", "quota_exhausted")),
-    (status(400, code="content_filter"), ("refused", "content_filter")),
-    (raw("<html>Bad gateway</html>", content_type="text/html", status_code=502), ("failed", "server_error")),
-])
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (status(500), ("failed", "server_error")),
+        (status(503), ("failed", "server_error")),
+        (status(408), ("failed", "server_error")),
+        (status(409), ("failed", "server_error")),
+        (status(401, message=f"Incorrect API key provided: {KEY}"), ("failed", "authentication")),
+        (status(403), ("failed", "authentication")),
+        (status(400, message=SECRET), ("failed", "bad_request")),
+        (status(404), ("failed", "bad_request")),
+        (status(422), ("failed", "bad_request")),
+        (status(307, {"Location": "/v1/elsewhere"}), ("failed", "bad_request")),
+        (status(400, code="context_length_exceeded"), ("failed", "context_too_long")),
+        (status(429, code="insufficient_quota"), ("failed", "quota_exhausted")),
+        (status(400, code="content_filter"), ("refused", "content_filter")),
+        (raw("<html>Bad gateway</html>", content_type="text/html", status_code=502), ("failed", "server_error")),
+    ],
+)
 async def test_each_status_has_its_outcome(
     openai_server: OpenAIServer, streams: bool, answer: Any, outcome: tuple[str, str]
 ) -> None:
@@ -289,10 +326,15 @@ async def test_each_status_has_its_outcome(
     assert await failed(openai_server, stream=streams) == outcome
 
 
-@pytest.mark.parametrize(("parameter", "fix"), [
-    ("temperature", "send_temperature=False"), ("max_tokens", "output_limit='max_completion_tokens'"),
-    ("response_format", "structured='json_object'"), ("messages[0]", ""),
-])
+@pytest.mark.parametrize(
+    ("parameter", "fix"),
+    [
+        ("temperature", "send_temperature=False"),
+        ("max_tokens", "output_limit='max_completion_tokens'"),
+        ("response_format", "structured='json_object'"),
+        ("messages[0]", ""),
+    ],
+)
 async def test_a_bad_request_names_the_option_that_mends_it(
     openai_server: OpenAIServer, parameter: str, fix: str
 ) -> None:
@@ -303,31 +345,59 @@ async def test_a_bad_request_names_the_option_that_mends_it(
     assert "HTTP status 400" in str(caught.value)
 
 
-@pytest.mark.parametrize("body", [
-    "", "not json", '{"choices": [', "[]", "null", "{}", '{"choices": []}', '{"choices": [{}]}',
-    '{"choices": [{"message": "hi"}]}', '{"choices": {"0": 1}}', '{"choices":[{"message":{"tool_calls":{}}}]}',
-    "[" * 200_000, b"\xff\xfe\x00", b"\x00" * 100,
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "not json",
+        '{"choices": [',
+        "[]",
+        "null",
+        "{}",
+        '{"choices": []}',
+        '{"choices": [{}]}',
+        '{"choices": [{"message": "hi"}]}',
+        '{"choices": {"0": 1}}',
+        '{"choices":[{"message":{"tool_calls":{}}}]}',
+        "[" * 200_000,
+        b"\xff\xfe\x00",
+        b"\x00" * 100,
+    ],
+)
 async def test_a_body_that_is_no_completion_is_malformed(openai_server: OpenAIServer, body: bytes | str) -> None:
     openai_server.answers(raw(body))
     assert await failed(openai_server) == ("failed", "malformed_response")
 
 
-@pytest.mark.parametrize("answer", [
-    raw("data: {not json\n\n", content_type="text/event-stream"),
-    raw("data: [DONE]\n\n", content_type="text/event-stream"),
-    raw("data: " + "[" * 200_000 + "\n\n", content_type="text/event-stream"),
-    raw(b"\xff\xff\n\n", content_type="text/event-stream"),
-    raw('{"choices": [{"message": {"content": "hi"}}]}'),
-    raw("<html>hello</html>", content_type="text/html"),
-])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        raw("data: {not json\n\n", content_type="text/event-stream"),
+        raw("data: [DONE]\n\n", content_type="text/event-stream"),
+        raw("data: " + "[" * 200_000 + "\n\n", content_type="text/event-stream"),
+        raw(b"\xff\xff\n\n", content_type="text/event-stream"),
+        raw('{"choices": [{"message": {"content": "hi"}}]}'),
+        raw("<html>hello</html>", content_type="text/html"),
+    ],
+)
 async def test_a_stream_that_is_none_is_malformed(openai_server: OpenAIServer, answer: Any) -> None:
     openai_server.answers(answer)
     assert await failed(openai_server, stream=True) == ("failed", "malformed_response")
 
 
-@pytest.mark.parametrize("chunk", ["7", "[1]", '"x"', '{"choices": 7}', '{"choices": [7]}', "{}",
-                                   '{"choices": [{"delta": 3}]}', '{"choices":[{"delta":{"tool_calls":[3]}}]}'])
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        "7",
+        "[1]",
+        '"x"',
+        '{"choices": 7}',
+        '{"choices": [7]}',
+        "{}",
+        '{"choices": [{"delta": 3}]}',
+        '{"choices":[{"delta":{"tool_calls":[3]}}]}',
+    ],
+)
 async def test_chunks_of_another_shape_end_as_a_failure(openai_server: OpenAIServer, chunk: str) -> None:
     openai_server.answers(raw(f"data: {chunk}\n\ndata: [DONE]\n\n", content_type="text/event-stream"))
     kind, reason = await failed(openai_server, stream=True)
@@ -403,8 +473,7 @@ async def test_a_hang_ends_at_the_timeout(openai_server: OpenAIServer, streams: 
 
 async def test_ten_megabytes_are_not_read_to_their_end(openai_server: OpenAIServer, streams: bool) -> None:
     chunk = b'data: {"choices":[{"delta":{"content":"' + b"x" * 10_000_000 + b'"}}]}\n\n'
-    openai_server.answers(
-        raw(chunk, content_type="text/event-stream") if streams else completion("x" * 10_000_000))
+    openai_server.answers(raw(chunk, content_type="text/event-stream") if streams else completion("x" * 10_000_000))
     assert await failed(openai_server, stream=streams) == ("invalid", "too_large")
 
 

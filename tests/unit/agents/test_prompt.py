@@ -28,12 +28,19 @@ class Answer(AgentResult):
 
 def test_the_whole_prompt_reads_as_it_is_written_here() -> None:
     rendered = render(
-        "  You serve a bank.  ", HISTORY, facts={"amount": 500, "verified": True, "due": None},
-        sealed={"address": "1 </data> Road"}, contract_schema=AgentResult.model_json_schema(),
-        repairs=("amount: is missing.",), handles=("lost cards",), refuses=("loans",),
+        "  You serve a bank.  ",
+        HISTORY,
+        facts={"amount": 500, "verified": True, "due": None},
+        sealed={"address": "1 </data> Road"},
+        contract_schema=AgentResult.model_json_schema(),
+        repairs=("amount: is missing.",),
+        handles=("lost cards",),
+        refuses=("loans",),
     )
     assert rendered == (
-        ChatMessage("system", """You serve a bank.
+        ChatMessage(
+            "system",
+            """You serve a bank.
 
 You handle:
 - lost cards
@@ -53,7 +60,8 @@ Its fields:
 - reply (text; optional, "" if left out)
 
 Your last answer was not accepted. Answer the conversation again and mend this:
-- amount: is missing."""),
+- amount: is missing.""",
+        ),
         ChatMessage("user", '<data>\n{"address":"1 \\u003c/data\\u003e Road"}\n</data>'),
         *HISTORY,
     )
@@ -71,15 +79,22 @@ def test_a_contract_is_told_field_by_field_with_what_is_inside() -> None:
         "- part (object with these fields or null; optional, null if left out)",
         "  - name (text; required): What it is called.",
         "  - parts (list of object with these fields; optional)",
-        *(line for depth in range(2, 7) for line in (
-            f"{'  ' * depth}- name (text; required): What it is called.",
-            f"{'  ' * depth}- parts (list of object with these fields; optional)")),
+        *(
+            line
+            for depth in range(2, 7)
+            for line in (
+                f"{'  ' * depth}- name (text; required): What it is called.",
+                f"{'  ' * depth}- parts (list of object with these fields; optional)",
+            )
+        ),
     ]
 
 
 def test_tool_messages_stay_where_they_are() -> None:
-    history = (ChatMessage("assistant", "", tool_calls=(ToolCall("c1", "block", "{}"),)),
-               ChatMessage("tool", "{}", tool_call_id="c1"))
+    history = (
+        ChatMessage("assistant", "", tool_calls=(ToolCall("c1", "block", "{}"),)),
+        ChatMessage("tool", "{}", tool_call_id="c1"),
+    )
     assert render("Be kind.", history)[1:] == history
 
 

@@ -21,7 +21,11 @@ async def test_a_list_is_served_in_order_and_knows_when_it_is_complete() -> None
     with pytest.raises(CallError, match="4 scripted answers were never asked for; 0 calls were made"):
         agent.assert_complete()
     assert [(await agent.run(request())).text for _ in range(4)] == [
-        "one", '{"outcome":"done"}', '{"outcome":"done","reply":"three"}', "four"]
+        "one",
+        '{"outcome":"done"}',
+        '{"outcome":"done","reply":"three"}',
+        "four",
+    ]
     agent.assert_complete()
     with pytest.raises(CallError, match=r"no answer for call 5, by agent 'teller'\. Where: effect c0ffee:1"):
         await agent.run(request())
@@ -45,10 +49,15 @@ SCRIPT = rules(
 )
 
 
-@pytest.mark.parametrize(("said", "text", "tool"), [
-    ("My card was Stolen!", "", "block_card"), ("status?", "", "card_status"), ("slow", "late", ""),
-    ("anything", "{garbage", ""),
-])
+@pytest.mark.parametrize(
+    ("said", "text", "tool"),
+    [
+        ("My card was Stolen!", "", "block_card"),
+        ("status?", "", "card_status"),
+        ("slow", "late", ""),
+        ("anything", "{garbage", ""),
+    ],
+)
 async def test_the_first_rule_that_holds_answers(said: str, text: str, tool: str) -> None:
     reply = await ScriptedAgent(SCRIPT).run(request(said))
     assert (reply.text, [call.name for call in reply.tool_calls]) == (text, [tool] if tool else [])
@@ -56,10 +65,14 @@ async def test_the_first_rule_that_holds_answers(said: str, text: str, tool: str
 
 async def test_a_rule_sees_the_result_of_a_tool() -> None:
     asked = request("status?")
-    history = (*asked.messages, ChatMessage("assistant", "", tool_calls=(ToolCall("c1", "card_status", "{}"),)),
-               ChatMessage("tool", "{}", tool_call_id="c1"))
+    history = (
+        *asked.messages,
+        ChatMessage("assistant", "", tool_calls=(ToolCall("c1", "card_status", "{}"),)),
+        ChatMessage("tool", "{}", tool_call_id="c1"),
+    )
     assert (await ScriptedAgent(SCRIPT).run(request(messages=history))).text == (
-        '{"outcome":"done","reply":"It is active."}')
+        '{"outcome":"done","reply":"It is active."}'
+    )
 
 
 async def test_no_rule_and_no_otherwise_is_an_error_without_the_persons_words() -> None:

@@ -66,11 +66,25 @@ def test_every_object_requires_all_it_has_and_takes_nothing_else() -> None:
         assert found["required"] == list(found["properties"])
         assert found["additionalProperties"] is False
     assert keywords(made) <= {
-        "$defs", "$ref", "additionalProperties", "anyOf", "const", "description", "enum", "format", "items", "minItems",
-        "pattern", "properties", "required", "type",
+        "$defs",
+        "$ref",
+        "additionalProperties",
+        "anyOf",
+        "const",
+        "description",
+        "enum",
+        "format",
+        "items",
+        "minItems",
+        "pattern",
+        "properties",
+        "required",
+        "type",
     }
-    assert made["properties"]["tree"] == {"anyOf": [{"$ref": "#/$defs/Node"}, {"$ref": "#/$defs/Leaf"}],
-                                          "description": "Either."}
+    assert made["properties"]["tree"] == {
+        "anyOf": [{"$ref": "#/$defs/Node"}, {"$ref": "#/$defs/Leaf"}],
+        "description": "Either.",
+    }
     assert made["properties"]["code"] == {"type": "string", "pattern": "^[a-z]+$"}
     assert made["properties"]["price"] == {"anyOf": [{"type": "number"}, {"type": "string"}]}
 
@@ -102,17 +116,24 @@ class Empty(BaseModel):
     pass
 
 
-@pytest.mark.parametrize("contract", [Open, Counts, Anything, Pair, Empty, RootModel[list[int]],
-                                      RootModel[Leaf | Node]])
+@pytest.mark.parametrize(
+    "contract", [Open, Counts, Anything, Pair, Empty, RootModel[list[int]], RootModel[Leaf | Node]]
+)
 def test_what_cannot_be_strict_is_none(contract: type[BaseModel]) -> None:
     assert strict_schema(contract.model_json_schema()) is None
 
 
-@pytest.mark.parametrize("schema", [
-    {}, {"type": "object"}, {"type": "object", "properties": {"a": True}}, {"$ref": "#/$defs/Gone"},
-    {"type": "object", "properties": {"a": {"not": {"type": "string"}}}},
-    {"type": "object", "properties": {"a": {"allOf": [{"type": "string"}, {"type": "string"}]}}},
-    {"type": "object", "properties": {"a": {"type": "array"}}},
-])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "object"},
+        {"type": "object", "properties": {"a": True}},
+        {"$ref": "#/$defs/Gone"},
+        {"type": "object", "properties": {"a": {"not": {"type": "string"}}}},
+        {"type": "object", "properties": {"a": {"allOf": [{"type": "string"}, {"type": "string"}]}}},
+        {"type": "object", "properties": {"a": {"type": "array"}}},
+    ],
+)
 def test_schemas_written_by_hand_may_be_unfit_too(schema: dict[str, Any]) -> None:
     assert strict_schema(schema) is None

@@ -44,7 +44,13 @@ async def run(declared: Tool, seconds: float = 5, **arguments: Any) -> ToolRun:
 def test_the_spec_says_what_was_declared() -> None:
     spec = block_card.spec
     assert (spec.name, spec.version, spec.says, spec.consequential, spec.keyed, spec.timeout_seconds) == (
-        "block_card", 3, "Blocks a card for good.", True, False, 5)
+        "block_card",
+        3,
+        "Blocks a card for good.",
+        True,
+        False,
+        5,
+    )
     assert (card_status.spec.says, card_status.takes_context) == ("Says whether a card is blocked.", False)
 
 
@@ -63,19 +69,22 @@ def lambda_of(parameters: str) -> Callable[..., Any]:
     return space["made"]  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize(("parameters", "said"), [
-    ("card", "the parameter 'card' has no type"),
-    ("card, pin", "the parameter 'card' has no type; the parameter 'pin' has no type"),
-    ("*cards: str", "the parameter '*cards: str' cannot be given by name"),
-    ("**cards: str", "the parameter '**cards: str' cannot be given by name"),
-    ("card: str, /", "the parameter 'card: str' cannot be given by name"),
-    ("_card: str", "the parameter '_card' has a name that pydantic keeps for itself"),
-    ("schema: str", "the parameter 'schema' has a name that pydantic keeps for itself"),
-    ("a: ToolContext, b: ToolContext", "the parameter 'b' is a second ToolContext"),
-    ("card: 'Nowhere'", "its name or its annotations cannot be read"),
-    ("card: threading.Lock", "have no JSON Schema"),
-    ("card: Callable[[], int]", "have no JSON Schema"),
-])
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ("card", "the parameter 'card' has no type"),
+        ("card, pin", "the parameter 'card' has no type; the parameter 'pin' has no type"),
+        ("*cards: str", "the parameter '*cards: str' cannot be given by name"),
+        ("**cards: str", "the parameter '**cards: str' cannot be given by name"),
+        ("card: str, /", "the parameter 'card: str' cannot be given by name"),
+        ("_card: str", "the parameter '_card' has a name that pydantic keeps for itself"),
+        ("schema: str", "the parameter 'schema' has a name that pydantic keeps for itself"),
+        ("a: ToolContext, b: ToolContext", "the parameter 'b' is a second ToolContext"),
+        ("card: 'Nowhere'", "its name or its annotations cannot be read"),
+        ("card: threading.Lock", "have no JSON Schema"),
+        ("card: Callable[[], int]", "have no JSON Schema"),
+    ],
+)
 def test_a_function_that_cannot_be_a_tool_is_refused_with_every_fault(parameters: str, said: str) -> None:
     with pytest.raises(FlowError) as caught:
         tool(lambda_of(parameters))
@@ -104,16 +113,19 @@ def test_the_offer_tells_a_model_the_arguments_and_never_the_context() -> None:
 # --- arguments ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("text", "found"), [
-    ('{"card": "x"}', ({"card": "x", "depth": 1}, ())),
-    ('{"card": "x", "depth": 2}', ({"card": "x", "depth": 2}, ())),
-    ("", (None, ("card: is missing.",))),
-    ('{"card": "x", "depth": "2"}', (None, ("depth: must be an integer.",))),
-    ('{"card": "x", "sudo": 1}', (None, ("?: is not in the contract.",))),
-    ('{"card": "x", "card": "y"}', (None, ("An object holds the same name twice.",))),
-    ("block it!", (None, ("The argument text is not JSON: a value was expected at character 0 of 9.",))),
-    ("[]", (None, ("The argument text: must be an object.",))),
-])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"card": "x"}', ({"card": "x", "depth": 1}, ())),
+        ('{"card": "x", "depth": 2}', ({"card": "x", "depth": 2}, ())),
+        ("", (None, ("card: is missing.",))),
+        ('{"card": "x", "depth": "2"}', (None, ("depth: must be an integer.",))),
+        ('{"card": "x", "sudo": 1}', (None, ("?: is not in the contract.",))),
+        ('{"card": "x", "card": "y"}', (None, ("An object holds the same name twice.",))),
+        ("block it!", (None, ("The argument text is not JSON: a value was expected at character 0 of 9.",))),
+        ("[]", (None, ("The argument text: must be an object.",))),
+    ],
+)
 def test_arguments_are_checked_against_the_types(text: str, found: tuple[Any, tuple[str, ...]]) -> None:
     assert check_arguments(card_status, text) == found
 
@@ -131,7 +143,8 @@ async def test_a_sync_tool_runs_with_its_arguments() -> None:
 
 async def test_an_async_tool_gets_typed_arguments_and_the_key() -> None:
     assert await run(block_card, card="x", when="2026-11-21") == ToolRun(
-        "done", data={"card": "x", "key": "c0ffee:7", "day": 6})
+        "done", data={"card": "x", "key": "c0ffee:7", "day": 6}
+    )
 
 
 async def test_a_tool_that_is_not_allowed_does_not_run() -> None:
@@ -147,8 +160,7 @@ async def test_a_tool_that_is_not_allowed_does_not_run() -> None:
 
 
 async def test_bad_arguments_do_not_reach_the_function() -> None:
-    assert await run(card_status, card=5) == ToolRun(
-        "failed", reason="bad_arguments", detail="card: must be a string.")
+    assert await run(card_status, card=5) == ToolRun("failed", reason="bad_arguments", detail="card: must be a string.")
 
 
 class Found(BaseModel):
@@ -160,12 +172,23 @@ class Pair:
     left: Decimal
 
 
-@pytest.mark.parametrize(("value", "data"), [
-    (None, {}), ({}, {}), ({"a": [1, None]}, {"a": [1, None]}), ("text", {"result": "text"}), (7, {"result": 7}),
-    (True, {"result": True}), (0.5, {"result": 0.5}), ([1, 2], {"result": [1, 2]}), ((1, 2), {"result": [1, 2]}),
-    (Found(due=date(2026, 1, 31)), {"due": "2026-01-31"}), (Pair(Decimal("1.20")), {"left": "1.20"}),
-    ({"lone": "\ud800\0"}, {"lone": "\ud800\0"}),
-])
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        (None, {}),
+        ({}, {}),
+        ({"a": [1, None]}, {"a": [1, None]}),
+        ("text", {"result": "text"}),
+        (7, {"result": 7}),
+        (True, {"result": True}),
+        (0.5, {"result": 0.5}),
+        ([1, 2], {"result": [1, 2]}),
+        ((1, 2), {"result": [1, 2]}),
+        (Found(due=date(2026, 1, 31)), {"due": "2026-01-31"}),
+        (Pair(Decimal("1.20")), {"left": "1.20"}),
+        ({"lone": "\ud800\0"}, {"lone": "\ud800\0"}),
+    ],
+)
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_results_become_json_objects(value: Any, data: dict[str, Any], asynchronous: bool) -> None:
     def give() -> Any:
@@ -184,9 +207,22 @@ for _ in range(5000):
     DEEP = [DEEP]
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), float("inf"), LOOP, DEEP, 2**53, "x" * 1_000_001,
-                                   {1: 1, "1": 2}, threading.Lock(), {"a": object()}],
-                         ids=["object", "nan", "inf", "loop", "deep", "big", "long", "twice", "lock", "inside"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        float("nan"),
+        float("inf"),
+        LOOP,
+        DEEP,
+        2**53,
+        "x" * 1_000_001,
+        {1: 1, "1": 2},
+        threading.Lock(),
+        {"a": object()},
+    ],
+    ids=["object", "nan", "inf", "loop", "deep", "big", "long", "twice", "lock", "inside"],
+)
 async def test_a_result_that_is_not_json_is_a_failure(value: Any) -> None:
     @tool
     def give() -> Any:
@@ -201,12 +237,17 @@ class Unspeakable(Exception):
         raise RuntimeError
 
 
-@pytest.mark.parametrize(("error", "reason", "detail"), [
-    (ValueError("Jane Doe is unknown"), "ValueError", "ValueError: Jane Doe is unknown"),
-    (StopIteration("x"), "StopIteration", None), (SystemExit(3), "SystemExit", "SystemExit: 3"),
-    (Unspeakable(), "Unspeakable", "Unspeakable"), (TimeoutError("slow"), "TimeoutError", "TimeoutError: slow"),
-    (ExceptionGroup("both", [KeyError("k")]), "ExceptionGroup", None),
-])
+@pytest.mark.parametrize(
+    ("error", "reason", "detail"),
+    [
+        (ValueError("Jane Doe is unknown"), "ValueError", "ValueError: Jane Doe is unknown"),
+        (StopIteration("x"), "StopIteration", None),
+        (SystemExit(3), "SystemExit", "SystemExit: 3"),
+        (Unspeakable(), "Unspeakable", "Unspeakable"),
+        (TimeoutError("slow"), "TimeoutError", "TimeoutError: slow"),
+        (ExceptionGroup("both", [KeyError("k")]), "ExceptionGroup", None),
+    ],
+)
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_an_exception_is_a_failure_by_its_class_and_its_text_is_kept_apart(
     error: BaseException, reason: str, detail: str | None, asynchronous: bool

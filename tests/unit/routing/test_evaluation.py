@@ -34,7 +34,10 @@ def test_the_curve_has_a_point_for_each_distinct_score():
     """Equal scores are routed together or not at all."""
     curve = coverage_curve(SCORED)
     assert [(point.threshold, point.routed, point.wrong) for point in curve] == [
-        (0.9, 1, 0), (0.8, 3, 1), (0.5, 4, 1), (0.1, 5, 2),
+        (0.9, 1, 0),
+        (0.8, 3, 1),
+        (0.5, 4, 1),
+        (0.1, 5, 2),
     ]
     assert coverage_at_error(SCORED, 0.0) == 0.2
     assert coverage_at_error(SCORED, 0.25) == 0.8

@@ -10,7 +10,9 @@ from interlock.fsm.route import choose, evidence, picked_from, router_faults, ru
 SPEC = RouterSpec(
     name="triage",
     labels={
-        "card": "a card you have or ordered", "lost_card": "a lost or stolen card", "transfer": "a transfer",
+        "card": "a card you have or ordered",
+        "lost_card": "a lost or stolen card",
+        "transfer": "a transfer",
         "refund": "a refund",
     },
     rules=(
@@ -98,16 +100,39 @@ TWO = ("card", "transfer")
 @pytest.mark.parametrize(
     ("text", "picked"),
     [
-        ("the first", "card"), ("First one please", "card"), ("1", "card"), ("1.", "card"), ("A", "card"),
+        ("the first", "card"),
+        ("First one please", "card"),
+        ("1", "card"),
+        ("1.", "card"),
+        ("A", "card"),
         ("a)", "card"),
-        ("option b", "transfer"), ("#2", "transfer"), ("the second one", "transfer"), ("2nd", "transfer"),
-        ("the latter", "transfer"), ("the former please", "card"), ("number one", "card"), ("the last one", "transfer"),
-        ("I think it's the first one, thanks", "card"), ("transfer", "transfer"),
+        ("option b", "transfer"),
+        ("#2", "transfer"),
+        ("the second one", "transfer"),
+        ("2nd", "transfer"),
+        ("the latter", "transfer"),
+        ("the former please", "card"),
+        ("number one", "card"),
+        ("the last one", "transfer"),
+        ("I think it's the first one, thanks", "card"),
+        ("transfer", "transfer"),
         ("it's about the transfer", "transfer"),
-        ("the card", "card"), ("a card I ordered", "card"), ("the first one, my card never came", "card"),
-        ("the third", None), ("3", None), ("yes", None), ("no", None), ("neither", None), ("both", None),
-        ("not the first", None), ("card or transfer", None), ("first of all, you are slow", None), ("", None),
-        ("something else", None), ("what?", None), ("my balance", None),
+        ("the card", "card"),
+        ("a card I ordered", "card"),
+        ("the first one, my card never came", "card"),
+        ("the third", None),
+        ("3", None),
+        ("yes", None),
+        ("no", None),
+        ("neither", None),
+        ("both", None),
+        ("not the first", None),
+        ("card or transfer", None),
+        ("first of all, you are slow", None),
+        ("", None),
+        ("something else", None),
+        ("what?", None),
+        ("my balance", None),
         ("it is a long story about a transfer that I made to somebody in another country", None),
     ],
 )
@@ -143,25 +168,45 @@ HIT = RuleHit(label="lost_card", rule="lost my card")
         (RoutingEvidence(), "unsure", "none", "no scores"),
         (
             RoutingEvidence(screen=(ScreenVerdict(rule="size", blocked=True),), picked="card"),
-            "blocked", "screen", "blocked by size",
+            "blocked",
+            "screen",
+            "blocked by size",
         ),
         (RoutingEvidence(picked="card", rules=(HIT,)), "card", "picked", "picked by the person"),
         (RoutingEvidence(rules=(HIT, HIT)), "lost_card", "rules", "every rule that matched agrees"),
         (
             RoutingEvidence(rules=(HIT, RuleHit(label="refund", rule="money back"))),
-            "unsure", "rules", "rules of different labels matched",
+            "unsure",
+            "rules",
+            "rules of different labels matched",
         ),
-        (RoutingEvidence(rules=(HIT,), scope="0.299999"), "unsure", "rules",
-         "a rule matched a message that is out of scope"),
+        (
+            RoutingEvidence(rules=(HIT,), scope="0.299999"),
+            "unsure",
+            "rules",
+            "a rule matched a message that is out of scope",
+        ),
         (RoutingEvidence(rules=(HIT,), scope="0.300000"), "lost_card", "rules", "every rule that matched agrees"),
-        (RoutingEvidence(scores=scores(card="0.600000", refund="0.400000"), scope="0.300000"), "card", "classifier",
-         "above scope, threshold and margin"),
+        (
+            RoutingEvidence(scores=scores(card="0.600000", refund="0.400000"), scope="0.300000"),
+            "card",
+            "classifier",
+            "above scope, threshold and margin",
+        ),
         (RoutingEvidence(scores=scores(card="0.599999"), scope="0.900000"), "unsure", "none", "below the threshold"),
-        (RoutingEvidence(scores=scores(card="0.700000", refund="0.600001")), "unsure", "none",
-         "the two best are too close"),
+        (
+            RoutingEvidence(scores=scores(card="0.700000", refund="0.600001")),
+            "unsure",
+            "none",
+            "the two best are too close",
+        ),
         (RoutingEvidence(scores=scores(card="0.999999"), scope="0.299999"), "unsure", "none", "out of scope"),
-        (RoutingEvidence(scores=scores(other="0.999999")), "unsure", "none",
-         "the best label is no label of this router"),
+        (
+            RoutingEvidence(scores=scores(other="0.999999")),
+            "unsure",
+            "none",
+            "the best label is no label of this router",
+        ),
     ],
 )
 def test_the_stages_in_their_order(taken: RoutingEvidence, outcome: str, stage: str, said: str):
@@ -195,11 +240,16 @@ def test_scores_of_another_table_are_not_used():
 def test_every_fault_of_a_router_is_named():
     """All at once, each with its remedy."""
     faulty = SPEC.changed(
-        screen=("size", "telepathy"), threshold="1.500000",
+        screen=("size", "telepathy"),
+        threshold="1.500000",
         rules=(RuleSpec(label="nowhere", any=(" ",)), RuleSpec(label="card", patterns=("(", "(a+)+b", "x*"))),
     )
     assert [fault.code for fault in router_faults(faulty)] == [
-        "unknown_screen", "threshold_range", "unknown_label", "empty_phrase", *["bad_pattern"] * 3,
+        "unknown_screen",
+        "threshold_range",
+        "unknown_label",
+        "empty_phrase",
+        *["bad_pattern"] * 3,
     ]
     assert router_faults(SPEC.changed(rules=(RuleSpec(label="card"),)))[0].code == "empty_rule"
     assert router_faults(SPEC) == ()

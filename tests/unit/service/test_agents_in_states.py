@@ -12,13 +12,12 @@ from interlock.contracts.events import (
     AgentRequested,
     AgentReturned,
     HandoffMade,
+    LimitReached,
     ReplySent,
     RoutingDecided,
     ToolRefused,
     ToolRequested,
     ToolReturned,
-    LimitReached,
-    TransitionRefused,
 )
 from interlock.contracts.limits import Usage
 from interlock.persistence.memory_store import MemoryStore
@@ -50,7 +49,8 @@ async def test_a_broken_contract_is_asked_for_again_with_what_was_wrong() -> Non
     assert "reply" in second.repairs[0]
     assert [event.report.outcome for event in of_type(store, "talk", AgentReturned)] == ["invalid", "done"]
     assert second.repairs[0] in agent.requests[1].messages[-1].content or any(
-        second.repairs[0] in message.content for message in agent.requests[1].messages)
+        second.repairs[0] in message.content for message in agent.requests[1].messages
+    )
 
 
 @pytest.mark.parametrize("answer", ["not json", "[]", "{}}", '{"outcome":"perhaps"}', '{"more":1}', "", "null"])
@@ -63,13 +63,19 @@ async def test_two_answers_that_break_the_contract_are_invalid(answer: str) -> N
     assert [event.report.outcome for event in of_type(store, "talk", AgentReturned)] == ["invalid", "invalid"]
 
 
-@pytest.mark.parametrize(("answer", "outcome", "attempts"), [
-    (fails("server_error"), "failed", 2), (fails("rate_limited", retry_after_seconds=7), "failed", 2),
-    (fails("slow", kind="timeout"), "timeout", 2), (fails("declined", kind="refused"), "refused", 1),
-    (fails("nonsense", kind="invalid"), "invalid", 2), (fails("what", kind="no_such_kind"), "failed", 2),
-    (gives(outcome="refused", reply="I may not."), "refused", 1),
-    (AgentReply(text="", refused=True), "refused", 1),
-])
+@pytest.mark.parametrize(
+    ("answer", "outcome", "attempts"),
+    [
+        (fails("server_error"), "failed", 2),
+        (fails("rate_limited", retry_after_seconds=7), "failed", 2),
+        (fails("slow", kind="timeout"), "timeout", 2),
+        (fails("declined", kind="refused"), "refused", 1),
+        (fails("nonsense", kind="invalid"), "invalid", 2),
+        (fails("what", kind="no_such_kind"), "failed", 2),
+        (gives(outcome="refused", reply="I may not."), "refused", 1),
+        (AgentReply(text="", refused=True), "refused", 1),
+    ],
+)
 async def test_each_end_of_an_attempt_is_its_declared_outcome(answer: Any, outcome: str, attempts: int) -> None:
     """Every attempt has its request and its result; then the row of the outcome is taken."""
     store = MemoryStore()
@@ -104,13 +110,26 @@ def cut_short() -> AgentCutShort:
     return error
 
 
-@pytest.mark.parametrize("error", [
-    ValueError("\ud800"), Unspeakable(), RecursionError(), MemoryError(), StopAsyncIteration(), SystemExit(3),
-    asyncio.CancelledError(), TimeoutError(), StorageError("not even ours"),
-    AgentFailed("x", retry_after_seconds=-5), AgentFailed("x", retry_after_seconds=2**80),
-    AgentFailed("x", retry_after_seconds=1.5),  # type: ignore[arg-type]
-    AgentFailed("x", reason="\x00" * 500, request_id="\ud800" * 500), AgentFailed("x", reason=5),  # type: ignore[arg-type]
-], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("\ud800"),
+        Unspeakable(),
+        RecursionError(),
+        MemoryError(),
+        StopAsyncIteration(),
+        SystemExit(3),
+        asyncio.CancelledError(),
+        TimeoutError(),
+        StorageError("not even ours"),
+        AgentFailed("x", retry_after_seconds=-5),
+        AgentFailed("x", retry_after_seconds=2**80),
+        AgentFailed("x", retry_after_seconds=1.5),  # type: ignore[arg-type]
+        AgentFailed("x", reason="\x00" * 500, request_id="\ud800" * 500),
+        AgentFailed("x", reason=5),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
 async def test_whatever_an_agent_raises_is_the_outcome_failed(error: BaseException) -> None:
     """The turn is not lost, nobody waits for ever, and the log holds each attempt."""
     store = MemoryStore()
@@ -119,11 +138,22 @@ async def test_whatever_an_agent_raises_is_the_outcome_failed(error: BaseExcepti
     assert [event.report.outcome for event in of_type(store, "talk", AgentReturned)] == ["failed", "failed"]
 
 
-@pytest.mark.parametrize("reply", [
-    None, 5, "text", b"bytes", AgentReply(text=None), AgentReply(text=b"{}"), AgentReply(text=["x"]),  # type: ignore[arg-type]
-    AgentReply(text="{}", usage=None), AgentReply(tool_calls=("x",)),  # type: ignore[arg-type]
-    AgentReply(tool_calls=(ToolCall("1", None, None),)),  # type: ignore[arg-type]
-], ids=repr)
+@pytest.mark.parametrize(
+    "reply",
+    [
+        None,
+        5,
+        "text",
+        b"bytes",
+        AgentReply(text=None),  # type: ignore[arg-type]
+        AgentReply(text=b"{}"),  # type: ignore[arg-type]
+        AgentReply(text=["x"]),  # type: ignore[arg-type]
+        AgentReply(text="{}", usage=None),  # type: ignore[arg-type]
+        AgentReply(tool_calls=("x",)),  # type: ignore[arg-type]
+        AgentReply(tool_calls=(ToolCall("1", None, None),)),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
 async def test_a_reply_that_is_none_is_the_outcome_failed(reply: Any) -> None:
     """An adapter that gives anything else than a reply has failed, twice."""
     store = MemoryStore()
@@ -178,23 +208,35 @@ async def test_a_tool_round_brings_the_result_to_the_model() -> None:
 async def test_tools_that_may_not_run_are_refused_and_the_model_is_told() -> None:
     """Unknown, not of this state, bad arguments: three refusals on the record, nothing is executed."""
     store, bank = MemoryStore(), Bank()
-    proposals = AgentReply(tool_calls=(
-        ToolCall("a", "no_such_tool", "{}"), ToolCall("b", "erase_everything", "{}"),
-        ToolCall("c", "pay_unkeyed", "{}"), ToolCall("d", "look_up", '{"what": 5}'),
-        ToolCall("e", "look_up", "not json"),
-    ))
+    proposals = AgentReply(
+        tool_calls=(
+            ToolCall("a", "no_such_tool", "{}"),
+            ToolCall("b", "erase_everything", "{}"),
+            ToolCall("c", "pay_unkeyed", "{}"),
+            ToolCall("d", "look_up", '{"what": 5}'),
+            ToolCall("e", "look_up", "not json"),
+        )
+    )
     agent = ScriptedAgent([proposals, gives(reply="Then not.")])
     outcome = await turns(store, agent, "help", bank=bank)
     assert outcome.replies[0] == "Then not."
     refusals = of_type(store, "talk", ToolRefused)
     assert [(event.tool, event.reason) for event in refusals] == [
-        (None, "unknown"), (None, "unknown"), ("pay_unkeyed", "not_allowed"), ("look_up", "bad_arguments"),
-        ("look_up", "bad_arguments")]
+        (None, "unknown"),
+        (None, "unknown"),
+        ("pay_unkeyed", "not_allowed"),
+        ("look_up", "bad_arguments"),
+        ("look_up", "bad_arguments"),
+    ]
     assert bank.calls == []
     told = [message.content for message in agent.requests[1].messages if message.role == "tool"]
     assert [text.split(".")[0] for text in told] == [
-        "Refused (unknown)", "Refused (unknown)", "Refused (not_allowed)", "Refused (bad_arguments)",
-        "Refused (bad_arguments)"]
+        "Refused (unknown)",
+        "Refused (unknown)",
+        "Refused (not_allowed)",
+        "Refused (bad_arguments)",
+        "Refused (bad_arguments)",
+    ]
     assert len(agent.requests[1].messages[-6].tool_calls) == 5
 
 
@@ -206,7 +248,9 @@ async def test_more_calls_at_once_than_are_taken_break_the_contract() -> None:
     assert outcome.replies[0] == "Enough."
     first = of_type(store, "talk", AgentReturned)[0]
     assert (first.report.outcome, first.report.violations) == (
-        "invalid", ("The answer proposes 40 tool calls; at most 32 are taken.",))
+        "invalid",
+        ("The answer proposes 40 tool calls; at most 32 are taken.",),
+    )
     assert bank.calls == []
 
 
@@ -216,8 +260,13 @@ async def test_any_number_of_calls_with_everything_wrong_fits_the_log(calls_at_o
     store = MemoryStore()
     arguments = '{"what": 5,' + ",".join(f'"unheard_of_{n:050}": {n}' for n in range(60)) + "}"
     many = AgentReply(tool_calls=tuple(ToolCall(str(n), "look_up", arguments) for n in range(calls_at_once)))
-    outcome = await turns(store, ScriptedAgent([many, gives(reply="Enough.")]), "help", input_tokens=400_000,
-                          limits="{turn_tokens: 1000000, turn_cost: 1000}")
+    outcome = await turns(
+        store,
+        ScriptedAgent([many, gives(reply="Enough.")]),
+        "help",
+        input_tokens=400_000,
+        limits="{turn_tokens: 1000000, turn_cost: 1000}",
+    )
     assert outcome.replies[0] == "Enough."
 
 
@@ -229,8 +278,9 @@ async def test_a_tool_that_fails_is_told_to_the_model_and_to_the_flow() -> None:
         raise ValueError(f"{name} of Mrs Smith is broken")
 
     bank.answer = breaks
-    agent = ScriptedAgent(rules(after_tool("look_up", then=gives(reply="It does not work.")),
-                                otherwise=calls("look_up", what="it")))
+    agent = ScriptedAgent(
+        rules(after_tool("look_up", then=gives(reply="It does not work.")), otherwise=calls("look_up", what="it"))
+    )
     await turns(store, agent, "help", "pay", bank=bank)
     assert [event.report.outcome for event in of_type(store, "talk", ToolReturned)] == ["failed", "failed"]
     assert path_of(store, "talk")[-1] == "failed>desk"
@@ -313,9 +363,13 @@ async def test_digressions_within_digressions_stop_at_the_declared_depth() -> No
     """A form pushed from a form: at depth one a second push reaches the limit, and a person takes over."""
     store = MemoryStore()
     rows = "  - [any, help, otherwise, push other, P-10]\n"
-    program = mini(rows=rows, own_help=False, limits="{digression_depth: 1}", more_states=(
-        "  other: {kind: collect, facts: [amount], attempts: 3, deadline: 15m}\n"),
-        more_rows="  - [other, complete, in_digression, return, P-10]\n  - [other, complete, otherwise, more, P-10]\n")
+    program = mini(
+        rows=rows,
+        own_help=False,
+        limits="{digression_depth: 1}",
+        more_states=("  other: {kind: collect, facts: [amount], attempts: 3, deadline: 15m}\n"),
+        more_rows="  - [other, complete, in_digression, return, P-10]\n  - [other, complete, otherwise, more, P-10]\n",
+    )
     async with Runtime(store, program, ScriptedAgent([])) as runtime:
         await runtime.start(conversation="talk")
         await runtime.say("talk", "form")
@@ -360,8 +414,9 @@ async def test_a_tool_that_a_model_proposed_does_not_run_when_the_disk_fails() -
         store.broken = True
         return calls("pay", amount=3)
 
-    async with Runtime(store, program, ScriptedAgent(rules(
-            after_tool("pay", then=gives(reply="Paid.")), when("tool", then=fill)))) as runtime:
+    async with Runtime(
+        store, program, ScriptedAgent(rules(after_tool("pay", then=gives(reply="Paid.")), when("tool", then=fill)))
+    ) as runtime:
         await runtime.start(conversation="talk")
         with pytest.raises(StorageError):
             await runtime.say("talk", "help tool")

@@ -25,8 +25,9 @@ PRICED = 10_000 * 1_000 + 100 * 2_000
 """The same in billionths of the currency."""
 
 
-async def limited(agent: Any, *texts: str, limits: str, clock: ManualClock | None = None, **flow: Any) -> tuple[
-        MemoryStore, TurnOutcome]:
+async def limited(
+    agent: Any, *texts: str, limits: str, clock: ManualClock | None = None, **flow: Any
+) -> tuple[MemoryStore, TurnOutcome]:
     store, program = MemoryStore(), mini(limits=limits, **flow)
     async with Runtime(store, program, agent, clock=clock) as runtime:
         outcome = await runtime.start(conversation="talk")
@@ -45,15 +46,16 @@ CASES: dict[LimitName, tuple[Any, tuple[str, ...], str, tuple[int, int]]] = {
     "steps": (UNSURE, ("help",), "{handoffs: 90, same_pair: 90, agent_calls: 90, steps: 7}", (7, 7)),
     "turn_tokens": (UNSURE, ("help",), "{handoffs: 9, same_pair: 9, turn_tokens: 20300}", (3 * RESERVED, 20_300)),
     "turn_cost": (UNSURE, ("help",), '{handoffs: 9, same_pair: 9, turn_cost: "0.015"}', (2 * PRICED, 15_000_000)),
-    "conversation_handoffs": (
-        UNSURE, ("help",), "{handoffs: 9, same_pair: 9, conversation_handoffs: 2}", (2, 2)),
+    "conversation_handoffs": (UNSURE, ("help",), "{handoffs: 9, same_pair: 9, conversation_handoffs: 2}", (2, 2)),
     "conversation_tokens": (
-        SPENDING, ("help", "help", "help"), "{conversation_tokens: 10300}", (2 * 110 + RESERVED, 10_300)),
-    "conversation_cost": (
-        SPENDING, ("help", "help"), '{conversation_cost: "0.0103"}', (120_000 + PRICED, 10_300_000)),
+        SPENDING,
+        ("help", "help", "help"),
+        "{conversation_tokens: 10300}",
+        (2 * 110 + RESERVED, 10_300),
+    ),
+    "conversation_cost": (SPENDING, ("help", "help"), '{conversation_cost: "0.0103"}', (120_000 + PRICED, 10_300_000)),
     "conversation_messages": (HELPFUL, ("help", "help", "help"), "{conversation_messages: 2}", (3, 2)),
-    "tool_rounds": (
-        LOOKING, ("help",), "{tool_rounds: 2, turn_tokens: 900000}", (2, 2)),
+    "tool_rounds": (LOOKING, ("help",), "{tool_rounds: 2, turn_tokens: 900000}", (2, 2)),
 }
 ELSEWHERE = {"turn_seconds", "digression_depth", "message_bytes"}
 """Limits with tests of their own below, and (depth) beside the digressions."""
@@ -70,7 +72,8 @@ async def test_a_limit_is_recorded_with_its_numbers_and_its_row_is_taken(name: L
     agent, texts, limits, numbers = CASES[name]
     store, outcome = await limited(agent, *texts, limits=limits)
     assert [(event.limit, event.value, event.maximum) for event in of_type(store, "talk", LimitReached)] == [
-        (name, *numbers)]
+        (name, *numbers)
+    ]
     assert path_of(store, "talk")[-1] == "limit>desk"
     assert (outcome.state, outcome.standing) == ("desk", "with_person")
 
@@ -79,8 +82,10 @@ async def test_a_limit_is_recorded_with_its_numbers_and_its_row_is_taken(name: L
 async def test_control_without_the_limit_the_same_conversation_does_not_reach_it(name: LimitName) -> None:
     """The same agent and messages with ten times the room: another limit, or none."""
     agent, texts, _, _ = CASES[name]
-    roomy = ("{handoffs: 12, same_pair: 12, agent_calls: 30, steps: 60, turn_tokens: 2000000, turn_cost: 5, "
-             "conversation_handoffs: 40, tool_rounds: 6}")
+    roomy = (
+        "{handoffs: 12, same_pair: 12, agent_calls: 30, steps: 60, turn_tokens: 2000000, turn_cost: 5, "
+        "conversation_handoffs: 40, tool_rounds: 6}"
+    )
     store, _ = await limited(agent, *texts, limits=roomy)
     assert all(event.maximum >= 6 for event in of_type(store, "talk", LimitReached))
 

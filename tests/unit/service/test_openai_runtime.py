@@ -20,7 +20,11 @@ MEASURED = Usage(input_tokens=11, output_tokens=7)
 
 
 async def talked(
-    server: OpenAIServer, *texts: str, stream: bool = False, within: str = "10s", bank: Bank | None = None,
+    server: OpenAIServer,
+    *texts: str,
+    stream: bool = False,
+    within: str = "10s",
+    bank: Bank | None = None,
 ) -> tuple[MemoryStore, TurnOutcome]:
     """A conversation with a model behind the server; its log is checked, and checking asks the server nothing."""
     store, program = MemoryStore(), mini(bank, timeout=within)
@@ -128,9 +132,16 @@ async def test_a_refusal_is_refused_and_not_asked_again(openai_server: OpenAISer
     assert path_of(store, "talk")[-1] == "refused>desk"
 
 
-@pytest.mark.parametrize(("answer", "stream"), [
-    (hang(), False), (hang(), True), (drip(YES, every=0.2, size=2), False), (drip(YES, every=0.2, size=2), True),
-], ids=["hang", "hang-stream", "drip", "drip-stream"])
+@pytest.mark.parametrize(
+    ("answer", "stream"),
+    [
+        (hang(), False),
+        (hang(), True),
+        (drip(YES, every=0.2, size=2), False),
+        (drip(YES, every=0.2, size=2), True),
+    ],
+    ids=["hang", "hang-stream", "drip", "drip-stream"],
+)
 async def test_a_model_past_its_time_is_a_timeout(openai_server: OpenAIServer, answer: Any, stream: bool) -> None:
     """Not a byte, or a few for ever: each attempt ends at the state's timeout."""
     openai_server.answers(answer, answer)

@@ -55,8 +55,10 @@ async def test_a_decision_that_may_not_be_taken_is_refused_on_the_record() -> No
         task = (await runtime.say("talk", "person")).task
         assert task
         for number, decision, actor, reason in (
-            (task.number, "resolved", STRANGER, "role_missing"), (task.number, "explode", CLERK, "unknown_decision"),
-            (task.number + 1, "resolved", CLERK, "unknown_task"), (0, "resolved", CLERK, "unknown_task"),
+            (task.number, "resolved", STRANGER, "role_missing"),
+            (task.number, "explode", CLERK, "unknown_decision"),
+            (task.number + 1, "resolved", CLERK, "unknown_task"),
+            (0, "resolved", CLERK, "unknown_task"),
         ):
             outcome = await runtime.decide_task("talk", number, decision, actor=actor)
             assert (outcome.state, outcome.standing, outcome.task) == ("desk", "with_person", task)
@@ -116,9 +118,11 @@ async def test_deadlines_survive_a_restart(tmp_path: Path) -> None:
             clock.moment = ManualClock().moment + timedelta(minutes=minutes)
             assert await runtime.fire_due() == 1
             states[minutes] = {name: (await runtime.outcome(name)).state for name in ("wait", "form", "desk")}
-    assert states == {15: {"wait": "start", "form": "silent", "desk": "desk"},
-                      30: {"wait": "silent", "form": "silent", "desk": "desk"},
-                      240: {"wait": "silent", "form": "silent", "desk": "silent"}}
+    assert states == {
+        15: {"wait": "start", "form": "silent", "desk": "desk"},
+        30: {"wait": "silent", "form": "silent", "desk": "desk"},
+        240: {"wait": "silent", "form": "silent", "desk": "silent"},
+    }
     check_log(store, program)
     store.close()
 
@@ -142,8 +146,10 @@ async def test_two_runtimes_fire_a_deadline_once(tmp_path: Path) -> None:
     """Both look at the same moment: one fires, the other sees that it was done."""
     program, clock = mini(), ManualClock()
     store = SqliteStore(tmp_path / "log.db")
-    async with (Runtime(store, program, HELPFUL, clock=clock) as one,
-                Runtime(store, program, HELPFUL, clock=clock) as two):
+    async with (
+        Runtime(store, program, HELPFUL, clock=clock) as one,
+        Runtime(store, program, HELPFUL, clock=clock) as two,
+    ):
         for number in range(10):
             await one.start(conversation=f"talk-{number}")
             await two.outcome(f"talk-{number}")
@@ -245,9 +251,24 @@ async def test_an_input_that_nobody_waits_for_is_refused_on_the_record() -> None
     check_log(store, program)
 
 
-@pytest.mark.parametrize("facts", [{"amount": "1e999999999"}, {"amount": "NaN"}, {"amount": "-1"}, {"amount": [1]},
-                                   {"amount": 2**60}, {"amount": True}, {"nothing": 1}, {"city": ""}, {"city": 5},
-                                   {"paid": "yes"}, {"amount": None}, {"amount": float("inf")}, {"city": b"x"}])
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"amount": "1e999999999"},
+        {"amount": "NaN"},
+        {"amount": "-1"},
+        {"amount": [1]},
+        {"amount": 2**60},
+        {"amount": True},
+        {"nothing": 1},
+        {"city": ""},
+        {"city": 5},
+        {"paid": "yes"},
+        {"amount": None},
+        {"amount": float("inf")},
+        {"city": b"x"},
+    ],
+)
 async def test_facts_that_do_not_fit_the_flow_are_refused_before_anything_is_recorded(facts: dict[str, object]) -> None:
     """The refusal names them; nothing is appended."""
     store, program = MemoryStore(), mini()

@@ -30,7 +30,9 @@ initial: hello
 facts:
   full_name: {type: text, says: your name, ask: "Your name, please?"}
 agents:
-  helper: {model: none, instructions: "Help wherever you can, ä ö ü.", contract: Answer, handles: [all], refuses: [none], history: window, window: 6}
+  helper:
+    {model: none, instructions: "Help wherever you can, ä ö ü.", contract: Answer, handles: [all], refuses: [none],
+     history: window, window: 6}
 states:
   hello: {kind: wait, say: "Hello {full_name}!", deadline: 1h}
   help:  {kind: agent, agent: helper, tools: [look], reads: [full_name], attempts: 3}

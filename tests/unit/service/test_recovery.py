@@ -12,12 +12,18 @@ from interlock.contracts.events import AgentReturned, CommandRefused, EffectReso
 from interlock.contracts.store import Append
 from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.sqlite_store import SqliteStore
-from interlock.service.runtime import Runtime, Undecided
+from interlock.service.outcome import Undecided
+from interlock.service.runtime import Runtime
 from support.runtime import Bank, FailingStore, check_log, mini, of_type, path_of
 
 HELPFUL = ScriptedAgent(lambda _: gives(reply="Yes."))
-PAYS = ScriptedAgent(rules(after_tool("pay", then=gives(reply="Paid.")), when("tool", then=calls("pay", amount=3)),
-                           otherwise=gives(reply="Yes.")))
+PAYS = ScriptedAgent(
+    rules(
+        after_tool("pay", then=gives(reply="Paid.")),
+        when("tool", then=calls("pay", amount=3)),
+        otherwise=gives(reply="Yes."),
+    )
+)
 
 
 class DiesAfter(FailingStore):
@@ -71,8 +77,9 @@ async def test_a_tool_that_takes_the_key_is_called_again_with_the_same_key() -> 
     check_log(store, mini(bank))
 
 
-@pytest.mark.parametrize(("how", "state", "payments"), [
-    ("done", "more", 1), ("failed", "desk", 1), ("again", "more", 2)])
+@pytest.mark.parametrize(
+    ("how", "state", "payments"), [("done", "more", 1), ("failed", "desk", 1), ("again", "more", 2)]
+)
 async def test_a_tool_without_a_key_is_left_to_a_person(how: str, state: str, payments: int) -> None:
     """It is listed and never repeated by itself; a person says what happened, and the flow goes on from that."""
     store, bank = MemoryStore(), Bank()
@@ -103,7 +110,13 @@ async def test_messages_that_came_while_an_effect_was_undecided_are_handled_afte
         await runtime.resolve("talk", undecided.effect, "done")
         assert (await runtime.outcome("talk")).state == "form"
     assert path_of(store, "talk")[-6:] == [
-        "done>more", "message>triage", "help>helper", "done>more", "message>triage", "form>form"]
+        "done>more",
+        "message>triage",
+        "help>helper",
+        "done>more",
+        "message>triage",
+        "form>form",
+    ]
     check_log(store, mini(bank))
 
 

@@ -54,8 +54,10 @@ async def test_a_key_with_another_body_is_refused_and_nothing_is_recorded() -> N
         assert task
         await runtime.decide_task("talk", task.number, "resolved", actor=CLERK, key="d", reason="all well")
         before = store.read("talk")
-        expected = (r"^This idempotency key was used before (with another body|by somebody else)\. "
-                    r"Where: conversation talk, event \d+\. Fix: Send the same body again, or use a new key\.$")
+        expected = (
+            r"^This idempotency key was used before (with another body|by somebody else)\. "
+            r"Where: conversation talk, event \d+\. Fix: Send the same body again, or use a new key\.$"
+        )
         for other in (
             lambda: runtime.say("talk", "help you", key="k"),
             lambda: runtime.give("talk", "operator_kill", key="k", actor=OPERATOR),
@@ -197,8 +199,15 @@ async def test_messages_queued_while_an_agent_runs_are_handled_in_their_order(tm
         gate.set()
         await first
         assert path_of(store, "talk") == [
-            "message>triage", "help>helper", "done>more", "message>triage", "help>helper", "done>more",
-            "message>triage", "person>desk"]
+            "message>triage",
+            "help>helper",
+            "done>more",
+            "message>triage",
+            "help>helper",
+            "done>more",
+            "message>triage",
+            "person>desk",
+        ]
         outcome = await two.outcome("talk")
         assert outcome.task
         await two.decide_task("talk", outcome.task.number, "resolved", actor=CLERK)
@@ -258,8 +267,10 @@ async def test_a_conversation_that_does_not_exist_is_said_to_be_unknown() -> Non
     """Each call says so, and how to find those that exist."""
     async with Runtime(MemoryStore(), mini(), HELPFUL) as runtime:
         for call in (
-            lambda: runtime.say("nobody", "help"), lambda: runtime.give("nobody", "signed_in"),
-            lambda: runtime.decide_task("nobody", 1, "resolved", actor=CLERK), lambda: runtime.outcome("nobody"),
+            lambda: runtime.say("nobody", "help"),
+            lambda: runtime.give("nobody", "signed_in"),
+            lambda: runtime.decide_task("nobody", 1, "resolved", actor=CLERK),
+            lambda: runtime.outcome("nobody"),
             lambda: runtime.resolve("nobody", 1, "done"),
         ):
             with pytest.raises(UnknownConversation, match=r"There is no conversation 'nobody' in this log\. Fix:"):
