@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
+from weakref import WeakValueDictionary
 
 from ..contracts.envelope import Head
 from ..contracts.errors import CallError, FlowError, UnknownConversation
@@ -21,6 +22,9 @@ class Conversations:
         self._store, self._remembered = store, remembered
         self.programs = {program.ref.digest: program for program in programs}
         self._live: OrderedDict[str, Live] = OrderedDict()
+        # Two readings of one conversation, one of them forgotten meanwhile, still take turns.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def known(self, conversation: str) -> Live:
         """The conversation, or `UnknownConversation`."""
@@ -47,10 +51,8 @@ class Conversations:
         if live is not None:
             self._live.move_to_end(conversation)
             return live if live.head.length else None
-        entries = await asyncio.to_thread(self._store.read, conversation)
-        if not entries:
-            return None
-        return self._live.get(conversation) or self._kept(loaded(conversation, entries, self.pinned))
+        found = await self._read(conversation)
+        return found and (self._live.get(conversation) or self._kept(found))
 
     def opened(self, conversation: str, program: Program) -> Live:
         """A conversation that is about to start."""
@@ -60,15 +62,25 @@ class Conversations:
 
     async def reload(self, live: Live) -> None:
         """Somebody else appended: take the stream as it is now."""
-        entries = await asyncio.to_thread(self._store.read, live.id)
-        live.become(loaded(live.id, entries, self.pinned))
+        found = await self._read(live.id)
+        if found is not None:
+            live.become(found)
+
+    async def _read(self, conversation: str) -> Live | None:
+        entries = await asyncio.to_thread(self._store.read, conversation)
+        if not entries:
+            return None
+        live = loaded(conversation, entries, self.pinned)
+        summary = await asyncio.to_thread(self._store.summary, conversation)
+        live.owner = summary.owner if summary else ""
+        return live
 
     def forget(self, conversation: str) -> None:
         self._live.pop(conversation, None)
 
     def is_busy(self, conversation: str) -> bool:
-        live = self._live.get(conversation)
-        return live is not None and live.lock.locked()
+        lock = self._locks.get(conversation)
+        return lock is not None and lock.locked()
 
     def pinned(self, digest: str) -> Program:
         """The program of a flow digest, or `FlowError`: another version never runs a conversation in its place."""
@@ -93,6 +105,8 @@ class Conversations:
         return max(found, key=lambda one: one.ref.version)
 
     def _kept(self, live: Live) -> Live:
+        live.lock = self._locks.setdefault(live.id, live.lock)
+        live.writing = self._writing.setdefault(live.id, live.writing)
         self._live[live.id] = live
         while len(self._live) > self._remembered:
             oldest = next((one for one in self._live.values() if not one.lock.locked() and one is not live), None)

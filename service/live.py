@@ -47,7 +47,12 @@ class Live:
     """Agent results and tool calls of the present visit."""
     keys: dict[str, int] = field(default_factory=dict)
     started_at: str = ""
+    owner: str = ""
+    """The process that performs this conversation's effects."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by a turn from its first decision to its last effect."""
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by one commit."""
 
     def take(
         self, recorded: Iterable[tuple[Event, str | None, str]], head: Head, conversation: Conversation | None = None
@@ -81,6 +86,7 @@ class Live:
             self.lines.append(Line(version, event, known, candidates))
 
     def become(self, other: "Live") -> None:
-        """Take everything but the lock from a fresh reading of the same stream."""
+        """Take everything but the locks from a fresh reading of the same stream."""
         self.program, self.conversation, self.head = other.program, other.conversation, other.head
         self.lines, self.rounds, self.keys, self.started_at = other.lines, other.rounds, other.keys, other.started_at
+        self.owner = other.owner

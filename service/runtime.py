@@ -10,114 +10,46 @@ read again and decided again. Nothing here chooses a transition.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
-from ..contracts.agents import Agent
 from ..contracts.commands import (
     CUSTOMER,
     SYSTEM,
     Actor,
-    Command,
     CommandBody,
     Decide,
     Fire,
     Give,
     Resolve,
-    Routed,
     Say,
     Start,
 )
-from ..contracts.envelope import Entry, Head, sealed
-from ..contracts.errors import CallError, FlowError, LogBroken, LogError, StreamMoved
+from ..contracts.errors import CallError, InterlockError, LogBroken, LogError
+from ..contracts.flow import OPERATOR_INPUTS
 from ..contracts.payload import Payload, bytes_of
-from ..contracts.store import Append, FlowRow, Store, TimerRow
+from ..contracts.store import Summary, TimerRow
 from ..contracts.values import SubjectId, written_time
-from ..fsm.conversation import Conversation
-from ..fsm.decide import decide, effects_of
-from ..fsm.draft import Effect, Route, RunTool
-from ..fsm.program import Program
-from ..persistence.presence import OnlyProcess, Presence
-from .clock import Clock, SystemClock, minted, random_id
-from .conversations import Conversations
+from .clock import minted, random_id
 from .facts import given_facts
 from .live import Live
+from .loop import TurnLoop
 from .outcome import TurnOutcome, Undecided, outcome_since
-from .perform import Performer, performer_of, repeatable
-from .projection import summary_of
 from .reading import message_read
-from .submission import Submission, check_same, submitted
-from .texts import Texts
+from .submission import Submission, submitted
 
-CODE = "interlock/0.1.0"
 log = structlog.get_logger("interlock.runtime")
 
 
-class Runtime:
+class Runtime(TurnLoop):
     """Runs conversations of one or several flows on one store.
 
     Use as `async with Runtime(...)`: entering makes this process known, leaving finishes what is in hand.
     Every method that takes a `key` is idempotent: the same key and body returns the recorded outcome,
     another body raises `KeyReused`.
     """
-
-    def __init__(
-        self,
-        store: Store,
-        programs: Program | Iterable[Program],
-        agents: Agent | Mapping[str, Agent],
-        *,
-        clock: Clock | None = None,
-        presence: Presence | None = None,
-        sources: Mapping[str, str] | None = None,
-        on_event: Callable[[str, Entry], None] | None = None,
-        remembered: int = 1_000,
-    ) -> None:
-        programs = (programs,) if isinstance(programs, Program) else tuple(programs)
-        self.store, self.clock = store, clock or SystemClock()
-        self._conversations = Conversations(store, programs, remembered)
-        self.texts = Texts(store)
-        self.performer = Performer(agents, self.texts)
-        self._presence_given = presence
-        self._sources, self._on_event = dict(sources or {}), on_event
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    @property
-    def _presence(self) -> Presence:
-        """This process, known to the others on the same log from the first time it is asked for."""
-        if self._presence_given is None:
-            own = getattr(self.store, "presence", OnlyProcess)
-            self._presence_given = own()
-        return self._presence_given
-
-    async def __aenter__(self) -> "Runtime":
-        await asyncio.to_thread(lambda: self._presence)
-        for digest, program in self._conversations.programs.items():
-            await asyncio.to_thread(
-                self.store.put_flow,
-                FlowRow(
-                    digest=digest,
-                    name=program.ref.name,
-                    version=program.ref.version,
-                    body=program.body,
-                    source=self._sources.get(digest, ""),
-                ),
-            )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self, grace_seconds: float = 30.0) -> None:
-        """Let turns in hand finish, then stop; what is cut off stays undecided and is recovered later."""
-        if self._tasks:
-            _, unfinished = await asyncio.wait(tuple(self._tasks), timeout=grace_seconds)
-            for task in unfinished:
-                task.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
-        self._presence.close()
 
     # -- what callers ask for ---------------------------------------------------------------------
 
@@ -187,7 +119,10 @@ class Runtime:
             readings, payloads = given_facts(live.program, facts or {})
             return Give(name=name, facts=readings), payloads
 
-        return await self._submit(await self._conversations.known(conversation), submitted(key, actor, body))
+        return await self._submit(
+            await self._conversations.known(conversation),
+            submitted(key, actor, body, intervenes=name in OPERATOR_INPUTS),
+        )
 
     async def decide_task(
         self, conversation: str, task: int, decision: str, *, actor: Actor, reason: str = "", key: str | None = None
@@ -209,7 +144,15 @@ class Runtime:
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
             return Resolve.model_validate({"effect": effect, "how": how}), ()
 
-        return await self._submit(await self._conversations.known(conversation), submitted(None, actor, body))
+        live = await self._conversations.known(conversation)
+        summary = await asyncio.to_thread(self.store.summary, conversation)
+        if summary is not None and summary.undecided and self._is_performed(summary):
+            raise CallError(
+                f"Effect {effect} is being performed by a living process.",
+                where=f"conversation {conversation}",
+                fix="Wait for its end; resolve what a process that died has left.",
+            )
+        return await self._submit(live, submitted(None, actor, body))
 
     async def fire_due(self) -> int:
         """Fire every deadline that has passed; returns how many. Safe in several processes at once.
@@ -227,8 +170,12 @@ class Runtime:
                 seen.add(row)
                 try:
                     fired += await self._fired(row.stream, row.timer)
-                except (FlowError, LogBroken) as error:
-                    log.error("timer_left", conversation=row.stream, error=error.code, what=error.what)
+                except LogError as error:
+                    if not isinstance(error, LogBroken):
+                        raise
+                    _left("timer_left", row.stream, error)
+                except Exception as error:  # noqa: BLE001 - one conversation must not hold up the others
+                    _left("timer_left", row.stream, error)
 
     async def run_timers(self, every_seconds: float = 0.5, recover_every_seconds: float = 30.0) -> None:
         """Fire deadlines, and take over what dead processes left, for ever.
@@ -243,6 +190,8 @@ class Runtime:
                     await self.recover()
             except LogError as error:
                 log.error("timers_failed", error=error.code)
+            except CallError:
+                return  # closed
             await asyncio.sleep(every_seconds)
 
     async def recover(self) -> tuple[Undecided, ...]:
@@ -253,18 +202,26 @@ class Runtime:
         """
         left: list[Undecided] = []
         for summary in await asyncio.to_thread(lambda: self.store.summaries(undecided=True)):
-            if summary.owner and summary.owner != self._presence.owner and self._presence.is_alive(summary.owner):
-                continue
-            if summary.owner == self._presence.owner and self._conversations.is_busy(summary.stream):
+            if self._is_performed(summary):
                 continue
             try:
                 live = await self._conversations.current(summary.stream)
-            except (FlowError, LogBroken) as error:
-                log.error("recovery_left", conversation=summary.stream, error=error.code, what=error.what)
-                continue
-            if await asyncio.to_thread(self.store.claim, summary.stream, self._presence.owner, summary.owner):
-                left += await self._recovered(live)
+                if await asyncio.to_thread(self.store.claim, summary.stream, self._presence.owner, summary.owner):
+                    live.owner = self._presence.owner
+                    left += await self._in_hand(self._recovered(live))
+            except LogError as error:
+                if not isinstance(error, LogBroken):
+                    raise
+                _left("recovery_left", summary.stream, error)
+            except Exception as error:  # noqa: BLE001 - one conversation must not hold up the others
+                _left("recovery_left", summary.stream, error)
         return tuple(left)
+
+    def _is_performed(self, summary: Summary) -> bool:
+        """Whether a living process, perhaps this one, is performing the conversation's effects."""
+        if summary.owner == self._presence.owner:
+            return self._conversations.is_busy(summary.stream)
+        return bool(summary.owner) and self._presence.is_alive(summary.owner)
 
     async def outcome(self, conversation: str) -> TurnOutcome:
         """Where the conversation stands, without moving it."""
@@ -279,116 +236,10 @@ class Runtime:
         await self._submit(live, Submission(key, SYSTEM, lambda _: (Fire(timer=timer), ())))
         return True
 
-    # -- the loop ---------------------------------------------------------------------------------
 
-    async def _submit(self, live: Live, given: Submission) -> TurnOutcome:
-        """Run one outside command to its end, in a task of its own that outlives the caller."""
-        task = asyncio.create_task(self._turn(live, given))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
-
-    async def _turn(self, live: Live, given: Submission) -> TurnOutcome:
-        async with live.lock:
-            effects: list[Effect] | None = None
-            version = 0
-            while effects is None:
-                body, payloads = given.made(live)
-                repeated = live.keys.get(given.key)
-                if repeated is not None:
-                    await check_same(self.store, live, repeated, given, body, payloads)
-                    return await outcome_since(live, self.texts, repeated)
-                version = live.conversation.version
-                try:
-                    effects = await self._commit(live, given.key, given.actor, body, payloads)
-                except StreamMoved:
-                    await self._conversations.reload(live)
-            await self._perform_all(live, effects)
-            return await outcome_since(live, self.texts, version)
-
-    async def _commit(
-        self, live: Live, key: str, actor: Actor, body: CommandBody, payloads: tuple[Payload, ...]
-    ) -> list[Effect]:
-        """Decide the command, and what follows from it without leaving the process; append it all at once."""
-        program, conversation, head = live.program, live.conversation, live.head
-        entries: list[Entry] = []
-        outside: list[Effect] = []
-        todo: list[tuple[str, Actor, CommandBody, tuple[Payload, ...]]] = [(key, actor, body, payloads)]
-        while todo:
-            key, actor, body, payloads = todo.pop(0)
-            command = Command(key=key, at=self.clock.now(), actor=actor, body=body)
-            decision = decide(program, conversation, command)
-            if not decision.events:
-                continue
-            made = sealed(
-                decision.events,
-                head=head,
-                command=command,
-                flow=program.ref.digest,
-                code=CODE,
-                log=self.store.log,
-                payloads=payloads,
-            )
-            entries += made
-            conversation = decision.conversation
-            self.texts.keep(live.id, head.length, payloads)
-            head = Head(live.id, head.length + len(made), made[-1].leaf)
-            for effect in decision.effects:
-                if isinstance(effect, Route):
-                    evidence = await self.performer.route(live, effect)
-                    routed = Routed(state=effect.state, message=effect.message, evidence=evidence)
-                    todo.append((f"r:{head.length}", SYSTEM, routed, ()))
-                else:
-                    outside.append(effect)
-        if entries:
-            await self._append(live, entries, conversation, head)
-        return outside
-
-    async def _append(self, live: Live, entries: list[Entry], conversation: Conversation, head: Head) -> None:
-        started = live.started_at or entries[0].at
-        summary = summary_of(conversation, entries[-1].at, started, self._presence.owner)
-        append = Append(entries=tuple(entries), expected=live.head.length, summary=summary)
-        try:
-            if len(self._tasks) == 1:
-                # Nothing else runs that could be held up, and a change of threads costs as much as a commit.
-                self.store.append(append)
-            else:
-                await asyncio.wrap_future(self.store.enqueue(append))
-        except StreamMoved:
-            self.texts.forget(live.id)
-            raise
-        except LogError:
-            self._conversations.forget(live.id)
-            self.texts.forget(live.id)
-            raise
-        live.take(((entry.event, entry.key, entry.at) for entry in entries), head, conversation)
-        if self._on_event is not None:
-            for entry in entries:
-                self._on_event(live.id, entry)
-
-    async def _perform_all(self, live: Live, effects: list[Effect]) -> None:
-        """Perform effects, one after another, and everything their outcomes ask for, until nothing is left."""
-        while effects:
-            effect = effects.pop(0)
-            if isinstance(effect, Route):
-                continue
-            body, payloads = await self.performer.perform(live, effect)
-            key = f"e:{effect.effect}"
-            while key not in live.keys:
-                try:
-                    effects += await self._commit(live, key, performer_of(effect), body, payloads)
-                    break
-                except StreamMoved:
-                    await self._conversations.reload(live)
-
-    async def _recovered(self, live: Live) -> list[Undecided]:
-        left: list[Undecided] = []
-        again: list[Effect] = []
-        async with live.lock:
-            for effect in effects_of(live.conversation):
-                if isinstance(effect, RunTool) and not repeatable(live.program, effect):
-                    left.append(Undecided(live.id, effect.effect, effect.request.tool))
-                else:
-                    again.append(effect)
-            await self._perform_all(live, again)
-        return left
+def _left(event: str, conversation: str, error: Exception) -> None:
+    """Report a conversation that could not be moved. Only known errors are quoted: others may name a person."""
+    if isinstance(error, InterlockError):
+        log.error(event, conversation=conversation, error=error.code, what=error.what)
+    else:
+        log.error(event, conversation=conversation, error=type(error).__name__)

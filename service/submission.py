@@ -27,6 +27,8 @@ class Submission:
     key: str
     actor: Actor
     body: Callable[[Live], tuple[CommandBody, tuple[Payload, ...]]]
+    intervenes: bool = False
+    """An operator's: it does not wait for the turn in hand."""
 
     def made(self, live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
         """The command for the conversation as it is. Raises `CallError` for values that no command can have."""
@@ -43,10 +45,14 @@ class Submission:
 
 
 def submitted(
-    key: str | None, actor: Actor, body: Callable[[Live], tuple[CommandBody, tuple[Payload, ...]]]
+    key: str | None,
+    actor: Actor,
+    body: Callable[[Live], tuple[CommandBody, tuple[Payload, ...]]],
+    *,
+    intervenes: bool = False,
 ) -> Submission:
     """A caller's submission, under its own key or a fresh one."""
-    return Submission(caller_key(random_id() if key is None else key), actor, body)
+    return Submission(caller_key(random_id() if key is None else key), actor, body, intervenes)
 
 
 def caller_key(key: str) -> str:

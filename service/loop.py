@@ -1,0 +1,273 @@
+"""The loop: decide, commit, perform, and again with each outcome, until a conversation waits or has ended.
+
+Two locks a conversation: `lock` keeps its turns one after another, `writing` its commits. An operator's
+intervention waits for the second only, so it can end a turn that is calling a model.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import nullcontext
+from typing import Any, Self, TypeVar
+
+import structlog
+
+from ..contracts.agents import Agent
+from ..contracts.commands import (
+    SYSTEM,
+    Actor,
+    Command,
+    CommandBody,
+    Routed,
+)
+from ..contracts.envelope import Entry, Head, sealed
+from ..contracts.errors import CallError, LogError, StreamMoved
+from ..contracts.events import AgentRequested, ToolRequested
+from ..contracts.payload import Payload
+from ..contracts.store import Append, FlowRow, Store
+from ..fsm.conversation import Conversation
+from ..fsm.decide import decide, effects_of
+from ..fsm.draft import CallAgent, Effect, Route, RunTool
+from ..fsm.program import Program
+from ..persistence.presence import OnlyProcess, Presence
+from .clock import Clock, SystemClock
+from .conversations import Conversations
+from .live import Live
+from .outcome import TurnOutcome, Undecided, outcome_since
+from .perform import Performer, performer_of, repeatable
+from .projection import summary_of
+from .submission import Submission, check_same
+from .texts import Texts
+
+T = TypeVar("T")
+CODE = "interlock/0.1.0"
+MOST_RACES = 100
+"""Times that a lost race on one append is decided again, before the log is taken for broken."""
+log = structlog.get_logger("interlock.runtime")
+
+
+class TurnLoop:
+    """What runs turns; `Runtime` adds what callers ask for."""
+
+    def __init__(
+        self,
+        store: Store,
+        programs: Program | Iterable[Program],
+        agents: Agent | Mapping[str, Agent],
+        *,
+        clock: Clock | None = None,
+        presence: Presence | None = None,
+        sources: Mapping[str, str] | None = None,
+        on_event: Callable[[str, Entry], None] | None = None,
+        remembered: int = 1_000,
+    ) -> None:
+        programs = (programs,) if isinstance(programs, Program) else tuple(programs)
+        self.store, self.clock = store, clock or SystemClock()
+        self._conversations = Conversations(store, programs, remembered)
+        self.texts = Texts(store)
+        self.performer = Performer(agents, self.texts)
+        self._presence_given = presence
+        self._sources, self._on_event = dict(sources or {}), on_event
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    @property
+    def _presence(self) -> Presence:
+        """This process, known to the others on the same log from the first time it is asked for."""
+        if self._presence_given is None:
+            own = getattr(self.store, "presence", OnlyProcess)
+            self._presence_given = own()
+        return self._presence_given
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(lambda: self._presence)
+        for digest, program in self._conversations.programs.items():
+            await asyncio.to_thread(
+                self.store.put_flow,
+                FlowRow(
+                    digest=digest,
+                    name=program.ref.name,
+                    version=program.ref.version,
+                    body=program.body,
+                    source=self._sources.get(digest, ""),
+                ),
+            )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self, grace_seconds: float = 30.0) -> None:
+        """Let turns in hand finish, then stop; what is cut off stays undecided and is recovered later."""
+        self._closed = True
+        if self._tasks:
+            _, unfinished = await asyncio.wait(tuple(self._tasks), timeout=grace_seconds)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
+        self._presence.close()
+
+    async def _submit(self, live: Live, given: Submission) -> TurnOutcome:
+        """Run one outside command to its end, in a task of its own that outlives the caller."""
+        return await self._in_hand(self._turn(live, given))
+
+    async def _in_hand(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` in a task that closing waits for, and that goes on if the caller goes away."""
+        if self._closed:
+            work.close()
+            raise CallError("This runtime is closed.", fix="Use it inside its `async with`, or make a new one.")
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _turn(self, live: Live, given: Submission) -> TurnOutcome:
+        async with nullcontext() if given.intervenes else live.lock:
+            for _ in range(MOST_RACES):
+                body, payloads = given.made(live)
+                repeated = live.keys.get(given.key)
+                if repeated is not None:
+                    await check_same(self.store, live, repeated, given, body, payloads)
+                    return await outcome_since(live, self.texts, repeated)
+                version = live.conversation.version
+                try:
+                    effects = await self._commit(live, given.key, given.actor, body, payloads)
+                except StreamMoved:
+                    async with live.writing:
+                        await self._conversations.reload(live)
+                    continue
+                await self._perform_all(live, effects)
+                return await outcome_since(live, self.texts, version)
+            raise _never_settled(live)
+
+    async def _commit(
+        self, live: Live, key: str, actor: Actor, body: CommandBody, payloads: tuple[Payload, ...]
+    ) -> list[Effect]:
+        """Decide the command, and what follows from it without leaving the process; append it all at once."""
+        async with live.writing:
+            try:
+                return await self._decided(live, key, actor, body, payloads)
+            except BaseException:
+                self.texts.forget(live.id)  # texts of entries that were not recorded, perhaps
+                raise
+
+    async def _decided(
+        self, live: Live, key: str, actor: Actor, body: CommandBody, payloads: tuple[Payload, ...]
+    ) -> list[Effect]:
+        program, conversation, head = live.program, live.conversation, live.head
+        entries: list[Entry] = []
+        outside: list[Effect] = []
+        todo: list[tuple[str, Actor, CommandBody, tuple[Payload, ...]]] = [(key, actor, body, payloads)]
+        while todo:
+            key, actor, body, payloads = todo.pop(0)
+            command = Command(key=key, at=self.clock.now(), actor=actor, body=body)
+            decision = decide(program, conversation, command)
+            if not decision.events:
+                continue
+            made = sealed(
+                decision.events,
+                head=head,
+                command=command,
+                flow=program.ref.digest,
+                code=CODE,
+                log=self.store.log,
+                payloads=payloads,
+            )
+            entries += made
+            conversation = decision.conversation
+            self.texts.keep(live.id, head.length, payloads)
+            head = Head(live.id, head.length + len(made), made[-1].leaf)
+            for effect in decision.effects:
+                if isinstance(effect, Route):
+                    evidence = await self.performer.route(live, effect)
+                    routed = Routed(state=effect.state, message=effect.message, evidence=evidence)
+                    todo.append((f"r:{head.length}", SYSTEM, routed, ()))
+                else:
+                    outside.append(effect)
+        if entries:
+            await self._append(live, entries, conversation, head)
+        return outside
+
+    async def _append(self, live: Live, entries: list[Entry], conversation: Conversation, head: Head) -> None:
+        begins = any(isinstance(entry.event, AgentRequested | ToolRequested) for entry in entries)
+        # Effects in hand stay with the process that performs them, whoever writes meanwhile.
+        owner = self._presence.owner if begins or not conversation.pending else live.owner or self._presence.owner
+        summary = summary_of(conversation, entries[-1].at, live.started_at or entries[0].at, owner)
+        append = Append(entries=tuple(entries), expected=live.head.length, summary=summary)
+        try:
+            if len(self._tasks) == 1:
+                # Nothing else runs that could be held up, and a change of threads costs as much as a commit.
+                self.store.append(append)
+            else:
+                await asyncio.wrap_future(self.store.enqueue(append))
+        except StreamMoved:
+            raise
+        except LogError:
+            self._conversations.forget(live.id)
+            raise
+        live.owner = owner
+        live.take(((entry.event, entry.key, entry.at) for entry in entries), head, conversation)
+        self._tell(live.id, entries)
+
+    def _tell(self, conversation: str, entries: list[Entry]) -> None:
+        """A listener that raises is reported; the turn goes on."""
+        for entry in entries if self._on_event is not None else ():
+            try:
+                self._on_event(conversation, entry)  # type: ignore[misc]
+            except Exception as error:  # noqa: BLE001 - somebody else's code, after the commit
+                log.error("listener_failed", conversation=conversation, error=type(error).__name__)
+
+    async def _perform_all(self, live: Live, effects: list[Effect]) -> None:
+        """Perform effects, one after another, and everything their outcomes ask for, until nothing is left.
+
+        One that is not wanted any more, because an operator or a limit moved the conversation, is not begun.
+        """
+        while effects:
+            effect = effects.pop(0)
+            if isinstance(effect, Route) or not await self._still_wanted(live, effect):
+                continue
+            body, payloads = await self.performer.perform(live, effect)
+            effects += await self._ended(live, effect, body, payloads)
+
+    async def _still_wanted(self, live: Live, effect: CallAgent | RunTool) -> bool:
+        """Whether the effect is still in hand; before something consequential, the log is asked."""
+        if isinstance(effect, RunTool) and effect.request.consequential:
+            head = await asyncio.to_thread(self.store.head, live.id)
+            if head.length != live.head.length:
+                async with live.writing:
+                    await self._conversations.reload(live)
+        return effect.effect in live.conversation.pending
+
+    async def _ended(
+        self, live: Live, effect: CallAgent | RunTool, body: CommandBody, payloads: tuple[Payload, ...]
+    ) -> list[Effect]:
+        """Record how an effect ended, once; what that asks for."""
+        key = f"e:{effect.effect}"
+        for _ in range(MOST_RACES):
+            if key in live.keys:
+                return []
+            try:
+                return await self._commit(live, key, performer_of(effect), body, payloads)
+            except StreamMoved:
+                async with live.writing:
+                    await self._conversations.reload(live)
+        raise _never_settled(live)
+
+    async def _recovered(self, live: Live) -> list[Undecided]:
+        left: list[Undecided] = []
+        again: list[Effect] = []
+        async with live.lock:
+            for effect in effects_of(live.conversation):
+                if isinstance(effect, RunTool) and not repeatable(live.program, effect):
+                    left.append(Undecided(live.id, effect.effect, effect.request.tool))
+                else:
+                    again.append(effect)
+            await self._perform_all(live, again)
+        return left
+
+
+def _never_settled(live: Live) -> LogError:
+    return LogError(
+        f"The stream moved under {MOST_RACES} appends in a row.",
+        where=f"conversation {live.id}",
+        fix="See which process writes to it without end; nothing of this submission was recorded.",
+    )
