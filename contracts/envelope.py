@@ -13,7 +13,7 @@ would be null are absent.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args
+from typing import Annotated, Any, Literal, Union, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 
@@ -32,12 +32,13 @@ MAX_ENTRY_BYTES = 65_535
 class Envelope(Value):
     """The envelope's fields around the event's own `data`."""
 
-    v: Count
+    v: Literal[1]
     log: str
     stream: str
     ver: Count
     type: Name
-    schema_number: Count = Field(alias="schema")
+    schema_number: Literal[1] = Field(alias="schema")
+    """A number that this release does not know is refused: an upcaster for it comes with the release that does."""
     key: Key | None = None
     cause: Count
     at: Instant

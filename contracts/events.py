@@ -121,7 +121,8 @@ class RoutingDecided(Value):
 class TransitionTaken(Value):
     """`row` is the index of the row in the flow; `because` its policy clause.
 
-    `move` is `push` where a digression left `source` to return to it, `return` where it came back.
+    `move` is `push` where a digression left `source` to return to it, `return` where it came back, and
+    `leave` where it ended for good: nothing is returned to.
     """
 
     type: Literal["transition_taken"] = "transition_taken"
@@ -131,7 +132,7 @@ class TransitionTaken(Value):
     row: Count
     because: str
     verdicts: tuple[Verdict, ...] = ()
-    move: Literal["go", "push", "return"] = "go"
+    move: Literal["go", "push", "return", "leave"] = "go"
 
 
 class TransitionRefused(Value):

@@ -6,7 +6,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from ..contracts.commands import FlowRef
+from ..contracts.commands import FlowRef, ProposedCall
 from ..contracts.events import AgentRequested, MessageReceived, TaskOpened, ToolRequested
 from ..contracts.facts import Facts, KnownFact
 from ..contracts.values import listed
@@ -69,6 +69,10 @@ class Visit(_Changed):
     """Optional facts that the person declined."""
     attempts: int = 0
     rounds: int = 0
+    proposal: int = 0
+    """The agent result whose tool calls are being handled, one after another."""
+    proposed: tuple[tuple[int, ProposedCall], ...] = ()
+    """Its calls that were not handled yet, with their positions."""
     carried_tokens: int = 0
     """What tool calls, their results and broken answers of this visit add to the next prompt, at most."""
     timer: int | None = None

@@ -97,7 +97,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
         case AgentReturned():
             return _agent_returned(conversation, event).changed(version=following)
         case ToolRequested():
-            visit = conversation.visit
+            visit = _handled(conversation.visit, event.position)
             if event.caller == "state":
                 visit = visit.changed(attempts=visit.attempts + 1)
             return conversation.changed(
@@ -112,7 +112,8 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             )
         case ToolRefused():
             told = PER_CALL_TOKENS + sum(len(problem) for problem in event.problems)
-            return conversation.changed(version=following, visit=_carrying(conversation.visit, told))
+            visit = _handled(_carrying(conversation.visit, told), event.position)
+            return conversation.changed(version=following, visit=visit)
         case EffectResolved():
             pending = conversation.pending
             return conversation.changed(
@@ -150,6 +151,10 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
 
 def _carrying(visit: Visit, tokens: int) -> Visit:
     return visit.changed(carried_tokens=visit.carried_tokens + tokens)
+
+
+def _handled(visit: Visit, position: int) -> Visit:
+    return visit.changed(proposed=tuple(one for one in visit.proposed if one[0] > position))
 
 
 def _next_turn(conversation: Conversation, due: Any, message: int) -> Turn:
@@ -219,7 +224,11 @@ def _moved(conversation: Conversation, event: TransitionTaken) -> Conversation:
             pending=NO_PENDING,
         )
     return conversation.changed(
-        state=event.target, turn=turn, visit=Visit(entered=conversation.version), pending=NO_PENDING
+        state=event.target,
+        turn=turn,
+        visit=Visit(entered=conversation.version),
+        frames=() if event.move == "leave" else conversation.frames,
+        pending=NO_PENDING,
     )
 
 
@@ -258,9 +267,10 @@ def _agent_returned(conversation: Conversation, event: AgentReturned) -> Convers
     told = sum(call.arguments.length + PER_CALL_TOKENS for call in event.report.calls) + sum(
         len(violation) for violation in event.report.violations
     )
+    visit = _carrying(conversation.visit, told)
     return conversation.changed(
         turn=turn,
-        visit=_carrying(conversation.visit, told),
+        visit=visit.changed(proposal=conversation.version, proposed=tuple(enumerate(event.report.calls))),
         tokens=conversation.tokens + tokens,
         cost=conversation.cost + cost,
         pending=_without(conversation.pending, event.effect),

@@ -12,6 +12,7 @@ from ..contracts.events import (
     TransitionTaken,
 )
 from ..contracts.flow import (
+    ANY,
     RETURN,
     AgentState,
     CallState,
@@ -78,10 +79,16 @@ def move(draft: Draft, on: str) -> str | None:
             row=index,
             because=row.policy,
             verdicts=verdicts,
-            move="push" if pushes else "return" if returns else "go",
+            move="push" if pushes else "return" if returns else "leave" if _leaves(draft, row) else "go",
         )
     )
     return resume(draft) if returns else enter(draft)
+
+
+def _leaves(draft: Draft, row: Transition) -> bool:
+    """Whether the row ends an open digression for good: a flow-wide row, or one that hands over to a person."""
+    target = draft.program.states.get(row.target)
+    return bool(draft.conversation.frames) and (row.source == ANY or isinstance(target, HumanState | FinalState))
 
 
 def enter(draft: Draft) -> str | None:

@@ -79,8 +79,17 @@ def redecide(program: Program, stream: str, entries: Sequence[Recorded]) -> Rede
                 fix="Verify the log; the entry was altered.",
             )
         command = Command(key=opening.envelope.key, at=opening.envelope.at, actor=opening.envelope.actor, body=body)
+        try:
+            decision = decide(program, conversation, command)
+        except KeyError as error:
+            raise LogBroken(
+                f"The entry names {error}, which flow {program.ref.name!r} v{program.ref.version} does not have.",
+                stream=stream,
+                version=opening.envelope.ver,
+                fix="Its digest says that this flow wrote it, so the log was forged: compare it with a copy.",
+            ) from error
         decided = sealed(
-            decide(program, conversation, command).events,
+            decision.events,
             head=head,
             command=command,
             flow=opening.envelope.flow,

@@ -191,7 +191,8 @@ def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, ef
     if not isinstance(state, AgentState):  # cannot be: leaving a state ends what is pending in it
         return None
     if report.outcome == "done" and report.calls:
-        return _tools_proposed(draft, state, request, report.calls, version)
+        rounds = draft.program.flow.limits.tool_rounds
+        return _next_call(draft, state) if request.round < rounds else draft.reach("tool_rounds", request.round, rounds)
     if report.outcome in ("invalid", "timeout", "failed") and request.attempt < state.attempts:
         repairs = report.violations if report.outcome == "invalid" else ()
         return ask_agent(draft, state, attempt=request.attempt + 1, rounds=request.round, repairs=repairs)
@@ -202,45 +203,40 @@ def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, ef
     return report.outcome
 
 
-def _tools_proposed(
-    draft: Draft, state: AgentState, request: AgentRequested, calls: tuple[ProposedCall, ...], version: int
-) -> str | None:
-    """Check each proposed call against the state's tools; run those allowed, tell the model of the others."""
-    limits = draft.program.flow.limits
-    if request.round >= limits.tool_rounds:
-        return draft.reach("tool_rounds", request.round, limits.tool_rounds)
-    if late := turn_is_over(draft):
-        return late
-    asked = False
-    for position, call in enumerate(calls):
-        refusal = _refusal(draft, request, call)
-        if refusal or call.name is None:
-            known = call.name if call.name in draft.program.tools else None
-            draft.record(
-                ToolRefused(
-                    state=state.name,
-                    tool=known,
-                    request=version,
-                    position=position,
-                    reason=refusal or "unknown",
-                    problems=call.problems,
-                )
+def _next_call(draft: Draft, state: AgentState) -> str | None:
+    """Handle the proposed calls in order, each within the turn's time; after the last, ask the agent again."""
+    visit = draft.conversation.visit
+    while visit.proposed:
+        if late := turn_is_over(draft):
+            return late
+        position, call = visit.proposed[0]
+        refusal = _refusal(draft, state, call)
+        if refusal is None and call.name is not None:
+            _run_tool(
+                draft, call.name, "agent", request=visit.proposal, position=position, timeout=state.timeout_seconds
             )
-            continue
-        _run_tool(draft, call.name, "agent", request=version, position=position, timeout=state.timeout_seconds)
-        asked = True
-    if asked:
-        return None
-    return ask_agent(draft, state, attempt=request.attempt, rounds=request.round + 1)
+            return None
+        draft.record(
+            ToolRefused(
+                state=state.name,
+                tool=call.name if call.name in draft.program.tools else None,
+                request=visit.proposal,
+                position=position,
+                reason=refusal or "unknown",
+                problems=call.problems,
+            )
+        )
+        visit = draft.conversation.visit
+    return ask_agent(draft, state, attempt=visit.attempts, rounds=visit.rounds + 1)
 
 
 def _refusal(
-    draft: Draft, request: AgentRequested, call: ProposedCall
+    draft: Draft, state: AgentState, call: ProposedCall
 ) -> Literal["unknown", "not_allowed", "bad_arguments"] | None:
     """Why a proposed call does not run; None where it may."""
     if call.name is None or call.name not in draft.program.tools:
         return "unknown"
-    if call.name not in request.tools:
+    if call.name not in state.tools:
         return "not_allowed"
     return "bad_arguments" if call.problems else None
 
@@ -299,7 +295,7 @@ def tool_outcome(draft: Draft, request: ToolRequested, outcome: str) -> str | No
         return outcome
     if not isinstance(state, AgentState) or draft.conversation.pending:
         return None
-    return ask_agent(draft, state, attempt=visit.attempts, rounds=visit.rounds + 1)
+    return _next_call(draft, state)
 
 
 def shown_digest(draft: Draft, names: tuple[str, ...]) -> str:

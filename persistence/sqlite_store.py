@@ -72,6 +72,9 @@ class _SqliteLog:
             self._seen.clear()
             if len(appends) == 1:  # a value that the driver cannot write, such as a name with a lone surrogate
                 raise translated(error, self._where()) from error
+        except BaseException:
+            self._seen.clear()
+            raise
         # One append of several cannot be written. Nothing was recorded: each goes alone, and hurts itself only.
         return [self._alone(append) for append in appends]
 

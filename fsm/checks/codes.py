@@ -81,7 +81,10 @@ CHECKS = (
     Check("S166", "Limits are above 0."),
     Check("S167", "One answer of an agent fits the tokens of a turn."),
     Check("S168", "One answer of an agent fits the cost of a turn."),
-    Check("S169", "A tool that changes something takes an idempotency key, or says what it does."),
+    Check(
+        "S169",
+        "A tool that changes something takes an idempotency key or says what it does, and is tried once.",
+    ),
     Check("S170", "A router has labels."),
     Check("S171", "A routing rule gives a label of its router."),
     Check("S172", "A routing rule looks for something."),

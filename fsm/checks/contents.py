@@ -210,6 +210,20 @@ def tools_safe(survey: Survey) -> Iterator[Fault]:
             )
 
 
+def consequences_once(survey: Survey) -> Iterator[Fault]:
+    """A second attempt is a second intent with a key of its own: what changes something is not tried twice."""
+    consequential = {tool.name for tool in survey.flow.tools if tool.consequential}
+    for state in survey.flow.states:
+        if state.kind == "call" and state.tool in consequential and state.attempts > 1:
+            yield survey.fault(
+                "S169",
+                f"states.{state.name}.attempts",
+                f"State {state.name!r} would call {state.tool!r} up to {state.attempts} times, and it changes "
+                "something outside: after a timeout nobody knows whether it already did.",
+                "Write `attempts: 1`, and let the rows for `failed` and `timeout` lead to a person.",
+            )
+
+
 def texts_sayable(survey: Survey) -> Iterator[Fault]:
     known = (*survey.facts, *PLACES)
     for path, text in _texts(survey):
@@ -235,4 +249,4 @@ def _texts(survey: Survey) -> Iterator[tuple[str, str]]:
         yield f"phrases.{name}", text
 
 
-CONTENTS = (facts_askable, routers_fit, limits_hold, tools_safe, texts_sayable)
+CONTENTS = (facts_askable, routers_fit, limits_hold, tools_safe, consequences_once, texts_sayable)
