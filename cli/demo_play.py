@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from ..contracts.commands import Actor
-from ..contracts.events import AgentRequested, TransitionTaken
+from ..contracts.events import AgentRequested, AgentReturned, TransitionTaken
 from ..examples.bank.code import LEDGER
 from ..examples.bank.conversations import Customer, Decides, Says, Silence
 from ..fsm.replay import Recorded
@@ -17,17 +17,19 @@ from .story import Told, told
 
 
 class MovableClock:
-    """The machine's clock, an hour behind, and moved on when a customer falls silent."""
+    """The machine's clock. A customer who will fall silent begins so much earlier, so that no time is yet to come."""
 
     def __init__(self) -> None:
-        self.behind, self.moved_minutes = timedelta(hours=1), 0
+        self.behind = timedelta()
+
+    def begin(self, customer: Customer) -> None:
+        self.behind = timedelta(minutes=sum(one.minutes for one in customer.steps if isinstance(one, Silence)))
 
     def now(self) -> datetime:
         return datetime.now(UTC) - self.behind
 
     def move(self, minutes: int) -> None:
         self.behind -= timedelta(minutes=minutes)
-        self.moved_minutes += minutes
 
 
 @dataclass(slots=True)
@@ -39,10 +41,15 @@ class Played:
     state: str = ""
     events: tuple[Told, ...] = ()
     model_calls: int = 0
+    failures: tuple[str, ...] = ()
+    """Why calls of the model failed, one for each that did."""
     refunds: int = 0
     seconds: float = 0.0
     remarks: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    """What the script says and did not happen."""
     problems: list[str] = field(default_factory=list)
+    """What had to hold and did not; with a model, what was missed is none."""
 
 
 async def played(
@@ -58,6 +65,7 @@ async def played(
         before(number, customer)
         started = time.perf_counter()
         one = Played(customer)
+        clock.begin(customer)
         await _play(wired, one, clock)
         one.seconds = time.perf_counter() - started
         _judge(wired, one)
@@ -76,7 +84,7 @@ async def _play(wired: Wired, one: Played, clock: MovableClock) -> None:
             case Decides():
                 standing = await runtime.outcome(one.conversation)
                 if standing.task is None:
-                    one.problems.append(f"no task was open for {step.by} to decide")
+                    one.missed.append(f"no task was open for {step.by} to decide")
                     continue
                 actor = Actor(kind="human", id=step.by, roles=(standing.task.role,), authn="demo")
                 await runtime.decide_task(
@@ -109,8 +117,11 @@ def _judge(wired: Wired, one: Played) -> None:
     one.events = told(entries, flow, wired.store.payloads(one.conversation))
     one.model_calls = sum(isinstance(entry.event, AgentRequested) for entry in entries)
     one.refunds = sum(key.startswith(one.conversation) for key in LEDGER.refunds)
+    ended = [entry.event.report for entry in entries if isinstance(entry.event, AgentReturned)]
+    one.failures = tuple(report.reason or "unknown" for report in ended if report.outcome == "failed")
+    one.missed += _missed(one, entries)
     if wired.agents.scripted:
-        one.problems += _missed(one, entries)
+        one.problems += one.missed
 
 
 def _missed(one: Played, entries: Sequence[Recorded]) -> list[str]:
@@ -119,6 +130,8 @@ def _missed(one: Played, entries: Sequence[Recorded]) -> list[str]:
     problems = [] if one.state == wanted.ends else [f"it came to {one.state!r}, not {wanted.ends!r}"]
     types = {entry.envelope.type for entry in entries}
     problems += [f"the log has no {name!r}" for name in wanted.records if name not in types]
+    reports = {entry.event.report.outcome for entry in entries if isinstance(entry.event, AgentReturned)}
+    problems += [f"no adviser's answer was {name!r}" for name in wanted.reports if name not in reports]
     applied = iter(entry.event.because for entry in entries if isinstance(entry.event, TransitionTaken))
     problems += [f"clause {clause} was not applied in its turn" for clause in wanted.clauses if clause not in applied]
     if one.refunds != wanted.refunds:

@@ -47,9 +47,24 @@ class Outcome:
     seconds: float = 0.0
 
     @property
+    def failures(self) -> list[str]:
+        """Why calls of the model failed, one for each."""
+        return [reason for one in self.conversations for reason in one.failures]
+
+    @property
+    def model_calls(self) -> int:
+        return sum(one.model_calls for one in self.conversations)
+
+    @property
+    def unanswered(self) -> bool:
+        """A model was called, and not one call came back."""
+        return not self.scripted and 0 < self.model_calls <= len(self.failures)
+
+    @property
     def held(self) -> bool:
         return (
-            not any(one.problems for one in self.conversations)
+            not self.unanswered
+            and not any(one.problems for one in self.conversations)
             and self.verified.ok
             and self.tampered is not None
             and self.tampered.named
@@ -63,7 +78,12 @@ class Outcome:
         return {
             "held": self.held,
             "flow": {"name": flow.name, "version": flow.version, "digest": flow.digest},
-            "agents": {"says": self.agents, "scripted": self.scripted},
+            "agents": {
+                "says": self.agents,
+                "scripted": self.scripted,
+                "calls": self.model_calls,
+                "failed": len(self.failures),
+            },
             "db": self.db or None,
             "conversations": [
                 {
@@ -72,6 +92,8 @@ class Outcome:
                     "state": one.state,
                     "events": len(one.events),
                     "refunds": one.refunds,
+                    "as_scripted": not one.missed,
+                    "missed": one.missed,
                     "held": not one.problems,
                     "problems": one.problems,
                 }
@@ -135,17 +157,19 @@ class Show:
         terminal = self.terminal
         if number > 1:
             terminal.blank()
-        sign = (MARKS.good, "bold green") if not one.problems else (MARKS.bad, "bold red")
-        terminal.hang(
-            terminal.text((f"{number:>2} ", "dim"), sign),
-            (one.customer.title, "bold"),
-            (f"  → {one.state}, {counted(len(one.events), 'event')}", "dim"),
-        )
+        lead, length = terminal.text((f"{number:>2} ", "dim"), _sign(one)), counted(len(one.events), "event")
+        if one.missed and not one.problems:
+            said = (f"came to {one.state}, {length}", "bold"), (f"; with the script: {one.customer.title}", "dim")
+        else:
+            said = (one.customer.title, "bold"), (f"  → {one.state}, {length}", "dim")
+        terminal.hang(lead, *said)
         first = next(step.text for step in one.customer.steps if isinstance(step, Says))
         terminal.line((f"“{safe(first)}”", "cyan"), indent=5)
         for kind, words in standing_out(one):
             sign_text, style = _STYLES[kind]
             terminal.hang(terminal.text((sign_text, style)), (words, style), indent=5)
+        if one.missed and not one.problems:
+            terminal.hang(terminal.text((MARKS.dot, "dim")), f"not as scripted: {'; '.join(one.missed)}", indent=5)
         for problem in one.problems:
             terminal.hang(terminal.text((MARKS.bad, "bold red")), (f"did not hold: {problem}", "bold red"), indent=5)
 
@@ -209,7 +233,7 @@ class Show:
         for one in found:
             if not one.holds:
                 self._says(False, f"{one.stream[:8]}: {one.problem or one.first}")
-        calls = sum(one.model_calls for one in outcome.conversations)
+        calls = outcome.model_calls
         self._says(
             all(one.holds for one in found),
             f"{counted(sum(one.decisions for one in found), 'decision')} made again from the log, "
@@ -218,13 +242,27 @@ class Show:
             f" (the conversations themselves asked their advisers {calls} times), {seconds * 1000:.0f} ms",
         )
 
+    def _model(self, outcome: Outcome) -> None:
+        """How often the model did not answer, where it is a real one."""
+        if outcome.scripted or not outcome.failures:
+            return
+        why = ", ".join(dict.fromkeys(outcome.failures))
+        if outcome.unanswered:
+            calls = counted(outcome.model_calls, "call")
+            fix = "Is a server listening there, and is the key right?"
+            self._says(False, (f"The model never answered: all of {calls} failed ({why}). ", "bold red"), fix)
+        else:
+            self._says(False, f"{len(outcome.failures)} of {outcome.model_calls} calls of the model failed ({why}).")
+
     def closing(self, outcome: Outcome) -> None:
         if self.quiet:
             return
         terminal = self.terminal
         terminal.rule("everything held" if outcome.held else "something did not hold: see above")
-        came = sum(not one.problems for one in outcome.conversations)
-        judged = f"{came} of {len(outcome.conversations)} customers came to where they should, " * outcome.scripted
+        self._model(outcome)
+        came = sum(not one.missed and not one.problems for one in outcome.conversations)
+        where = "where they should" if outcome.scripted else "what their titles say"
+        judged = f"{came} of {len(outcome.conversations)} customers came to {where}, "
         terminal.line((f"{judged}{outcome.seconds:.1f} s in all. ", "dim"), "Try next:", indent=1)
         kept = f" --db {outcome.db}" if outcome.db else ""
         some = outcome.conversations[SHOWN].conversation[:8]
@@ -245,6 +283,12 @@ class Show:
         widest = max(len(command) for command, _ in commands)
         for command, what in commands:
             terminal.hang(terminal.text((command.ljust(widest), "bold green")), (what, "dim"), indent=3)
+
+
+def _sign(one: Played) -> tuple[str, str]:
+    if one.problems:
+        return MARKS.bad, "bold red"
+    return (MARKS.dot, "dim") if one.missed else (MARKS.good, "bold green")
 
 
 def _break_in(wired: Wired, conversations: Sequence[Played], folder: Path) -> Tampered | None:

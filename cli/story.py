@@ -122,7 +122,7 @@ class _Teller:
         """How the event is grouped, its line, its clause and its notes."""
         match event:
             case TransitionTaken():
-                way = {"go": "", "push": " (a digression)", "return": " (back from the digression)"}[event.move]
+                way = _MOVE.get(event.move, "")
                 return (
                     "move",
                     f"{event.source} → {event.target}  on {event.on}{way}",
@@ -244,6 +244,7 @@ class _Teller:
         return f"{who}: {report.outcome}{f' ({report.reason})' if report.reason else ''}{late}"
 
 
+_MOVE = {"push": " (a digression)", "return": " (back from the digression)", "leave": " (leaves the digression)"}
 _REFUSED = {
     "no_row": "the flow has no row for it",
     "guards": "every guard fails",
@@ -285,7 +286,7 @@ def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
         case InputReceived():
             return "customer", f"{who} gives {event.name}"
         case FactForgotten():
-            return "note", f"goes back: forgets {event.name}"
+            return "note", f"forgets {event.name}"
         case FactSkipped():
             return "note", f"{event.name} is left open"
         case QuestionAsked():

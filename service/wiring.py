@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..contracts.agents import Agent, AgentReply, AgentRequest
 from ..contracts.envelope import Entry
@@ -65,6 +66,23 @@ class ModelChoice:
         """Whether a model is called at all: there is a key, or a server was named."""
         return bool(self.server or os.environ.get("OPENAI_API_KEY"))
 
+    def check(self) -> None:
+        """Raises `SetupError` for a server's address that no call could reach."""
+        if self.server and not _is_address(self.server):
+            raise SetupError(
+                "The model's base URL is no http or https address.",
+                where=self.server[:200],
+                fix="Give --base-url or OPENAI_BASE_URL whole, such as http://localhost:11434/v1.",
+            )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # no number for a port, or half an IPv6 address
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Agents:
@@ -98,6 +116,7 @@ class RenamedModel:
 
 def agents_for(project: Project, choice: ModelChoice) -> Agents:
     """A real model where a key or a server is given, else the project's script, else `SetupError`."""
+    choice.check()
     if choice.is_real:
         return _real(project, choice)
     if project.scripted is not None:

@@ -43,6 +43,8 @@ class Customer:
     """The state it comes to."""
     records: tuple[str, ...] = ()
     """Types of events that its log must hold."""
+    reports: tuple[str, ...] = ()
+    """How answers of an adviser must have come back, besides well."""
     clauses: tuple[str, ...] = ()
     """Clauses of the policy that must have been applied, in this order."""
     refunds: int = 0
@@ -162,6 +164,7 @@ CUSTOMERS = (
             Says("thanks, bye"),
         ),
         ends="goodbye",
+        reports=("failed",),
         clauses=("CS-2", "CS-6", "CS-3"),
     ),
     Customer(
@@ -171,6 +174,7 @@ CUSTOMERS = (
             Says("ok thanks bye"),
         ),
         ends="goodbye",
+        reports=("invalid",),
         clauses=("CS-2", "CS-6", "CS-3"),
     ),
     Customer(

@@ -1,20 +1,23 @@
 """The demo: everything holds, it says what is imitated, and it fails when something does not hold."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from interlock.cli import demo_play
+from interlock.contracts.values import written_time
 
 
 def test_everything_holds_and_the_document_says_so(demo_made: Any) -> None:
     """One JSON document with the figures that the demo is about."""
     path, found = demo_made
     assert found["held"]
-    assert found["agents"] == {"says": "scripted: canned answers, no model is called", "scripted": True}
+    assert found["agents"]["says"] == "scripted: canned answers, no model is called"
+    assert (found["agents"]["scripted"], found["agents"]["failed"]) == (True, 1)
     assert len(found["conversations"]) == 14
-    assert all(one["held"] and one["problems"] == [] for one in found["conversations"])
+    assert all(one["held"] and one["as_scripted"] and one["problems"] == [] for one in found["conversations"])
     assert found["verify"]["ok"]
     assert found["tamper"]["found"]
     assert found["replay"]["divergences"] == 0
@@ -74,3 +77,13 @@ def test_a_break_in_that_is_not_found_fails_the_demo(run: Any, monkeypatch: pyte
     monkeypatch.setattr(tampering, "_found", lambda path, stream: None)
     assert run("demo", "--json").json["tamper"]["found"] is False
     assert run("demo").code == 1
+
+
+def test_no_time_of_the_demo_is_to_come_or_long_past(run: Any, tmp_path: Path) -> None:
+    """The machine's clock, but for the customer for whom the demo says that it moves it."""
+    before, db = written_time(datetime.now(UTC)), tmp_path / "demo.db"
+    assert run("demo", "--db", db).code == 0
+    found = run("log", "--db", db, "--json").json["conversations"]
+    assert len(found) == 14
+    assert all(before <= one["updated"] <= written_time(datetime.now(UTC)) for one in found)
+    assert [one["state"] for one in found if one["started"] < before] == ["timed_out"]

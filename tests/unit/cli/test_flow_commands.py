@@ -159,3 +159,14 @@ def test_chat_without_any_agent_says_how_to_get_one(run: Any, shop: Path) -> Non
     ran = run("chat", shop, "--db", shop / "log.db")
     assert ran.code == 2
     assert "Set OPENAI_API_KEY, give --base-url of a compatible server, or put a `scripted.py`" in ran.words
+
+
+def test_chat_refuses_a_conversation_of_another_flow(run: Any, shop: Path, log: Path, ids: Any) -> None:
+    """Exit 2 with the flow to name, and not one event more."""
+    stream = ids["Somebody who is not the holder of the account"]
+    before = run("log", stream, "--db", log, "--json").json["events"]
+    ran = run("chat", shop, "--db", log, "--resume", stream[:8], stdin="hello\n")
+    assert ran.code == 2
+    assert "This is a conversation of the flow 'bank', not of 'shop'." in ran.words
+    assert f"`interlock chat interlock.examples.bank --resume {stream[:8]}`" in ran.words
+    assert run("log", stream, "--db", log, "--json").json["events"] == before

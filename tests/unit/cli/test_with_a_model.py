@@ -45,11 +45,39 @@ def test_the_demo_says_which_model_answered(run: Any, openai_server: OpenAIServe
     """The customers write the same; what must hold with a model is the log and its replay."""
     openai_server.answers_with(advice)
     found = run("demo", "--base-url", openai_server.url, "--model", "tiny-3b", "--json").json
-    assert found["agents"] == {"says": f"model tiny-3b at {openai_server.url}", "scripted": False}
+    assert found["agents"]["says"] == f"model tiny-3b at {openai_server.url}"
+    assert (found["agents"]["scripted"], found["agents"]["failed"]) == (False, 0)
     assert found["verify"]["ok"]
     assert found["replay"]["divergences"] == 0
     assert found["held"]
     assert openai_server.requests
+    calm = next(one for one in found["conversations"] if one["title"].startswith("The adviser's server fails"))
+    assert not calm["as_scripted"]
+    assert "no adviser's answer was 'failed'" in calm["missed"]
+
+
+def test_a_demo_whose_model_never_answers_fails_and_says_so(run: Any) -> None:
+    """Nothing listens there: exit 1, and no customer is said to have come where they did not."""
+    ran = run("demo", "--base-url", "http://127.0.0.1:9/v1")
+    assert ran.code == 1
+    assert "The model never answered: all of" in ran.words
+    assert "1 · came to human_desk" in ran.words
+    assert "with the script: Where is my new card?" in ran.words
+    assert "✓ Where is my new card?" not in ran.words
+    assert "14 of 14" not in ran.words
+
+
+@pytest.mark.parametrize("url", ["localhost:11434", "ftp://host/v1", "http://", "http://host:port/v1"])
+@pytest.mark.parametrize("command", [("demo",), ("chat", "bank")])
+def test_a_base_url_that_is_no_address_is_a_wrong_call(
+    run: Any, tmp_path: Path, command: tuple[str, ...], url: str
+) -> None:
+    """Exit 2 with the fix, before a log is made."""
+    db = tmp_path / "log.db"
+    ran = run(*command, "--db", db, "--base-url", url)
+    assert ran.code == 2
+    assert "such as http://localhost:11434/v1" in ran.words
+    assert not db.exists()
 
 
 def test_a_model_that_is_down_leads_to_a_person(run: Any, openai_server: OpenAIServer, tmp_path: Path) -> None:
