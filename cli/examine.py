@@ -17,7 +17,7 @@ from ..contracts.store import Summary
 from ..contracts.values import written_time
 from ..persistence.settings import WAL_RESET_FIXED, needs_write_lock
 from ..persistence.sqlite_store import SqliteStore
-from ..persistence.verify import verify
+from ..service.auditing import audited
 from ..service.wiring import found_flows, open_log
 from .terminal import counted
 
@@ -146,7 +146,7 @@ def _log(store: SqliteStore, full: bool) -> Iterator[Finding]:
 
 def _intact(store: SqliteStore, full: bool) -> Finding:
     newest = store.summaries(limit=None if full else NEWEST)
-    found = verify(store, streams=None if full else [one.stream for one in newest])
+    found = audited(store, streams=None if full else [one.stream for one in newest])
     if found.first is not None:
         broken = found.first
         return Finding(
@@ -155,6 +155,8 @@ def _intact(store: SqliteStore, full: bool) -> Finding:
             f"{broken.stream} is broken at event {broken.version}: {broken.what}",
             "Keep the file as evidence, and restore a backup; `interlock verify` lists every break.",
         )
+    if found.beside:
+        return Finding("chain", "fail", " ".join(found.beside), "Keep the file as evidence, and restore a backup.")
     which = "all of them" if full or len(newest) < NEWEST else f"the newest {NEWEST}; --full for all"
     return Finding("chain", "ok", f"{counted(found.streams, 'conversation')} hold ({which})")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..contracts.errors import CallError
 from ..persistence.verify import Verified
-from ..persistence.verify import verify as verified
+from ..service.auditing import audited
 from ..service.project import load_project
 from ..service.wiring import found_flows
 from .finding import existing_log, stream_named, streams_named
@@ -14,16 +14,18 @@ from .replaying import Replayed, replayed
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 PROVES = (
-    "SELF-ATTESTED: every change to an entry, and every entry missing between two others, is found. What this cannot "
-    "find is a log that was rewritten whole, or cut at its end, by somebody who may write the file: that takes a "
-    "signature that others have seen, and this log has none yet."
+    "SELF-ATTESTED: every change to an entry, and every entry missing between two others, is found; so is a "
+    "projection, a payload or a flow that says something else. What this cannot find is a log that was rewritten "
+    "whole, or cut at its end together with its projection, by somebody who may write the file: that takes a "
+    "signature that others have seen, and this log has none yet. `interlock replay` may show a cut, where a decision "
+    "stops in the middle."
 )
 
 
 def verify(db: Path | None, prefix: str, as_json: bool) -> int:
     """Say whether the log, or one conversation of it, is intact; 1 if it is not."""
     with existing_log(db) as store:
-        found = verified(store, streams=[stream_named(store, prefix)] if prefix else None)
+        found = audited(store, streams=[stream_named(store, prefix)] if prefix else None)
         log = store.log
     if as_json:
         write_json(verified_document(log, found))
@@ -34,8 +36,8 @@ def verify(db: Path | None, prefix: str, as_json: bool) -> int:
 
 def verified_document(log: str, found: Verified) -> dict[str, Any]:
     """`{"log", "attestation", "ok", "conversations", "events", "payloads", "erased", "broken": [{"id",
-    "version", "what"}]}`."""
-    return {
+    "version", "what"}]}`, and `"beside": ["what"]` where something does not hold that is of no conversation."""
+    document = {
         "log": log,
         "attestation": "SELF-ATTESTED",
         "ok": found.ok,
@@ -45,6 +47,7 @@ def verified_document(log: str, found: Verified) -> dict[str, Any]:
         "erased": found.erased,
         "broken": [{"id": one.stream, "version": one.version, "what": one.what} for one in found.broken],
     }
+    return document | ({"beside": list(found.beside)} if found.beside else {})
 
 
 def _show_verified(log: str, found: Verified) -> None:
@@ -56,9 +59,11 @@ def _show_verified(log: str, found: Verified) -> None:
             (f"{one.stream} is broken at event {one.version}: ", "bold red"),
             (one.what, "red"),
         )
+    for what in found.beside:
+        terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(what, 1000), "red"))
     erased = f", {counted(found.erased, 'text')} erased (which breaks nothing)" if found.erased else ""
     sign, style = (MARKS.good, "bold green") if found.ok else (MARKS.bad, "bold red")
-    so_far = "" if found.ok else " up to there"
+    so_far = "" if not found.broken else " up to there"
     terminal.hang(
         terminal.text((sign, style)),
         f"log {log}: {counted(found.streams, 'conversation')}, {counted(found.events, 'event')} and "

@@ -1,8 +1,9 @@
 """Is the log intact? Recomputed from the stored bytes, and the first broken position is named.
 
-It finds every change to an entry, a leaf, a column, a payload or the projection, and every entry missing
-between two others. What it cannot find alone is a log rewritten from some point on, or cut at its end
-together with its projection: that takes a checkpoint signed or seen by somebody else.
+It finds every change to an entry, a leaf, an entry's columns or a payload, and every entry missing between two
+others; the projection is compared whole where it is given the fold, as `service.auditing` does. What it cannot
+find alone is a log rewritten from some point on, or cut at its end together with its projection: that takes a
+checkpoint signed or seen by somebody else. Deciding again may show such a cut, where it fell inside a decision.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,17 +29,21 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was checked. `erased` payloads are gone and their commitments stand; that breaks nothing."""
+    """What was checked. `erased` payloads are gone and their commitments stand; that breaks nothing.
+
+    `beside` says what does not hold and belongs to no conversation, such as a trigger that was removed.
+    """
 
     streams: int = 0
     events: int = 0
     payloads: int = 0
     erased: int = 0
     broken: tuple[Broken, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        return not self.broken
+        return not self.broken and not self.beside
 
     @property
     def first(self) -> Broken | None:

@@ -1,0 +1,54 @@
+"""Rows beside the entries that contradict the conversation they stand for, or stand for none.
+
+Commitments bind what a payload says; whom it is of, and that it is in clear, only its columns say. So these
+are compared here, over the whole file in two questions, with a connection of its own that cannot write.
+"""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from .sqlite_errors import translated
+
+_PAYLOADS = """
+    SELECT p.stream, p.version, p.name, c.stream IS NULL, p.subject IS NOT c.subject
+    FROM payload AS p LEFT JOIN conversation AS c ON c.stream = p.stream
+    WHERE p.subject IS NOT c.subject OR p.key_id IS NOT NULL OR p.nonce IS NOT NULL
+    ORDER BY p.stream, p.version, p.name
+"""
+_TIMERS = """
+    SELECT t.stream FROM timer AS t LEFT JOIN conversation AS c ON c.stream = t.stream
+    WHERE c.stream IS NULL ORDER BY t.stream
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A row of `table` that does not fit. `foreign`: there is no conversation of that name at all."""
+
+    table: str
+    stream: str
+    version: int
+    what: str
+    foreign: bool
+
+
+def strays(path: Path) -> list[Stray]:
+    """Every payload row of another subject, marked as encrypted or of no conversation, and every such deadline.
+
+    Raises `StorageError` where the file cannot be read.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            payloads, timers = connection.execute(_PAYLOADS).fetchall(), connection.execute(_TIMERS).fetchall()
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    found = [Stray("payload", row[0], row[1], _said(row[2], row[4]), bool(row[3])) for row in payloads]
+    return [*found, *(Stray("timer", stream, 0, "", True) for (stream,) in timers)]
+
+
+def _said(name: str, of_another: int) -> str:
+    if of_another:
+        return f"The payload {name!r} is kept under another subject than the conversation's."
+    return f"The payload {name!r} is marked as encrypted, which this release never does."

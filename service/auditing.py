@@ -1,0 +1,98 @@
+"""The whole audit of a log: its chains, every projection against the fold, its flows, its rows and its guards."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from ..contracts.canonical import parsed
+from ..contracts.errors import NotEncodable
+from ..contracts.store import FlowRow, Store, StoredEntry, Summary
+from ..fsm.evolve import fold
+from ..persistence.beside import Stray, strays
+from ..persistence.sqlite_store import SqliteStore
+from ..persistence.verify import Broken, Verified, verify
+from .loading import recorded
+from .projection import summary_of
+
+
+def audited(
+    store: Store,
+    *,
+    streams: Sequence[str] | None = None,
+    progress: Callable[[Verified], None] | None = None,
+) -> Verified:
+    """Verify every stream of `store`, or those named, with all that is kept beside the entries.
+
+    Needs no program. The projection is folded again and compared whole, but for the owner. Each flow that a
+    conversation runs on must be there and hash to its digest; a flow's break is named once, at the first
+    conversation it stops. For the whole log, what belongs to no conversation is looked at too. Raises as `verify`.
+    """
+    used: dict[str, list[str]] = {}
+
+    def projected(entries: Sequence[StoredEntry]) -> Summary:
+        summary = projection_of(entries)
+        used.setdefault(summary.flow_digest, []).append(summary.stream)
+        return summary
+
+    report = verify(store, streams=streams, projected=projected, progress=progress)
+    flows = {row.digest: row for row in store.flows()}
+    rows = strays(store.path) if isinstance(store, SqliteStore) else []
+    wanted = None if streams is None else set(streams)
+    more = [
+        *_flows_broken(flows, used),
+        *(Broken(one.stream, one.version, one.what) for one in rows if not one.foreign),
+    ]
+    found = [one for one in more if wanted is None or one.stream in wanted]
+    beside = tuple(_beside(store, flows, used, rows)) if streams is None else ()
+    return replace(report, broken=_first_of_each([*report.broken, *found], streams), beside=beside)
+
+
+def projection_of(entries: Sequence[StoredEntry]) -> Summary:
+    """The summary that a stream's entries give, of no owner. Raises `LogBroken` at an entry that is no event."""
+    conversation = fold(entries[0].stream, (one.event for one in recorded(entries)))
+    return summary_of(conversation, entries[-1].at, entries[0].at, "")
+
+
+def _first_of_each(found: Iterable[Broken], streams: Sequence[str] | None) -> tuple[Broken, ...]:
+    """The earliest position of each stream; the streams in the order in which they were asked for."""
+    first: dict[str, Broken] = {}
+    for one in found:
+        if one.stream not in first or one.version < first[one.stream].version:
+            first[one.stream] = one
+    order = sorted(first) if streams is None else [stream for stream in dict.fromkeys(streams) if stream in first]
+    return tuple(first[stream] for stream in order)
+
+
+def _flows_broken(flows: dict[str, FlowRow], used: dict[str, list[str]]) -> Iterator[Broken]:
+    for digest, streams in used.items():
+        row = flows.get(digest)
+        what = f"The flow {digest[:12]} is not in the log" if row is None else _altered(row)
+        if what:
+            more = len(streams) - 1
+            others = f", nor can {more} more on this flow" if more else ""
+            yield Broken(streams[0], 0, f"{what}: this conversation can no longer be decided again{others}.")
+
+
+def _altered(row: FlowRow) -> str:
+    """What is wrong with a kept flow; nothing, where its body is what the digest names and the columns repeat."""
+    if hashlib.sha256(row.body).hexdigest() != row.digest:
+        return f"The flow {row.digest[:12]} does not hash to its digest"
+    try:
+        body = parsed(row.body)
+    except NotEncodable:
+        body = None
+    said = (body.get("name"), body.get("version")) if isinstance(body, dict) else None
+    return "" if said == (row.name, row.version) else f"The flow {row.digest[:12]} says another name or version"
+
+
+def _beside(
+    store: Store, flows: dict[str, FlowRow], used: dict[str, list[str]], rows: Sequence[Stray]
+) -> Iterator[str]:
+    """What does not hold and belongs to no conversation."""
+    if isinstance(store, SqliteStore) and (missing := store.describe().missing_triggers):
+        yield f"Somebody removed the triggers that refuse changes: {', '.join(missing)}."
+    for digest in sorted(flows.keys() - used.keys()):
+        if what := _altered(flows[digest]):
+            yield f"{what}; no conversation that holds runs on it."
+    for stream, table in dict.fromkeys((one.stream, one.table) for one in rows if one.foreign):
+        yield f"There is a {table} row of {stream!r}, which is no conversation of this log."
