@@ -13,7 +13,7 @@ from ..service.outcome import TurnOutcome
 from ..service.wiring import DEFAULT_DB, Wired
 from . import timeline
 from .lines import typed_lines
-from .story import Told, told
+from .story import Told, known_words, told
 from .terminal import Terminal, safe
 
 HELP = (
@@ -153,13 +153,15 @@ class Talk:
             self.terminal.line((f"task {outcome.task.number} for {outcome.task.role}: {choice}", "yellow"), indent=4)
 
     def _state(self, outcome: TurnOutcome) -> None:
-        events = self._told()
-        known = [event.text for event in events if event.type == "facts_recorded"]
+        store = self.wired.store
+        known = known_words(
+            recorded(store.read(self.conversation)), self.wired.project.program.flow, store.payloads(self.conversation)
+        )
         self.terminal.line(
             (outcome.state, "bold"), f" · {outcome.standing.replace('_', ' ')} · {outcome.length} events", indent=4
         )
-        for line in known:
-            self.terminal.line((line, "dim"), indent=4)
+        for name, words in known.items():
+            self.terminal.line((f"{name}: {words}", "dim"), indent=4)
 
     def _log(self) -> None:
         timeline.show(self.terminal, self._told())

@@ -98,7 +98,7 @@ def log(
     from .history import list_all, tell_one
 
     if conversation:
-        tell_one(db, conversation, texts=texts, hashes=hashes, all_events=all_events, as_json=json)
+        _end(tell_one(db, conversation, texts=texts, hashes=hashes, all_events=all_events, as_json=json))
     else:
         list_all(db, limit, json)
 
@@ -112,7 +112,7 @@ def verify(conversation: OneOrAll = "", db: Db = None, json: Json = False) -> No
 
 def replay(
     conversations: Annotated[
-        list[str] | None, typer.Argument(metavar="[CONVERSATION]...", help="The beginnings of their ids.")
+        list[str] | None, typer.Argument(metavar="CONVERSATION", help="The beginnings of their ids.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every conversation of the log.")] = False,
     flow: FlowOption = "",

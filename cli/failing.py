@@ -11,15 +11,32 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from ..contracts.errors import CallError, FlowError, InterlockError, SetupError
 
 HOLDS_NOT, WRONG_CALL, BUG, STOPPED = 1, 2, 70, 130
 
 
+class Command(TyperCommand):
+    """A command whose help shows no type behind a flag."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _flags_bare(super().get_params(ctx))
+
+
+def _flags_bare(params: Sequence[Any]) -> list[Any]:
+    for one in params:
+        if getattr(one, "is_flag", False):
+            one.metavar = ""
+    return list(params)
+
+
 class Commands(TyperGroup):
     """The command group, with every error translated at its edge."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _flags_bare(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta["interlock.json"] = "--json" in args

@@ -60,8 +60,8 @@ def streams_named(store: Store, prefixes: Sequence[str]) -> list[str]:
     return [stream_named(store, prefix) for prefix in prefixes]
 
 
-def task_document(stream: str, number: int, opened: Any) -> dict[str, Any]:
-    """An open task as it stands in JSON documents."""
+def task_document(stream: str, number: int, opened: Any, shows: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """An open task as it stands in JSON documents; `shows` is what its person must know, in words."""
     return {
         "conversation": stream,
         "task": number,
@@ -69,5 +69,6 @@ def task_document(stream: str, number: int, opened: Any) -> dict[str, Any]:
         "decisions": list(opened.decisions),
         "state": opened.state,
         "facts": list(opened.facts),
+        "shows": [{"name": name, "says": says} for name, says in shows],
         "due": opened.model_dump(mode="json")["due"],
     }

@@ -1,15 +1,19 @@
 """`interlock log`: what conversations there are, and what happened in one of them."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..contracts.store import Store, Summary
 from ..fsm.evolve import fold
+from ..fsm.replay import Recorded
+from ..persistence.verify import Broken, verify
 from ..service.loading import recorded
 from . import timeline
 from .finding import existing_log, flow_of, stream_named
 from .story import Told, told
-from .terminal import Terminal, counted, write_json
+from .terminal import MARKS, Terminal, counted, write_json
 
 
 def listed_document(store: Store, limit: int) -> dict[str, Any]:
@@ -75,22 +79,43 @@ def _waits(one: dict[str, Any]) -> tuple[str, str]:
     return ("", "dim") if one["status"] == "ended" else ("the customer", "dim")
 
 
-def tell_one(db: Path | None, prefix: str, *, texts: bool, hashes: bool, all_events: bool, as_json: bool) -> None:
-    """What happened in the conversation whose id begins with `prefix`."""
+def tell_one(db: Path | None, prefix: str, *, texts: bool, hashes: bool, all_events: bool, as_json: bool) -> int:
+    """What happened in the conversation whose id begins with `prefix`; 1 if its log does not verify."""
     with existing_log(db) as store:
         stream = stream_named(store, prefix)
+        broken = verify(store, streams=[stream]).first
+        if broken is not None and not as_json:
+            _warn(broken)
         summary = store.summary(stream)
         flow = flow_of(store, summary.flow_digest) if summary else None
-        events = told(recorded(store.read(stream)), flow, store.payloads(stream) if texts else None)
+        entries = recorded(store.read(stream))
+        events = told(entries, flow, store.payloads(stream) if texts else None)
     if as_json:
-        write_json(told_document(stream, summary, events))
+        write_json(told_document(stream, summary, entries, events, broken))
     else:
         _show(stream, summary, events, hashes=hashes, texts=texts, all_events=all_events)
+    return 0 if broken is None else 1
 
 
-def told_document(stream: str, summary: Summary | None, events: tuple[Told, ...]) -> dict[str, Any]:
-    """`{"id", "flow", "version", "digest", "state", "status", "events": [{"version", "at", "type", "says",
-    "policy", "notes": [{"mark", "says"}], "leaf"}]}`: `says` holds texts only with --texts."""
+def _warn(broken: Broken) -> None:
+    terminal = Terminal(error=True)
+    terminal.hang(
+        terminal.text((MARKS.bad, "bold red")),
+        (f"This log does not verify: it is broken at event {broken.version}. ", "bold red"),
+        f"{broken.what} What follows is what stands there, and proves nothing.",
+    )
+
+
+def told_document(
+    stream: str,
+    summary: Summary | None,
+    entries: Sequence[Recorded],
+    events: Sequence[Told],
+    broken: Broken | None = None,
+) -> dict[str, Any]:
+    """`{"id", "flow", "version", "digest", "state", "status", "broken": {"version", "what"}|null, "events":
+    [{"version", "at", "type", "key", "actor", "flow", "says", "policy", "notes": [{"mark", "says"}], "leaf",
+    "prev", "data"}]}`: `says` holds texts only with --texts; `data` is the event's own, as its entry has it."""
     return {
         "id": stream,
         "flow": summary.flow_name if summary else None,
@@ -98,17 +123,23 @@ def told_document(stream: str, summary: Summary | None, events: tuple[Told, ...]
         "digest": summary.flow_digest if summary else None,
         "state": summary.state if summary else None,
         "status": summary.status if summary else None,
+        "broken": {"version": broken.version, "what": broken.what} if broken else None,
         "events": [
             {
                 "version": one.version,
                 "at": one.at,
                 "type": one.type,
+                "key": entry.envelope.key,
+                "actor": entry.envelope.actor.model_dump(mode="json"),
+                "flow": entry.envelope.flow,
                 "says": one.text,
                 "policy": one.policy or None,
                 "notes": [{"mark": note.mark, "says": note.text} for note in one.notes],
                 "leaf": one.leaf,
+                "prev": entry.envelope.prev,
+                "data": json.loads(entry.data)["data"],
             }
-            for one in events
+            for entry, one in zip(entries, events, strict=True)
         ],
     }
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from . import commands
-from .failing import Commands
+from .failing import Command, Commands
 
 app = typer.Typer(
     cls=Commands,
@@ -19,18 +19,18 @@ app = typer.Typer(
 )
 
 START, FLOWS, LOG, RUN = "Begin", "Flows", "The log", "Running"
-app.command(rich_help_panel=START)(commands.demo)
-app.command(rich_help_panel=START)(commands.new)
-app.command(rich_help_panel=START)(commands.chat)
-app.command(rich_help_panel=FLOWS)(commands.check)
-app.command(rich_help_panel=FLOWS)(commands.draw)
-app.command(rich_help_panel=LOG)(commands.log)
-app.command(rich_help_panel=LOG)(commands.verify)
-app.command(rich_help_panel=LOG)(commands.replay)
-app.command(rich_help_panel=RUN)(commands.tasks)
-app.command(rich_help_panel=RUN)(commands.decide)
-app.command(rich_help_panel=RUN)(commands.resolve)
-app.command(rich_help_panel=RUN)(commands.doctor)
+app.command(cls=Command, rich_help_panel=START)(commands.demo)
+app.command(cls=Command, rich_help_panel=START)(commands.new)
+app.command(cls=Command, rich_help_panel=START)(commands.chat)
+app.command(cls=Command, rich_help_panel=FLOWS)(commands.check)
+app.command(cls=Command, rich_help_panel=FLOWS)(commands.draw)
+app.command(cls=Command, rich_help_panel=LOG)(commands.log)
+app.command(cls=Command, rich_help_panel=LOG)(commands.verify)
+app.command(cls=Command, rich_help_panel=LOG)(commands.replay)
+app.command(cls=Command, rich_help_panel=RUN)(commands.tasks)
+app.command(cls=Command, rich_help_panel=RUN)(commands.decide)
+app.command(cls=Command, rich_help_panel=RUN)(commands.resolve)
+app.command(cls=Command, rich_help_panel=RUN)(commands.doctor)
 
 
 def _version(asked: bool) -> None:

@@ -28,7 +28,7 @@ FlowOption = Annotated[
 ]
 Conversation = Annotated[str, typer.Argument(metavar="CONVERSATION", help="The beginning of its id.")]
 OneOrAll = Annotated[
-    str, typer.Argument(metavar="[CONVERSATION]", help="The beginning of its id. Left out: all of them.")
+    str, typer.Argument(metavar="CONVERSATION", help="The beginning of its id. Left out: all of them.")
 ]
 
 

@@ -12,13 +12,14 @@ from ..contracts.commands import Actor
 from ..contracts.envelope import opened
 from ..contracts.errors import CallError, SetupError
 from ..contracts.events import CommandRefused, TaskOpened
-from ..contracts.store import FlowRow, Store
+from ..contracts.store import FlowRow, Store, Summary
 from ..service.loading import recorded
 from ..service.outcome import TurnOutcome
 from ..service.project import load_project
 from ..service.runtime import Runtime
 from ..service.wiring import ModelChoice, db_path, found_flow, wired
-from .finding import existing_log, stream_named, task_document
+from .finding import existing_log, flow_of, stream_named, task_document
+from .story import known_words
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 
@@ -44,7 +45,7 @@ def tasks(db: Path | None, as_json: bool) -> None:
     if not found:
         terminal.line("Nothing waits for a person.")
         return
-    headings = ("conversation", "task", "role", "state", "decisions", "until (UTC)")
+    headings = ("conversation", "task", "role", "state and facts", "decisions", "until (UTC)")
     terminal.table(
         headings,
         [
@@ -52,8 +53,8 @@ def tasks(db: Path | None, as_json: bool) -> None:
                 (one["conversation"][:8], "bold"),
                 str(one["task"]),
                 one["role"],
-                one["state"],
-                " | ".join(one["decisions"]),
+                "\n".join([one["state"], *(f"{shown['name']}: {shown['says']}" for shown in one["shows"])]),
+                "\n".join(one["decisions"]),
                 one["due"][5:16].replace("T", " "),
             )
             for one in found
@@ -68,14 +69,31 @@ def tasks(db: Path | None, as_json: bool) -> None:
 
 
 def open_tasks(store: Store) -> list[dict[str, Any]]:
-    """`{"conversation", "task", "role", "decisions", "state", "facts", "due"}` of each open task, by its deadline."""
+    """`{"conversation", "task", "role", "decisions", "state", "facts", "shows", "due"}` of each open task.
+
+    By their deadlines. `shows` holds texts of the customer: this is the view of the person who decides.
+    """
     found = []
     for summary in store.summaries(status="open"):
         for number in summary.tasks:
-            event = opened(store.read(summary.stream, after=number, limit=1)[0].data)[1]
-            if isinstance(event, TaskOpened):
-                found.append(task_document(summary.stream, number, event))
+            event = _opening(store, summary.stream, number)
+            if event is not None:
+                found.append(task_document(summary.stream, number, event, _shown(store, summary, number, event)))
     return sorted(found, key=lambda one: (one["due"], one["conversation"]))
+
+
+def _opening(store: Store, stream: str, number: int) -> TaskOpened | None:
+    """The event that opened task `number`, if one did."""
+    entries = store.read(stream, after=number, limit=1) if number >= 0 else ()
+    event = opened(entries[0].data)[1] if entries else None
+    return event if isinstance(event, TaskOpened) else None
+
+
+def _shown(store: Store, summary: Summary, number: int, event: TaskOpened) -> list[tuple[str, str]]:
+    """(name, words) of each fact that the task shows, as it was when the task opened."""
+    entries = recorded(store.read(summary.stream, limit=number + 1))
+    words = known_words(entries, flow_of(store, summary.flow_digest), store.payloads(summary.stream))
+    return [(name, words.get(name, "not known")) for name in event.facts]
 
 
 def decide(
@@ -87,7 +105,7 @@ def decide(
     async def act(runtime: Runtime, stream: str) -> TurnOutcome:
         return await runtime.decide_task(stream, task, decision, actor=actor, reason=reason)
 
-    return _acted(place, act, as_json)
+    return _acted(place, act, as_json, task)
 
 
 def resolve(place: Place, effect: int, how: str, who: str, *, as_json: bool) -> int:
@@ -113,7 +131,7 @@ def _actor(who: str, roles: Sequence[str]) -> Actor:
 Act = Callable[[Runtime, str], Coroutine[Any, Any, TurnOutcome]]
 
 
-def _acted(place: Place, act: Act, as_json: bool) -> int:
+def _acted(place: Place, act: Act, as_json: bool, task: int | None = None) -> int:
     """Load the conversation's own flow, act on it in a runtime, and say what followed; 1 if it was refused."""
     with existing_log(place.db) as store:
         stream = stream_named(store, place.prefix)
@@ -132,7 +150,8 @@ def _acted(place: Place, act: Act, as_json: bool) -> int:
 
         outcome = asyncio.run(run())
         refused = _refusal(wire.store, stream, before)
-    document = acted_document(outcome, refused)
+        meant = _opening(wire.store, stream, task) if task is not None and refused == "unknown_decision" else None
+    document = acted_document(outcome, refused, meant.decisions if meant else ())
     write_json(document) if as_json else _show_acted(document)
     return 1 if refused else 0
 
@@ -153,12 +172,16 @@ def _refusal(store: Store, stream: str, before: int) -> str:
     return ""
 
 
-def acted_document(outcome: TurnOutcome, refused: str) -> dict[str, Any]:
-    """`{"conversation", "taken", "refused", "state", "standing", "replies", "events"}`."""
+def acted_document(outcome: TurnOutcome, refused: str, decisions: Sequence[str] = ()) -> dict[str, Any]:
+    """`{"conversation", "taken", "refused", "decisions", "state", "standing", "replies", "events"}`.
+
+    `decisions` are those that the task takes, where another was given.
+    """
     return {
         "conversation": outcome.conversation,
         "taken": not refused,
         "refused": refused or None,
+        "decisions": list(decisions),
         "state": outcome.state,
         "standing": outcome.standing,
         "replies": list(outcome.replies),
@@ -169,7 +192,7 @@ def acted_document(outcome: TurnOutcome, refused: str) -> dict[str, Any]:
 _WHY = {
     "role_missing": "the role that the task asks for is missing; the attempt is in the log",
     "unknown_task": "no such task is open there; `interlock tasks` lists those that are",
-    "unknown_decision": "the task knows no such decision; `interlock tasks` lists them",
+    "unknown_decision": "the task knows no such decision",
     "not_pending": "no such effect is undecided there; `interlock log` lists them",
     "ended": "the conversation has ended",
 }
@@ -179,7 +202,8 @@ def _show_acted(document: dict[str, Any]) -> None:
     terminal = Terminal()
     if document["refused"]:
         why = _WHY.get(document["refused"], document["refused"].replace("_", " "))
-        terminal.hang(terminal.text((MARKS.bad, "bold red")), ("refused", "bold red"), f": {why}")
+        allowed = f"; it takes {' or '.join(document['decisions'])}" if document["decisions"] else ""
+        terminal.hang(terminal.text((MARKS.bad, "bold red")), ("refused", "bold red"), f": {why}{allowed}")
         return
     terminal.hang(
         terminal.text((MARKS.good, "bold green")),

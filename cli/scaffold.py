@@ -114,7 +114,8 @@ code = Code.of(guards=[price_at_most], tools=[look_up, cancel_order], contracts=
 SCRIPTED = '''\
 """The adviser as a script, so that the flow runs and is tested without a model."""
 
-from interlock.agents.scripted import ScriptedAgent, gives, rules, when
+from interlock import ScriptedAgent
+from interlock.agents.scripted import gives, rules, when
 
 
 def scripted() -> ScriptedAgent:
@@ -205,5 +206,6 @@ def files(name: str) -> dict[str, str]:
         "code.py": CODE,
         "scripted.py": SCRIPTED,
         "test_flow.py": TEST,
+        ".gitignore": "interlock.db*\n__pycache__/\n",
         "README.md": README.replace("@NAME@", name),
     }

@@ -46,7 +46,7 @@ from ..contracts.payload import Payload, PayloadAt
 from ..contracts.values import written_time
 from ..fsm.conversation import Conversation
 from ..fsm.describe import guard_sentence
-from ..fsm.evolve import evolve
+from ..fsm.evolve import evolve, fold
 from ..fsm.render import ERASED, filled, places_in, said, template_of
 from ..fsm.replay import Recorded
 from .terminal import counted, safe
@@ -81,6 +81,15 @@ def told(
 ) -> tuple[Told, ...]:
     """Every event in words; with `payloads`, also what was said."""
     return tuple(_Teller(flow, payloads).tell(recorded))
+
+
+def known_words(
+    recorded: Iterable[Recorded], flow: Flow | None, payloads: Mapping[PayloadAt, Payload]
+) -> dict[str, str]:
+    """Name to words of every fact that is known after `recorded`: also texts, or that they are erased."""
+    teller = _Teller(flow, payloads)
+    known = fold("", (one.event for one in recorded)).known
+    return {name: teller.value(fact) for name, fact in known.items()}
 
 
 _RESULT = {"holds": "good", "fails": "bad", "error": "bad", "not_reached": "dot"}
@@ -187,14 +196,18 @@ class _Teller:
         return guard_sentence(self.flow, rows[verdict.row].guard)
 
     def fact(self, fact: KnownFact) -> str:
-        spec = self.facts.get(fact.name)
         again = ", corrected" if fact.corrected else ""
         if fact.sealed is not None:
-            shown = self.quoted(fact.sealed, fact.length) if self.payloads is not None else "sealed"
-            return f"{fact.name} ({shown}{again})"
+            return f"{fact.name} ({self.value(fact)}{again})"
+        return f"{fact.name} = {self.value(fact)}{again}"
+
+    def value(self, fact: KnownFact) -> str:
+        spec = self.facts.get(fact.name)
+        if fact.sealed is not None:
+            return self.quoted(fact.sealed, fact.length) if self.payloads is not None else "sealed"
         if spec is None or fact.value is None or self.flow is None:
-            return f"{fact.name} = {fact.value}{again}"
-        return f"{fact.name} = {said(spec, fact.value, self.flow.currency)}{again}"
+            return safe(str(fact.value), 1000)
+        return said(spec, fact.value, self.flow.currency)
 
     def quoted(self, at: PayloadAt, length: int) -> str:
         """What was written, or how long it was."""

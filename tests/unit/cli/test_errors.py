@@ -169,3 +169,13 @@ def test_doctor_without_a_log_looks_at_the_machine(run: Any, tmp_path: Path) -> 
     assert found.code == 0
     assert [one["name"] for one in found.json["findings"] if one["result"] == "warn"] == ["log"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["demo", "log", "verify", "replay", "chat", "decide"])
+def test_help_shows_arguments_once_and_flags_without_a_type(run: Any, command: str) -> None:
+    """No `[[CONVERSATION]]`, and no `<bool>` behind a flag."""
+    ran = run(command, "--help")
+    assert ran.code == 0
+    assert "[[" not in ran.out
+    assert "bool" not in ran.out.lower()
+    assert "bool" not in run("--help").out.lower()

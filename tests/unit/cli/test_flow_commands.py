@@ -12,7 +12,9 @@ import pytest
 def shop(run: Any, tmp_path: Path) -> Path:
     """A freshly scaffolded project."""
     ran = run("new", "shop", "--in", tmp_path, "--json")
-    assert ran.json["files"] == ["README.md", "code.py", "flow.yaml", "scripted.py", "test_flow.py"]
+    assert ran.json["files"] == [".gitignore", "README.md", "code.py", "flow.yaml", "scripted.py", "test_flow.py"]
+    assert "interlock.db*" in (tmp_path / "shop" / ".gitignore").read_text()
+    assert "from interlock import ScriptedAgent" in (tmp_path / "shop" / "scripted.py").read_text()
     return tmp_path / "shop"
 
 
@@ -170,3 +172,12 @@ def test_chat_refuses_a_conversation_of_another_flow(run: Any, shop: Path, log: 
     assert "This is a conversation of the flow 'bank', not of 'shop'." in ran.words
     assert f"`interlock chat interlock.examples.bank --resume {stream[:8]}`" in ran.words
     assert run("log", stream, "--db", log, "--json").json["events"] == before
+
+
+def test_the_state_in_a_chat_is_what_is_known_now(run: Any, tmp_path: Path) -> None:
+    """A corrected fact stands there once, with its last value."""
+    talk = "i want my money back, not received, it was 24.50 euros\nno wait, the amount is 42.50\n/state\n"
+    out = run("chat", "bank", "--db", tmp_path / "log.db", stdin=talk).words
+    state = out[out.rindex("events") :]
+    assert "amount: €42.50" in state
+    assert "24.50" not in state

@@ -75,6 +75,30 @@ def test_a_timeline_in_json_has_every_event(run: Any, log: Path, ids: Any) -> No
     assert refused["type"] == "transition_taken"
     assert refused["notes"][0] == {"mark": "bad", "says": "the customer is verified: does not hold"}
     assert len(refused["leaf"]) == 64
+    assert set(refused) == {
+        "version", "at", "type", "key", "actor", "flow", "says", "policy", "notes", "leaf", "prev", "data",
+    }  # fmt: skip
+    assert refused["data"]["because"] == "ID-3"
+    assert refused["prev"] == found["events"][refused["version"] - 1]["leaf"]
+    assert {one["flow"] for one in found["events"]} == {found["digest"]}
+    assert any(one["key"] for one in found["events"])
+    assert found["broken"] is None
+
+
+def test_a_conversation_that_does_not_verify_is_told_with_a_warning(run: Any, log: Path, ids: Any) -> None:
+    """Exit 1, the event, and the timeline all the same; the other conversations are told as ever."""
+    with closing(sqlite3.connect(log)) as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("UPDATE event SET leaf = zeroblob(32) WHERE stream = ? AND version = 7", (ids[BIG],))
+        connection.commit()
+    ran = run("log", ids[BIG], "--db", log)
+    assert ran.code == 1
+    assert "This log does not verify: it is broken at event 7." in " ".join(ran.err.split())
+    assert "starts on bank v1" in ran.out
+    found = run("log", ids[BIG], "--db", log, "--json")
+    assert (found.code, found.json["broken"]["version"]) == (1, 7)
+    assert run("log", ids[DESK], "--db", log).code == 0
 
 
 def test_verify_says_what_it_does_not_prove(run: Any, log: Path) -> None:
