@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from support.source_tree import ROOT
 
@@ -18,7 +19,7 @@ def test_the_flow_has_eight_rows_and_runs_as_the_readme_says(tmp_path: Path):
     """The YAML and both Python blocks, put together as a reader would."""
     flow = blocks("yaml")[0]
     assert len(re.findall(r"^  - \[", flow, re.MULTILINE)) == 8
-    code, run = blocks("python")
+    code, run, _ = blocks("python")
     (tmp_path / "run.py").write_text(f"{code}\nFLOW = '''{flow}'''\n{run}")
     ran = subprocess.run([sys.executable, tmp_path / "run.py"], capture_output=True, text=True, check=False)
     assert ran.stdout.splitlines() == re.findall(r"\)\)\) +# (.*)$", run, re.MULTILINE), ran.stderr
@@ -46,3 +47,15 @@ def test_the_two_commands_are_those_that_ci_runs():
     """`.ci/run` runs the README's own test command."""
     assert 'pip install -e ".[test]" && pytest' in README
     assert "pytest" in (ROOT / ".ci" / "run").read_text()
+
+
+async def test_the_agent_of_the_readme_is_an_agent():
+    """One method and a name are enough."""
+    from interlock import Agent, AgentRequest
+
+    found: dict[str, Any] = {}
+    exec(blocks("python")[2], found)  # noqa: S102 - the README is ours
+    agent = found["Echo"]()
+    assert isinstance(agent, Agent)
+    reply = await agent.run(AgentRequest(effect="s:1", agent="a", model="m", messages=()))
+    assert "You said it." in reply.text
