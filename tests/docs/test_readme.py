@@ -54,7 +54,7 @@ async def test_the_agent_of_the_readme_is_an_agent():
     from interlock import Agent, AgentRequest
 
     found: dict[str, Any] = {}
-    exec(blocks("python")[2], found)  # noqa: S102 - the README is ours
+    exec(blocks("python")[2], found)
     agent = found["Echo"]()
     assert isinstance(agent, Agent)
     reply = await agent.run(AgentRequest(effect="s:1", agent="a", model="m", messages=()))
