@@ -40,6 +40,8 @@ class SqliteFile:
         self._connection: Connection | None = None
         try:
             with self._lock.held(wait_seconds):
+                with suppress(OSError):  # what is wrong with the path, SQLite says better
+                    path.touch(mode=0o600, exist_ok=True)  # texts are in it: nobody else reads them
                 self._connection = self._connected()
                 self._driver = _driver_of(self._connection)
                 self._to_head()

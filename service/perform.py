@@ -242,7 +242,7 @@ class Performer:
         """A reply as a report: contract checked, texts as payloads, declared facts read."""
         common = {
             "usage": _measured(reply.usage),
-            "model": printable(reply.model),
+            "model": printable(reply.model).replace(" ", "?"),
             "request_id": printable(reply.request_id),
         }
         if reply.tool_calls and not reply.refused:

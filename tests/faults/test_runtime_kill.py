@@ -276,13 +276,13 @@ def run_cycles(children: Children, folder: Path, numbers: range, altogether: int
 
 
 def test_control_a_store_that_acknowledges_before_it_writes_is_caught(children: Children, tmp_path: Path) -> None:
-    """The same checks on a store that says *durable* 20 ms too early: turns are lost, and tools act unlogged."""
+    """The same checks on a store that says *durable* 80 ms too early: turns are lost, and tools act unlogged."""
     broken: list[str] = []
-    for number in range(30):
-        broken += cycle(children, tmp_path, number, random.randrange(2**32), Seen(), late_seconds=0.02)
+    for number in range(60):
+        broken += cycle(children, tmp_path, number, random.randrange(2**32), Seen(), late_seconds=0.08)
         if any("acknowledged" in one for one in broken) and any("no such intent" in one for one in broken):
             return
-    pytest.fail(f"30 kills of a store that lies, and the checks found only {broken}")
+    pytest.fail(f"60 kills of a store that lies, and the checks found only {broken}")
 
 
 def test_control_repeating_an_undecided_call_is_caught(children: Children, tmp_path: Path) -> None:

@@ -15,9 +15,13 @@ from interlock.cli.terminal import Terminal, safe
 from interlock.contracts.errors import CallError, FlowError, LogBroken, SetupError, StorageError
 
 
+_SETTINGS = ("OPENAI", "INTERLOCK", "PY_COLORS", "FORCE_COLOR", "GITHUB_ACTIONS")
+"""What would change how the command behaves, or make Typer colour what is no terminal."""
+
+
 def interlock(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """The command as users run it."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "INTERLOCK"))}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
     return subprocess.run(
         [sys.executable, "-m", "interlock", *arguments], input=stdin, capture_output=True, text=True, timeout=60,
         env={**env, "COLUMNS": "80", **environment}, check=False,

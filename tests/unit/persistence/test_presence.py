@@ -108,3 +108,12 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path):
     one.close()
     one.close()
     two.close()
+
+
+def test_the_log_can_be_read_by_its_owner_alone(tmp_path: Path):
+    """It holds what people wrote; SQLite gives its side files the same permissions."""
+    with closing(SqliteStore(tmp_path / "log.db")):
+        modes = {
+            path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.name.startswith("log.db")
+        }
+    assert {name: mode for name, mode in modes.items() if mode & 0o077 and not name.endswith(".workers")} == {}
