@@ -14,7 +14,6 @@ from interlock.cli.failing import error_document, exit_code_of
 from interlock.cli.terminal import Terminal, safe
 from interlock.contracts.errors import CallError, FlowError, LogBroken, SetupError, StorageError
 
-
 _SETTINGS = ("OPENAI", "INTERLOCK", "PY_COLORS", "FORCE_COLOR", "GITHUB_ACTIONS")
 """What would change how the command behaves, or make Typer colour what is no terminal."""
 
