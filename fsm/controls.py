@@ -84,7 +84,7 @@ _LEADING_YES = re.compile(
     rf"(?:{_any_of(_YES_WORDS, 'sure/correct/absolutely/definitely/of course/exactly/indeed')})\b"
 )
 _LEADING_NO = re.compile(
-    rf"(?:{_any_of(_NO_WORDS)})\b(?! (?:idea|clue|one|problem|worries|doubt|rush|matter|longer|wonder|issue)s?\b)"
+    rf"(?:{_any_of(_NO_WORDS)})\b(?! (?:idea|clue|one|problem|worries|doubt|rush|matter|longer|wonder|issue|wait)s?\b)"
     r"|(?:not really|not at all|absolutely not|definitely not)\b"
 )
 _TRAILING = re.compile(r"(?:^| )(?:(?P<yes>yes|yeah|yep|yup)|(?P<no>no|nope|nah))$")

@@ -99,7 +99,8 @@ _DATE_FORMS = tuple(
 def of_figures(written: str) -> Fraction | None:
     """The number in `1,234.50`, `1.234,50`, `1 234,50` or `45.5`; None if it is none, such as `12.05.2024`.
 
-    With a single separator, three digits after it are thousands; a number that begins with 0 has no thousands.
+    With a single separator, three digits after it are thousands (see `is_thousands_or_slip`); a number that begins
+    with 0 has no thousands.
     """
     grouped = None if written.startswith("0") else _GROUPED.fullmatch(written)
     if grouped:
@@ -110,6 +111,11 @@ def of_figures(written: str) -> Fraction | None:
     else:
         return None
     return Fraction(int(whole + decimals), 10 ** len(decimals))
+
+
+def is_thousands_or_slip(written: str) -> bool:
+    """True for `42.505` or `1,234`: thousands, or one digit too many after the decimal point."""
+    return re.fullmatch(r"[1-9][0-9]{0,2}[.,][0-9]{3}", written) is not None
 
 
 def of_words(written: str) -> Fraction | None:
@@ -127,6 +133,19 @@ def of_words(written: str) -> Fraction | None:
         else:
             return None
     return Fraction(total + current) if words else None
+
+
+def of_price_words(written: str) -> Fraction | None:
+    """The price in `forty-two fifty`, 42.50; None if there is no one place where its cents may begin."""
+    words = re.findall("[a-z]+", written.lower())
+    splits = (
+        (of_words(" ".join(words[:at])), of_words(" ".join(words[at:])))
+        for at in range(1, len(words) if len(words) <= 4 and "and" not in words else 0)
+    )
+    prices = [
+        whole + cents / 100 for whole, cents in splits if whole and cents and 0 < whole < 100 and 10 <= cents < 100
+    ]
+    return prices[0] if len(prices) == 1 else None
 
 
 def _may_follow(current: int, value: int) -> bool:
@@ -259,6 +278,21 @@ _NO_NAMES = words_in(
     "thank thanks please hello hi hey dear good morning evening my your the this that is here it card account number "
     "order refund bank customer service help yes no not date amount"
 )
+_ORDINARY = words_in(
+    "yes yeah yep yup no nope nah ok okay sure fine right correct wrong true false done ready next skip pass back stop "
+    "cancel cancelled canceled quit exit end help what nothing none other any all maybe later now again repeat hello "
+    "hi hey thanks thank you please sorry great good perfect exactly agreed confirm confirmed refund refunded faulty "
+    "broken damaged defective missing received lost stolen charged twice returned late wait it its it's is was not i "
+    "a an the my and because card account order payment money amount name"
+)
+
+
+def is_ordinary_reply(told: str, choices: Iterable[str]) -> bool:
+    """True if `told` is nothing but words that people answer other questions with, such as those of `choices`."""
+    taken = {word for choice in choices for word in choice.lower().split("_")}
+    return all(word in _ORDINARY or word in taken for word in re.findall(r"[^\W_]+(?:'[^\W_]+)*", told.lower()))
+
+
 _MY_NAME = (
     rf"\b(?:my (?:full |first |last |sur)?name(?: is|'s| ?[:=])|the name(?: is|'s)(?= (?-i:{_CAPITAL}))"
     rf"|(?:you can "

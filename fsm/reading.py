@@ -12,7 +12,7 @@ from ..contracts.flow import FactSpec, Flow
 from ..contracts.values import MAX_SAFE_INTEGER
 from .code import Code
 from .controls import LOOKED_AT, control_in, corrects, stands_alone, starts_with_no, yes_no_in
-from .notation import bare_name, is_date, is_named, is_person, without_codes, words_of
+from .notation import bare_name, is_date, is_named, is_ordinary_reply, is_person, without_codes, words_of
 from .recognise import REASONS, TEXT_LIMIT, Reason, Seen, Span, Spot, Told, look_for, within
 
 __all__ = ["REASONS", "Found", "FoundFact", "read_message"]
@@ -133,6 +133,9 @@ def _answer(message: _Message, control: Control | None) -> Seen | Reason | None:
     if answer is None:
         told = _without_codes(message) if is_person(asked.name, asked.says) else message.told
         answer = look_for(asked, told, asked=True, currency=message.flow.currency, keep=message.free)
+        if asked.type == "text" and is_person(asked.name, asked.says) and isinstance(answer, Seen):
+            choices = [choice for spec in message.flow.facts for choice in spec.choices]
+            answer = Reason("not_found") if is_ordinary_reply(str(answer.value), choices) else answer
     if isinstance(answer, Seen):
         message.answered_no = asked.type == "yes_no"
         message.take(asked, answer, answers=True)

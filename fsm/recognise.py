@@ -17,7 +17,19 @@ from ..contracts.facts import FactType
 from ..contracts.flow import FactSpec
 from ..contracts.values import MAX_SAFE_INTEGER
 from .controls import corrects, corrects_between, plain, says_unsure, yes_no_in
-from .notation import SCALES, SIGNS, WORD_VALUES, bare_answer, dates_in, is_named, of_figures, of_words, told_text
+from .notation import (
+    SCALES,
+    SIGNS,
+    WORD_VALUES,
+    bare_answer,
+    dates_in,
+    is_named,
+    is_thousands_or_slip,
+    of_figures,
+    of_price_words,
+    of_words,
+    told_text,
+)
 from .render import minor_digits
 
 LONGEST_NUMBER = 24
@@ -179,19 +191,42 @@ _NUMBER = re.compile(
     re.X | re.I | re.A,
 )
 _COUNTED = re.compile(
-    r" {0,2}(?:(?:more |full |business |working )?(?:second|minute|min|hour|hr|day|week|month|year|time|night|"
-    r"star|percent|people|person|passenger|bag|suitcase|item|card|account|transaction|attempt|piece|kid|child|adult)"
-    r"(?:s|ren)?\b|[ap]\.?m\b|o'clock|%|of (?:them|those|my|the|these)\b)",
+    r" {0,2}(?:(?:more |full |business |working )?(?:second|minute|min|hour|hr|day|week|month|year|night|"
+    r"star|percent|people|person|passenger|bag|suitcase|attempt|piece|kid|child|adult|shoe|shirt|ticket|pair|"
+    r"parcel|package|box|product|thing|unit|copy|(?:card|account|order|item|transaction|payment|charge|purchase|"
+    r"refund)(?=s\b))"
+    r"(?:s|es|ren)?\b|[ap]\.?m\b|o'clock|%|of (?:them|those|my|the|these)\b)",
+    re.I,
+)
+_TIMES = re.compile(r" {0,2}(?:times?\b|[x×*](?= {0,2}[0-9€$£]))", re.I)
+_TIMES_BEFORE = re.compile(r"(?:[.,][0-9]{2}|[€$£]|\beuros?|\beur) {0,2}(?:times|[x×*]) {0,2}$", re.I)
+_LABEL_BEFORE = re.compile(
+    r"(?:(?<!by )(?<!with )(?<!by my )(?<!with my )\b(?:orders?|account|acct|a/c|card|booking|invoice|ticket|case)"
+    r"(?: (?:ends|ending) (?:in|with|on))?|\b(?:(?:account|card|order)(?= is\b)|number|ref|reference)(?: (?:is|was))?|"
+    r"(?<=[a-z] )no\.|\b(?:order|account|card|ref|reference) (?:no|nr|id|code)\b\.?(?: (?:is|was))?|#)"
+    r" ?[:#=]? ?$",
     re.I,
 )
 _ALONE = re.compile(
     r"\W*(?:(?:just|only|it's|it was|about|i have|i want|i need|the) )?one(?: please| thanks)?\W*", re.I
 )
 _MONEY_BEFORE = re.compile(
-    r"\b(?:amounts?|amounted|refund of|refunded|charge[ds]? (?:me |us )?(?:of|for)?|charged(?: me| us)?|"
-    r"payment of|transfer of)"
-    r"(?: (?:is|was|of|to|for|at|should be|should have been|about|only|exactly))*(?: ?[:=] ?| )$",
+    r"\b(?:amounts?|amounted|refund(?:ed)?|(?:over)?charge[ds]?|charged(?: me| us)? for|paid|costs?|billed|debited|"
+    r"payment of|transfer of)(?: (?:me|us|my|twice|(?:[0-9]{1,2}|two|three|four) ?(?:times|[x×])))*"
+    r"(?: (?:is|was|of|to|at|should be|should have been|about|only|exactly))*(?: ?[:=] ?| )$",
     re.I,
+)
+_MONEY_AFTER = re.compile(r" back\b", re.I)
+_BACK_WANTED = re.compile(r"\b(?:want|get|need|give|have|like|pay|send|transfer|me|my)\b[^.;!?\n]*$", re.I)
+_GOES_ON = re.compile(
+    r" {0,2}(?:$|[,.;:!?()\n-]|(?:[0-9]|(?:back|please|pls|plz|thanks|thank|for|to|on|from|in|at|by|via|with|and|but|"
+    r"because|as|since|when|instead|twice|two|three|again|today|yesterday|now|asap|last|this|it|i|was|is|not|too|only|"
+    r"that|which|order|account|acct|card|ref|reference)\b))",
+    re.I,
+)
+_EUROS_END = re.compile(r"\b(?:euros?|eur|dollars?|bucks?|pounds?|quid)$", re.I)
+_CENTS_END = re.compile(
+    r" {0,2}(?:$|[,.;:!?()\n]|(?:back|please|pls|thanks|for|to|on|from|in|at|was|is|i|but|because|and)\b)", re.I
 )
 
 
@@ -212,6 +247,7 @@ def _numbers(message: str, taken: Sequence[Spot]) -> Iterator[tuple[re.Match[str
             continue
         if found["words"] is not None:
             value = of_words(found["words"])
+            value = of_price_words(found["words"]) if value is None else value
         elif len(found["digits"]) > LONGEST_NUMBER:
             yield found, Reason("too_large")
             continue
@@ -224,31 +260,34 @@ def _numbers(message: str, taken: Sequence[Spot]) -> Iterator[tuple[re.Match[str
 
 def _money_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> Iterator[Spot]:
     """Amounts in minor units. Euros and the cents that follow them are one amount."""
-    message = told.plain
     held: Spot | None = None
     for found, value in told.numbers:
-        spot = _money_spot(spec, found, value, message, currency)
-        if spot is None or not (asked or spot.marked):
-            continue
-        if (
-            held
-            and spot.cents
-            and not held.cents
-            and re.fullmatch(
-                r" ?(?:,|and"
-                r"|&)? ?",
-                message[held.end : spot.start],
-            )
-            and isinstance(held.value, int)
-            and isinstance(spot.value, int)
-        ):
-            held = replace(held, value=held.value + (spot.value if held.value >= 0 else -spot.value), end=spot.end)
-            continue
-        if held:
-            yield held
-        held = spot
+        spot = _money_spot(spec, found, value, told.plain, currency)
+        if held and spot and (whole := _with_cents(held, spot, found, told.plain)) is not None:
+            held = replace(held, value=whole, end=spot.end, cents=True)
+        elif spot and (asked or spot.marked):
+            if held:
+                yield held
+            held = spot
     if held:
         yield held
+
+
+def _with_cents(held: Spot, spot: Spot, found: re.Match[str], message: str) -> int | Reason | None:
+    """The one amount in "12 euros and 5 cents", "12 euros 50", "forty two euros fifty"; None if these are two."""
+    gap = message[held.end : spot.start]
+    if held.cents or not isinstance(spot.value, int):
+        return None
+    if spot.cents:
+        cents = spot.value if re.fullmatch(" ?(?:,|and|&)? ?", gap) else None
+    elif gap not in (" ", " and ") or found["before"] or found["after"] or not _CENTS_END.match(message, spot.end):
+        return None
+    else:
+        written = _EUROS_END.search(message, max(0, held.end - 12), held.end)
+        cents = spot.value // 100 if written and spot.value in range(1000, 10000, 100) else None
+    if cents is None or not isinstance(held.value, int):
+        return held.value if cents is not None and isinstance(held.value, Reason) else None
+    return held.value + (cents if held.value >= 0 else -cents)
 
 
 def _money_spot(
@@ -261,24 +300,53 @@ def _money_spot(
     digits = minor_digits(currency)
     start, end = found.span()
     sign = (found["before"] or found["after"] or "").lower()
-    marked = bool(
-        sign
-        or found["cents"]
-        or _MONEY_BEFORE.search(message[max(0, start - 48) : start])
-        or is_named(spec, message, (start, end))
-    )
-    if not marked and (_COUNTED.match(message, end) or (found["words"] == "one" and not _ALONE.fullmatch(message))):
+    plain_sign = bool(sign or found["cents"])
+    if not plain_sign and _is_no_amount(found, value, message):
+        return None
+    marked = plain_sign or _is_told_as_amount(found, message) or is_named(spec, message, (start, end))
+    if not marked and found["words"] == "one" and not _ALONE.fullmatch(message):
         return None
     if isinstance(value, Reason):
         return Spot(value, start, end, marked)
     if sign and currency and currency not in SIGNS.get(sign, ()):
         return Spot(Reason("other_currency"), start, end, marked)
-    if digits == 3 and found["digits"] and re.fullmatch(r"[1-9][0-9]{0,2}[.,][0-9]{3}", found["digits"]):
+    if digits and found["digits"] and is_thousands_or_slip(found["digits"]):
+        return Spot(Reason("ambiguous"), start, end, marked)
+    if _is_price(found, value) and (value < 10 or not marked):
         return Spot(Reason("ambiguous"), start, end, marked)
     minor = value if found["cents"] else value * 10**digits + int(found["joined"] or 0)
     if minor.denominator != 1:
         return Spot(Reason("too_precise"), start, end, marked)
     return Spot(_safe(minor), start, end, marked, bool(found["cents"]))
+
+
+def _is_price(found: re.Match[str], value: Fraction | Reason) -> bool:
+    """True for "forty-two fifty": words make no other fraction."""
+    return found["words"] is not None and isinstance(value, Fraction) and value.denominator != 1
+
+
+def _is_no_amount(found: re.Match[str], value: Fraction | Reason, message: str) -> bool:
+    """True if the number counts something ("2 times", "3 shoes") or is what something is called ("order 42")."""
+    start, end = found.span()
+    if _COUNTED.match(message, end):
+        return True
+    whole = isinstance(value, Reason) or value.denominator == 1
+    decimals = found["digits"] is not None and re.search("[.,][0-9]{2}$", found["digits"]) is not None
+    before = message[max(0, start - 32) : start]
+    return (whole and not decimals and _TIMES.match(message, end) is not None) or (
+        _TIMES_BEFORE.search(before) is not None or (not decimals and _LABEL_BEFORE.search(before) is not None)
+    )
+
+
+def _is_told_as_amount(found: re.Match[str], message: str) -> bool:
+    """True for "refund 42,50", "charged me 40", "get my 30 back": said as an amount, with no noun behind it."""
+    start, end = found.span()
+    if found["words"] == "one" or re.fullmatch("[0-9]{6,}", found["digits"] or ""):
+        return False
+    before = message[max(0, start - 48) : start]
+    if _MONEY_AFTER.match(message, end) and _BACK_WANTED.search(before):
+        return True
+    return _MONEY_BEFORE.search(before) is not None and _GOES_ON.match(message, end) is not None
 
 
 def _safe(value: Fraction) -> int | Reason:
@@ -291,7 +359,8 @@ def _integer_spots(spec: FactSpec, told: Told, asked: bool, currency: str) -> It
     for found, value in told.numbers:
         named = is_named(spec, message, found.span())
         alone = (found["words"] or "").lower() != "one" or _ALONE.fullmatch(message)
-        if found["before"] or found["after"] or found["cents"] or not (named or (asked and alone)):
+        price = found["before"] or found["after"] or found["cents"] or _is_price(found, value)
+        if price or not (named or (asked and alone)):
             continue
         whole = value if isinstance(value, Reason) else Reason("not_whole") if value.denominator != 1 else _safe(value)
         yield Spot(whole, *found.span(), named)

@@ -228,3 +228,51 @@ def test_a_reader_stays_within_the_bounds_of_its_fact() -> None:
     )
     long_name = Code.of(readers={"full_name": lambda _: "x" * 201})
     assert read_message(BANK, long_name, "x y", asking="full_name") == unread("full_name", "too_long")
+
+
+REFUND = flow_of(
+    FactSpec(name="full_name", type="text", says="your full name"),
+    FactSpec(name="account_number", type="code", says="your account number", pattern="[0-9]{8}"),
+    FactSpec(name="amount", type="money", says="the amount", minimum=1, maximum=5_000_000),
+    FactSpec(
+        name="refund_reason", type="choice", says="the reason", choices=("not_received", "faulty", "cancelled", "other")
+    ),
+    FactSpec(name="block_confirmed", type="yes_no", volunteered=False),
+    currency="EUR",
+)
+
+
+@pytest.mark.parametrize("asking", [None, "full_name", "account_number", "amount", "refund_reason", "block_confirmed"])
+def test_a_name_and_an_account_are_corrected_together(asking: str | None) -> None:
+    known = Facts(
+        known_facts={
+            "full_name": KnownFact(name="full_name", length=9),
+            "account_number": KnownFact(name="account_number", length=8),
+        }
+    )
+    said = "oh no wait my name is Maria Keller and account 12345678"
+    found = read_message(REFUND, PLAIN, said, asking=asking, known=known)
+    assert {fact.name: fact.text for fact in found.facts} == {
+        "full_name": "Maria Keller",
+        "account_number": "12345678",
+    }
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["cancelled", "faulty", "yes", "ok", "Faulty.", "not received", "it's faulty", "yes faulty", "other", "done", "no"],
+)
+def test_an_ordinary_reply_is_no_name(said: str) -> None:
+    found = read_message(REFUND, PLAIN, said, asking="full_name")
+    assert all(fact.name != "full_name" for fact in found.facts)
+
+
+@pytest.mark.parametrize("said", ["maria", "Maria Keller", "maria keller", "it's maria", "Will Back", "Ok Maria"])
+def test_a_name_is_still_a_name(said: str) -> None:
+    found = read_message(REFUND, PLAIN, said, asking="full_name")
+    assert [fact.name for fact in found.facts] == ["full_name"]
+
+
+def test_an_ambiguous_amount_is_asked_for_again() -> None:
+    assert read_message(REFUND, PLAIN, "refund 42.505 euro", asking="amount") == unread("amount", "ambiguous")
+    assert read_message(REFUND, PLAIN, "refund 42.505 euro") == Found()
