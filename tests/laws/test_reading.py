@@ -1,5 +1,6 @@
 """Laws of reading: it never fails, amounts come back as they were written, and nothing known changes in silence."""
 
+import re
 import time
 from collections.abc import Mapping
 from typing import get_args
@@ -14,7 +15,7 @@ from interlock.contracts.values import MAX_SAFE_INTEGER
 from interlock.fsm.code import Code
 from interlock.fsm.controls import control_in, yes_no_in
 from interlock.fsm.reading import read_message
-from interlock.fsm.recognise import REASONS, recognise
+from interlock.fsm.recognise import REASONS, Reason, recognise
 from interlock.fsm.render import said
 
 SPECS = (
@@ -192,6 +193,9 @@ def test_an_amount_reads_back_as_it_was_written(minor: int, around: str) -> None
         if around.startswith("-") and number.endswith("-"):
             continue
         written = around.format(number)
+        if re.fullmatch(r"-?\d{1,3}[.,]\d{3}-?", number):  # thousands, or a slip in the cents: nobody can tell
+            assert recognise(spec, written, True) == Reason("ambiguous"), written
+            continue
         assert recognise(spec, written, True) == expected, written
         if "€" in around or "eur" in around.lower():
             assert recognise(spec, f"I was charged twice, {written}", False) == expected, written
