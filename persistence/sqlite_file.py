@@ -40,11 +40,12 @@ class SqliteFile:
         self._connection: Connection | None = None
         try:
             with self._lock.held(wait_seconds):
-                with suppress(OSError):  # what is wrong with the path, SQLite says better
-                    path.touch(mode=0o600, exist_ok=True)  # texts are in it: nobody else reads them
+                new = not path.exists()
                 self._connection = self._connected()
                 self._driver = _driver_of(self._connection)
                 self._to_head()
+                if new:
+                    _for_its_owner_alone(path)
                 self._leave_no_doubt(needed=mend)
                 self.log = self._origin(origin)
         except BaseException as error:
@@ -239,3 +240,10 @@ def _driver_of(connection: Connection) -> sqlite3.Connection:
     if not isinstance(driver, sqlite3.Connection):
         raise StorageError("The driver is not sqlite3.", fix="Report this: it cannot happen.")
     return driver
+
+
+def _for_its_owner_alone(path: Path) -> None:
+    """What people wrote is in it. SQLite gives side files that it makes later the same permissions."""
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with suppress(FileNotFoundError):
+            file.chmod(0o600)
