@@ -36,6 +36,11 @@ Seconds = Annotated[int, Field(ge=1, le=MAX_SECONDS)]
 Count = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 
 
+def added(default: Any) -> Any:
+    """A field that a shape got after its first release: absent from bytes and digests while it has its default."""
+    return Field(default=default, exclude_if=lambda value: value == default)
+
+
 class Value(BaseModel):
     """A frozen shape: validated once where it enters, trusted afterwards."""
 
