@@ -27,9 +27,9 @@ from .commands import (
 from .facts import FactReading, KnownFact
 from .handoff import Handoff, HistoryRef
 from .limits import LimitName
-from .payload import PayloadRef
+from .payload import PayloadAt, PayloadRef
 from .routing import RoutingDecision, RoutingEvidence
-from .values import Count, Digest, Instant, Name, SubjectId, Value
+from .values import Count, Digest, Instant, Name, SubjectId, Value, added
 
 SCHEMA = 1
 """Schema number of every event type; a changed shape gets the next number and an upcaster."""
@@ -150,6 +150,21 @@ class HandoffMade(Value):
     handoff: Handoff
 
 
+Purpose = Literal["run", "member", "tool", "summary", "label"]
+"""What an agent is asked for: the state's own run, a member of a broadcast, a tool of another agent, a summary
+of the history, a routing label."""
+
+
+class ResultAt(Value):
+    """A result of an earlier state that a prompt holds as data: of which state (and member), and where it stands."""
+
+    state: Name
+    member: Name | None = None
+    at: PayloadAt
+    length: Count
+    late: bool = added(False)
+
+
 class AgentRequested(Value):
     """Intent: committed before the model is called. Tokens and cost are reserved at the declared maximum."""
 
@@ -171,6 +186,22 @@ class AgentRequested(Value):
     reserved_tokens: Count
     reserved_cost: Count
     timeout_seconds: Count
+    purpose: Purpose = added("run")
+    member: Name | None = None
+    """The member of a broadcast that this is."""
+    caller: Count | None = None
+    """The agent result that proposed it as a tool call, at `position`."""
+    position: Count = added(0)
+    agents: tuple[Name, ...] = added(())
+    """Agents that it may ask in its turn."""
+    task: PayloadAt | None = None
+    """The text it is asked, in place of the conversation's history."""
+    results: tuple[ResultAt, ...] = added(())
+    """Results of earlier states that it is given as data."""
+    fallback: Count = added(0)
+    """Which of the state's fallbacks this is; 0 is the state's own agent."""
+    cached: bool = added(False)
+    """The answer given before to the same question is asked for, and no model."""
 
 
 class AgentReturned(Value):

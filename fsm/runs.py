@@ -4,7 +4,6 @@ Every attempt, tool round and repair is decided here, so that each is an event; 
 Functions return the state's outcome when it has one, or None while something is still awaited.
 """
 
-from datetime import datetime
 from typing import Literal
 
 from ..contracts.canonical import digest_of
@@ -12,161 +11,33 @@ from ..contracts.commands import AgentEnded, AgentReport, ProposedCall, ToolEnde
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
-    HandoffMade,
-    OverBudget,
     ReplySent,
     ToolRefused,
     ToolRequested,
     ToolReturned,
 )
-from ..contracts.flow import AgentSpec, AgentState, CallState
-from ..contracts.handoff import Constraints, Handoff, HistoryRef
-from ..contracts.limits import Usage
+from ..contracts.flow import AgentState, CallState
 from ..contracts.values import MAX_SAFE_INTEGER
-from .draft import CallAgent, Draft, RunTool
-
-PER_MESSAGE_TOKENS = 8
-"""What a provider may add around each message, at most."""
-FACT_BYTES = 120
-"""What the name of a fact, its marks and an open value take in a prompt, at most."""
-
-
-def history_for(draft: Draft, spec: AgentSpec) -> HistoryRef:
-    """The stretch of history the agent is given, as the flow says, with a bound of its tokens."""
-    conversation = draft.conversation
-    if spec.history == "none":
-        count, tokens = min(1, conversation.messages), sum(conversation.recent_tokens[-1:])
-    elif spec.history == "window" and spec.window < conversation.messages:
-        count, tokens = spec.window, sum(conversation.recent_tokens[-spec.window :])
-    else:
-        count, tokens = conversation.messages, conversation.history_tokens
-    return HistoryRef(
-        policy=spec.history,
-        upto=conversation.version,
-        count=count,
-        digest=conversation.history_digest,
-        token_bound=tokens + count * PER_MESSAGE_TOKENS,
-    )
+from .asking import Asking, ask, seconds_left, turn_is_over
+from .draft import Draft, RunTool
 
 
 def ask_agent(
     draft: Draft, state: AgentState, *, attempt: int, rounds: int = 0, repairs: tuple[str, ...] = ()
 ) -> str | None:
-    """Request one attempt if every limit and budget allows it. Returns None when the call was asked for."""
-    spec, limits, turn = draft.program.agents[state.agent], draft.program.flow.limits, draft.conversation.turn
-    history = history_for(draft, spec)
-    facts = tuple(name for name in state.reads if draft.conversation.facts.known(name))
-    tools = state.tools if rounds < limits.tool_rounds else ()
-    bound = (
-        history.token_bound
-        + draft.conversation.visit.carried_tokens
-        + draft.program.fixed_bytes[spec.name]
-        + sum(draft.conversation.known[name].length + FACT_BYTES for name in facts)
-        + sum(draft.program.tool_bytes[name] for name in tools)
-    )
-    stopped = _limit_reached(draft, state, spec, new_visit=attempt == 1 and rounds == 0)
-    if stopped is not None:
-        return stopped
-    if bound > spec.max_input_tokens:
-        draft.record(OverBudget(state=state.name, agent=spec.name, token_bound=bound, maximum=spec.max_input_tokens))
-        return "over_budget"
-    tokens, cost = _reserve(spec)
-    timeout = _seconds_left(draft.at, turn.due, state.timeout_seconds)
-    if attempt == 1 and rounds == 0:
-        _hand_over(draft, state, spec, history, facts, tokens)
-    request = AgentRequested(
-        state=state.name,
-        agent=spec.name,
-        model=spec.model,
-        attempt=attempt,
-        round=rounds,
-        history=history,
-        facts=facts,
-        tools=tools,
-        token_bound=bound,
-        prompt=draft.program.prompts[spec.name],
-        repairs=repairs,
-        reserved_tokens=tokens,
-        reserved_cost=cost,
-        timeout_seconds=timeout,
-    )
-    effect = draft.record(request)
-    draft.effects.append(CallAgent(effect, request))
-    return None
-
-
-def _reserve(spec: AgentSpec) -> tuple[int, int]:
-    usage = Usage(input_tokens=spec.max_input_tokens, output_tokens=spec.max_output_tokens)
-    return min(usage.tokens, MAX_SAFE_INTEGER), min(spec.price.cost(usage), MAX_SAFE_INTEGER)
-
-
-def _seconds_left(at: datetime, due: datetime | None, timeout: int) -> int:
-    left = timeout if due is None else int((due - at).total_seconds())
-    return max(1, min(timeout, left))
-
-
-def _limit_reached(draft: Draft, state: AgentState, spec: AgentSpec, *, new_visit: bool) -> str | None:
-    """The first limit that this call would pass, recorded; None where it may be made."""
-    limits, turn, conversation = draft.program.flow.limits, draft.conversation.turn, draft.conversation
-    if late := turn_is_over(draft):
-        return late
-    if new_visit and turn.last_agent is not None:
-        pairs = turn.pairs.get((turn.last_agent, spec.name), 0)
-        if pairs >= limits.same_pair:
-            return draft.reach("same_pair", pairs, limits.same_pair)
-        if turn.handoffs >= limits.handoffs:
-            return draft.reach("handoffs", turn.handoffs, limits.handoffs)
-    if new_visit and conversation.handoffs >= limits.conversation_handoffs:
-        return draft.reach("conversation_handoffs", conversation.handoffs, limits.conversation_handoffs)
-    if turn.agent_calls >= limits.agent_calls:
-        return draft.reach("agent_calls", turn.agent_calls, limits.agent_calls)
-    tokens, cost = _reserve(spec)
-    if turn.tokens + tokens > limits.turn_tokens:
-        return draft.reach("turn_tokens", turn.tokens + tokens, limits.turn_tokens)
-    if turn.cost + cost > limits.turn_cost:
-        return draft.reach("turn_cost", turn.cost + cost, limits.turn_cost)
-    if conversation.tokens + tokens > limits.conversation_tokens:
-        return draft.reach("conversation_tokens", conversation.tokens + tokens, limits.conversation_tokens)
-    if conversation.cost + cost > limits.conversation_cost:
-        return draft.reach("conversation_cost", conversation.cost + cost, limits.conversation_cost)
-    return None
-
-
-def turn_is_over(draft: Draft) -> str | None:
-    """`limit` where the turn's deadline has passed."""
-    due = draft.conversation.turn.due
-    if due is not None and draft.at >= due:
-        seconds = draft.program.flow.limits.turn_seconds
-        return draft.reach("turn_seconds", seconds + int((draft.at - due).total_seconds()), seconds)
-    return None
-
-
-def _hand_over(
-    draft: Draft, state: AgentState, spec: AgentSpec, history: HistoryRef, facts: tuple[str, ...], tokens: int
-) -> None:
-    """Record the handoff envelope where another agent had the conversation before."""
-    conversation = draft.conversation
-    if conversation.last_agent in (None, spec.name):
-        return
-    over = history.count < conversation.messages
-    draft.record(
-        HandoffMade(
-            handoff=Handoff(
-                source=conversation.last_agent,
-                target=spec.name,
-                trace=f"{conversation.id}:{conversation.turn.number}",
-                history=history,
-                facts=facts,
-                why="label" if conversation.label else "transition",
-                label=conversation.label,
-                constraints=Constraints(
-                    deadline=conversation.turn.due or draft.turn_due, allowed_actions=state.tools, token_budget=tokens
-                ),
-                warnings=(f"history is a window of {history.count} of {conversation.messages} messages",)
-                if over
-                else (),
-            )
-        )
+    """Request one attempt of the state's run. Returns None when the call was asked for, else the outcome."""
+    return ask(
+        draft,
+        Asking(
+            spec=draft.program.agents[state.agent],
+            attempt=attempt,
+            timeout_seconds=state.timeout_seconds,
+            rounds=rounds,
+            facts=tuple(name for name in state.reads if draft.conversation.facts.known(name)),
+            tools=state.tools if rounds < draft.program.flow.limits.tool_rounds else (),
+            repairs=repairs,
+            carried_tokens=draft.conversation.visit.carried_tokens,
+        ),
     )
 
 
@@ -260,7 +131,7 @@ def _run_tool(
         request=request,
         position=position,
         facts=facts,
-        timeout_seconds=_seconds_left(draft.at, draft.conversation.turn.due, min(timeout, spec.timeout_seconds)),
+        timeout_seconds=seconds_left(draft.at, draft.conversation.turn.due, min(timeout, spec.timeout_seconds)),
     )
     effect = draft.record(requested)
     draft.effects.append(RunTool(effect, requested))

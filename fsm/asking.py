@@ -1,0 +1,244 @@
+"""Asking an agent for one attempt: limits and budgets are looked at, the maximum is reserved, the intent is decided.
+
+One place for every call of a model, whatever it is for: a state's run, a member, a tool, a summary, a label.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..contracts.events import AgentRequested, HandoffMade, OverBudget, Purpose, ResultAt
+from ..contracts.flow import AgentSpec
+from ..contracts.handoff import Constraints, Handoff, HistoryRef
+from ..contracts.limits import Usage
+from ..contracts.payload import PayloadAt
+from ..contracts.values import MAX_SAFE_INTEGER
+from .draft import CallAgent, Draft
+
+PER_MESSAGE_TOKENS = 8
+"""What a provider may add around each message, at most."""
+FACT_BYTES = 120
+"""What the name of a fact, its marks and an open value take in a prompt, at most."""
+RESULT_BYTES = 200
+"""What the name of a result and the marks around it take in a prompt, at most."""
+ESCAPED = 6
+"""Bytes that one byte of a text may take when it stands inside JSON in ASCII."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A text that an agent is asked, in place of the conversation's history."""
+
+    at: PayloadAt
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One attempt that may be made: which agent, for what, and what stands in its prompt."""
+
+    spec: AgentSpec
+    attempt: int
+    timeout_seconds: int
+    rounds: int = 0
+    purpose: Purpose = "run"
+    facts: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    results: tuple[ResultAt, ...] = ()
+    task: Task | None = None
+    repairs: tuple[str, ...] = ()
+    carried_tokens: int = 0
+    """What earlier rounds of the same run add to the prompt, at most."""
+    member: str | None = None
+    caller: int | None = None
+    position: int = 0
+    fallback: int = 0
+    cached: bool = False
+    deadline: datetime | None = field(default=None)
+    """When the answer must be there besides the turn's own deadline."""
+
+    @property
+    def begins(self) -> bool:
+        """Whether this is the first attempt of a run."""
+        return self.attempt == 1 and self.rounds == 0
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether the conversation itself goes to the agent; members and tools only answer a question."""
+        return self.purpose == "run" and self.begins
+
+
+def history_for(draft: Draft, spec: AgentSpec) -> HistoryRef:
+    """The stretch of history the agent is given, as the flow says, with a bound of its tokens."""
+    conversation = draft.conversation
+    if spec.history == "none":
+        count, tokens = min(1, conversation.messages), sum(conversation.recent_tokens[-1:])
+    elif spec.history == "window" and spec.window < conversation.messages:
+        count, tokens = spec.window, sum(conversation.recent_tokens[-spec.window :])
+    else:
+        count, tokens = conversation.messages, conversation.history_tokens
+    return HistoryRef(
+        policy=spec.history,
+        upto=conversation.version,
+        count=count,
+        digest=conversation.history_digest,
+        token_bound=tokens + count * PER_MESSAGE_TOKENS,
+    )
+
+
+def no_history(draft: Draft) -> HistoryRef:
+    """Of a call that is given a task: no message of the conversation."""
+    conversation = draft.conversation
+    return HistoryRef(
+        policy="none", upto=conversation.version, count=0, digest=conversation.history_digest, token_bound=0
+    )
+
+
+def ask(draft: Draft, asking: Asking) -> str | None:
+    """Request the attempt if every limit and budget allows it; else the outcome `limit` or `over_budget`.
+
+    Returns None when the call was asked for.
+    """
+    spec = asking.spec
+    history = history_for(draft, spec) if asking.task is None else no_history(draft)
+    bound = _token_bound(draft, asking, history)
+    stopped = limit_reached(draft, asking)
+    if stopped is not None:
+        return stopped
+    if bound > spec.max_input_tokens:
+        over = OverBudget(
+            state=draft.conversation.state, agent=spec.name, token_bound=bound, maximum=spec.max_input_tokens
+        )
+        draft.record(over)
+        return "over_budget"
+    if asking.hands_over:
+        _hand_over(draft, asking, history)
+    request = _request(draft, asking, history, bound)
+    effect = draft.record(request)
+    draft.effects.append(CallAgent(effect, request))
+    return None
+
+
+def _request(draft: Draft, asking: Asking, history: HistoryRef, bound: int) -> AgentRequested:
+    spec = asking.spec
+    tokens, cost = reserve(spec)
+    timeout = seconds_left(draft.at, draft.conversation.turn.due, asking.timeout_seconds)
+    if asking.deadline is not None:
+        timeout = seconds_left(draft.at, asking.deadline, timeout)
+    return AgentRequested(
+        state=draft.conversation.state,
+        agent=spec.name,
+        model=spec.model,
+        attempt=asking.attempt,
+        round=asking.rounds,
+        history=history,
+        facts=asking.facts,
+        tools=asking.tools,
+        agents=asking.agents,
+        token_bound=bound,
+        prompt=draft.program.prompts[spec.name],
+        repairs=asking.repairs,
+        reserved_tokens=tokens,
+        reserved_cost=cost,
+        timeout_seconds=timeout,
+        purpose=asking.purpose,
+        member=asking.member,
+        caller=asking.caller,
+        position=asking.position,
+        task=None if asking.task is None else asking.task.at,
+        results=asking.results,
+        fallback=asking.fallback,
+        cached=asking.cached,
+    )
+
+
+def _token_bound(draft: Draft, asking: Asking, history: HistoryRef) -> int:
+    """What the whole prompt holds at most, in tokens: a token stands for at least one byte."""
+    program, known = draft.program, draft.conversation.known
+    return (
+        history.token_bound
+        + asking.carried_tokens
+        + program.fixed_bytes[asking.spec.name]
+        + sum(known[name].length + FACT_BYTES for name in asking.facts)
+        + sum(program.tool_bytes[name] for name in asking.tools)
+        + sum(program.fixed_bytes[name] for name in asking.agents)
+        + sum(ESCAPED * result.length + RESULT_BYTES for result in asking.results)
+        + (0 if asking.task is None else asking.task.length + PER_MESSAGE_TOKENS)
+    )
+
+
+def reserve(spec: AgentSpec) -> tuple[int, int]:
+    """Tokens and cost that one call may take at most."""
+    usage = Usage(input_tokens=spec.max_input_tokens, output_tokens=spec.max_output_tokens)
+    return min(usage.tokens, MAX_SAFE_INTEGER), min(spec.price.cost(usage), MAX_SAFE_INTEGER)
+
+
+def seconds_left(at: datetime, due: datetime | None, timeout: int) -> int:
+    left = timeout if due is None else int((due - at).total_seconds())
+    return max(1, min(timeout, left))
+
+
+def limit_reached(draft: Draft, asking: Asking) -> str | None:
+    """The first limit that this call would pass, recorded; None where it may be made."""
+    spec, limits = asking.spec, draft.program.flow.limits
+    turn, conversation = draft.conversation.turn, draft.conversation
+    if late := turn_is_over(draft):
+        return late
+    if asking.hands_over and turn.last_agent is not None:
+        pairs = turn.pairs.get((turn.last_agent, spec.name), 0)
+        if pairs >= limits.same_pair:
+            return draft.reach("same_pair", pairs, limits.same_pair)
+        if turn.handoffs >= limits.handoffs:
+            return draft.reach("handoffs", turn.handoffs, limits.handoffs)
+    if asking.hands_over and conversation.handoffs >= limits.conversation_handoffs:
+        return draft.reach("conversation_handoffs", conversation.handoffs, limits.conversation_handoffs)
+    if turn.agent_calls >= limits.agent_calls:
+        return draft.reach("agent_calls", turn.agent_calls, limits.agent_calls)
+    tokens, cost = reserve(spec)
+    if turn.tokens + tokens > limits.turn_tokens:
+        return draft.reach("turn_tokens", turn.tokens + tokens, limits.turn_tokens)
+    if turn.cost + cost > limits.turn_cost:
+        return draft.reach("turn_cost", turn.cost + cost, limits.turn_cost)
+    if conversation.tokens + tokens > limits.conversation_tokens:
+        return draft.reach("conversation_tokens", conversation.tokens + tokens, limits.conversation_tokens)
+    if conversation.cost + cost > limits.conversation_cost:
+        return draft.reach("conversation_cost", conversation.cost + cost, limits.conversation_cost)
+    return None
+
+
+def turn_is_over(draft: Draft) -> str | None:
+    """`limit` where the turn's deadline has passed."""
+    due = draft.conversation.turn.due
+    if due is not None and draft.at >= due:
+        seconds = draft.program.flow.limits.turn_seconds
+        return draft.reach("turn_seconds", seconds + int((draft.at - due).total_seconds()), seconds)
+    return None
+
+
+def _hand_over(draft: Draft, asking: Asking, history: HistoryRef) -> None:
+    """Record the handoff envelope where another agent had the conversation before."""
+    conversation, spec = draft.conversation, asking.spec
+    if conversation.last_agent in (None, spec.name):
+        return
+    over = history.count < conversation.messages
+    draft.record(
+        HandoffMade(
+            handoff=Handoff(
+                source=conversation.last_agent,
+                target=spec.name,
+                trace=f"{conversation.id}:{conversation.turn.number}",
+                history=history,
+                facts=asking.facts,
+                why="label" if conversation.label else "transition",
+                label=conversation.label,
+                constraints=Constraints(
+                    deadline=conversation.turn.due or draft.turn_due,
+                    allowed_actions=asking.tools,
+                    token_budget=reserve(spec)[0],
+                ),
+                warnings=(f"history is a window of {history.count} of {conversation.messages} messages",)
+                if over
+                else (),
+            )
+        )
+    )
