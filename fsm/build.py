@@ -88,10 +88,11 @@ def completed(flow: Flow, code: Code) -> Flow:
 
     Names that the code does not hold are left for the check to report.
     """
-    guards = sorted({name for row in flow.transitions for name in guard_names(row.guard)} & set(code.guards))
+    declared = code.every_guard
+    guards = sorted({name for row in flow.transitions for name in guard_names(row.guard)} & set(declared))
     tools = sorted(set(tool_names(flow)) & set(code.tools))
     return flow.changed(
-        guards=tuple(code.guards[name].spec for name in guards),
+        guards=tuple(declared[name].spec for name in guards),
         tools=tuple(code.tools[name].spec for name in tools),
         agents=tuple(_with_schema(agent, code) for agent in flow.agents),
     )

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from ..contracts.errors import FlowError
 from ..contracts.routing import Classifier
 from ..contracts.tools import Tool
-from .guards import GuardMaker
+from .guards import BUILT_IN, GuardMaker
 
 T = TypeVar("T")
 Reader = Callable[[str], str | int | bool | None]
@@ -26,6 +26,11 @@ class Code:
     contracts: Mapping[str, type[BaseModel]] = field(default_factory=lambda: MappingProxyType({}))
     classifiers: Mapping[str, Classifier] = field(default_factory=lambda: MappingProxyType({}))
     readers: Mapping[str, Reader] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def every_guard(self) -> Mapping[str, GuardMaker]:
+        """Those that rows may name: the flow's own, and the built-in ones that it has none of the same name for."""
+        return {**BUILT_IN, **self.guards}
 
     @classmethod
     def of(

@@ -1,7 +1,7 @@
 """Guard text, as it stands in a row, read into a `Guard`: names, calls and literals, and nothing else.
 
 `all_of(customer_is_verified, not_(amount_at_most(100)))` is Python syntax read with `ast` and never run.
-`str(guard)` writes it back.
+`str(guard)` writes it back. Built-in guards take names as bare words: `is_(level, gold)` is `is_('level', 'gold')`.
 """
 
 import ast
@@ -10,6 +10,7 @@ import warnings
 from ..contracts.errors import FlowError
 from ..contracts.flow import Guard, in_digression, otherwise
 from ..contracts.values import MAX_SAFE_INTEGER, printable
+from .guards import BUILT_IN
 
 MAX_LENGTH = 500
 MAX_DEPTH = 8
@@ -77,7 +78,7 @@ def _called(name: str, arguments: list[ast.expr], depth: int) -> Guard:
         return Guard(op="not", parts=(_guard(arguments[0], depth + 1),))
     if name in ("otherwise", "in_digression"):
         raise FlowError(f"{name!r} takes no arguments.", fix=f"Write {name} without brackets.")
-    return _call(name, tuple(_literal(one) for one in arguments))
+    return _call(name, tuple(_literal(one, names=name in BUILT_IN) for one in arguments))
 
 
 def _call(name: str, arguments: tuple[bool | int | str, ...]) -> Guard:
@@ -86,7 +87,7 @@ def _call(name: str, arguments: tuple[bool | int | str, ...]) -> Guard:
     return Guard(name=name, arguments=arguments)
 
 
-def _literal(node: ast.expr) -> bool | int | str:
+def _literal(node: ast.expr, *, names: bool) -> bool | int | str:
     match node:
         case ast.Constant(value=bool() | str() as value):
             return value
@@ -98,6 +99,8 @@ def _literal(node: ast.expr) -> bool | int | str:
             return -value
         case ast.Name(id=word) if word in _WORDS:
             return _WORDS[word]
+        case ast.Name(id=word) if names:
+            return word
         case ast.Name(id=word):
             raise FlowError(f"The argument {word!r} is a bare word.", fix=f"Write it in quotes: '{word}'.")
         case _:

@@ -10,16 +10,20 @@ def amount_at_most(facts: Facts, limit: int) -> bool:
 `amount_at_most(100)` is then a `Guard` value for a row. A guard never calls a model, never reads a
 clock, and sees sealed facts only as known or not. One that raises counts as not holding, and its
 verdict says `error`.
+
+`BUILT_IN` holds the plainest conditions, which need no code: `known("amount")`, `at_most("amount", "100.00")`.
+A flow's own guard of the same name goes first, so that no flow changes its meaning.
 """
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, get_args
 
 from ..contracts.errors import FlowError
 from ..contracts.events import Verdict
-from ..contracts.facts import Facts
+from ..contracts.facts import Facts, FactType
 from ..contracts.flow import Guard, GuardSpec, Transition
 
 GuardFunction = Callable[..., bool]
@@ -83,6 +87,61 @@ def guard(*, says: str, version: int = 1) -> Callable[[GuardFunction], GuardMake
         return GuardMaker(GuardSpec(name=name, version=version, says=says), function, names)
 
     return declare
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn(GuardMaker):
+    """A guard that every flow has. Its first argument is a fact of one of the `types`."""
+
+    types: frozenset[FactType] = frozenset(get_args(FactType))
+
+
+def _built_in(says: str, *types: FactType) -> Callable[[GuardFunction], BuiltIn]:
+    def declare(function: GuardFunction) -> BuiltIn:
+        made = guard(says=says)(function)
+        return BuiltIn(made.spec, made.function, made.parameters, frozenset(types or get_args(FactType)))
+
+    return declare
+
+
+@_built_in("{fact} is known")
+def known(facts: Facts, fact: str) -> bool:
+    """Whatever it is. The only one that a sealed fact (text, code) can be asked."""
+    return facts.known(fact)
+
+
+@_built_in("{fact} is true", "yes_no")
+def is_true(facts: Facts, fact: str) -> bool:
+    """Known to be yes. `not_(is_true(...))` holds where it is no, and where it is unknown."""
+    return facts.true(fact)
+
+
+@_built_in("{fact} is {choice}", "choice")
+def is_(facts: Facts, fact: str, choice: str) -> bool:
+    """Known to be that one of its choices."""
+    return facts.value(fact) == choice
+
+
+@_built_in("{fact} is at most {most}", "integer", "money")
+def at_most(facts: Facts, fact: str, most: int | str) -> bool:
+    """Known, and no larger. Money is written with all decimals of its currency: `"100.00"`."""
+    found = facts.integer(fact)
+    return found is not None and found <= _minor_units(most)
+
+
+@_built_in("{fact} is at least {least}", "integer", "money")
+def at_least(facts: Facts, fact: str, least: int | str) -> bool:
+    """Known, and no smaller; written as for `at_most`."""
+    found = facts.integer(fact)
+    return found is not None and found >= _minor_units(least)
+
+
+def _minor_units(bound: int | str) -> int:
+    """A number as it stands in a fact: `"100.00"` euros are 10,000 cents; a whole number is itself."""
+    return int(bound.replace(".", "")) if isinstance(bound, str) else bound
+
+
+BUILT_IN = MappingProxyType({one.name: one for one in (known, is_true, is_, at_most, at_least)})
 
 
 def all_of(*parts: Guard | GuardMaker) -> Guard:

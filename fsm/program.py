@@ -86,7 +86,7 @@ def compiled(flow: Flow, code: Code) -> Program:
         agents=MappingProxyType({one.name: one for one in flow.agents}),
         routers=MappingProxyType({one.name: one for one in flow.routers}),
         tools=MappingProxyType({one.name: one for one in flow.tools}),
-        functions=MappingProxyType({name: one.function for name, one in code.guards.items()}),
+        functions=MappingProxyType({name: one.function for name, one in code.every_guard.items()}),
         prompts=MappingProxyType(
             {
                 one.name: digest_of({"instructions": one.instructions, "contract": one.contract_schema})
@@ -107,7 +107,7 @@ def _refuse_other_code(flow: Flow, code: Code) -> None:
     changed = [
         f"{kind} {name}"
         for kind, name, same in (
-            *(("guard", one.name, code.guards[one.name].spec == one) for one in flow.guards),
+            *(("guard", one.name, code.every_guard[one.name].spec == one) for one in flow.guards),
             *(("tool", one.name, code.tools[one.name].spec == one) for one in flow.tools),
         )
         if not same

@@ -1,12 +1,15 @@
 """Names: each declared once, none reserved, and every one that is used declared."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from string import Formatter
 
 from ...contracts.errors import Fault
 from ...contracts.flow import ANY, OPERATOR_INPUTS, RESERVED, RETURN, Guard, State
 from ...contracts.values import listed
+from ..guards import BUILT_IN, BuiltIn, GuardMaker
+from ..render import minor_digits
 from ..source import CONTROL
 from .survey import LIMIT, Survey, shown_row
 
@@ -148,20 +151,10 @@ def guards_known(survey: Survey) -> Iterator[Fault]:
                     f"'otherwise' stands inside the guard of {shown_row(row)}.",
                     "It may only stand alone, in the last row.",
                 )
-            if call.op != "call" or survey.code is None:
-                continue
-            maker = survey.code.guards.get(call.name)
-            if maker is None:
-                yield survey.fault(
-                    "S113",
-                    where,
-                    f"The guard {call.name!r} is not declared in the flow's code.",
-                    suggestion(call.name, survey.code.guards),
-                )
-            elif maker.problem_with(call.arguments):
-                yield survey.fault("S114", where, maker.problem_with(call.arguments), f"Write it as {maker.usage()}.")
+            if call.op == "call":
+                yield from _call_fits(survey, call, where)
     for spec in survey.flow.guards:
-        maker = survey.code.guards.get(spec.name) if survey.code else None
+        maker = survey.code.every_guard.get(spec.name) if survey.code else None
         places = tuple(dict.fromkeys(place for _, place, _, _ in Formatter().parse(spec.says) if place is not None))
         if maker and places != maker.parameters:
             yield survey.fault(
@@ -171,6 +164,63 @@ def guards_known(survey: Survey) -> Iterator[Fault]:
                 f"{listed(maker.parameters)}.",
                 "Give each argument its place in the sentence, in their order.",
             )
+
+
+def _call_fits(survey: Survey, call: Guard, where: str) -> Iterator[Fault]:
+    """The guard is declared or built in, and gets what it takes."""
+    maker = _maker_of(survey, call.name)
+    if maker is None and survey.code is not None:
+        what = f"The guard {call.name!r} is not declared in the flow's code."
+        yield survey.fault("S113", where, what, suggestion(call.name, survey.code.every_guard))
+    elif maker is not None and (problem := maker.problem_with(call.arguments)):
+        yield survey.fault("S114", where, problem, f"Write it as {maker.usage()}.")
+    elif isinstance(maker, BuiltIn):
+        yield from _built_in_fits(survey, maker, call, where)
+
+
+def _maker_of(survey: Survey, name: str) -> GuardMaker | None:
+    """The declaration that a call means; without the code only a built-in one is known, where the flow has no other."""
+    if survey.code is not None:
+        return survey.code.every_guard.get(name)
+    found, own = BUILT_IN.get(name), {spec.name: spec for spec in survey.flow.guards}
+    return found if found is not None and own.get(name, found.spec) == found.spec else None
+
+
+def _built_in_fits(survey: Survey, maker: BuiltIn, call: Guard, where: str) -> Iterator[Fault]:
+    """Its fact is declared and of a type that it reads, and could have the value that it is compared with."""
+    name, value = str(call.arguments[0]), call.arguments[-1]
+    fact = survey.facts.get(name)
+    if fact is None:
+        yield from _unknown(survey, "S119", where, "fact", (name,), survey.facts)
+        return
+    what, fix = "", ""
+    if fact.type not in maker.types:
+        what = f"Guard {maker.name!r} reads {listed(sorted(maker.types))}; the fact {name!r} is {fact.type!r}."
+        fix = f"Ask {_readable_by(fact.type)} of it."
+    elif maker.name == "is_" and value not in fact.choices:
+        what = f"The fact {name!r} is never {value!r}."
+        fix = suggestion(str(value), fact.choices)
+    elif fact.type == "integer" and len(call.arguments) > 1 and (isinstance(value, bool) or not isinstance(value, int)):
+        what = f"The fact {name!r} is a whole number; it cannot be compared with {value!r}."
+        fix = f"Write {maker.name}({name}, 3)."
+    elif fact.type == "money" and len(call.arguments) > 1 and not _is_amount(value, survey.flow.currency):
+        what = f"The fact {name!r} is an amount of {survey.flow.currency}; {value!r} is none."
+        example = f"{'100.' + '0' * minor_digits(survey.flow.currency)}".rstrip(".")
+        fix = f"Write it with its decimals, in quotes: {maker.name}({name}, '{example}')."
+    if what:
+        yield survey.fault("S114", where, what, fix)
+
+
+def _readable_by(kind: str) -> str:
+    return listed(one.name for one in BUILT_IN.values() if kind in one.types)
+
+
+def _is_amount(value: object, currency: str) -> bool:
+    """Digits with exactly the decimals of the currency, in quotes, so that nobody takes cents for euros."""
+    digits = minor_digits(currency)
+    return isinstance(value, str) and bool(
+        re.fullmatch(rf"-?[0-9]{{1,12}}{rf'[.][0-9]{{{digits}}}' * bool(digits)}", value)
+    )
 
 
 def _calls(guard: Guard, inside: bool = False) -> Iterator[Guard]:

@@ -14,7 +14,7 @@ from interlock.contracts.flow import AgentSpec, FactSpec, FinalState, Flow, Guar
 from interlock.fsm.build import row
 from interlock.fsm.check import CHECKS, faults_in
 from interlock.fsm.code import Code
-from interlock.fsm.guards import GuardMaker
+from interlock.fsm.guards import GuardMaker, at_least
 from support.flows import customer_is_verified
 from support.returns import GOLDEN, RETURNS_CODE, YAML, Trained, returns
 
@@ -32,6 +32,12 @@ REJECTED = line("  - [approval, rejected,")
 CHECKED = line("  - [checking, done,        otherwise,")
 QUESTION = line("  - [triage,   question,")
 TWICE = '  - [checking, done, "all_of(customer_is_verified, amount_at_most(100))", closed, RT-3]\n'
+
+
+def also(guard: str) -> tuple[str, str]:
+    """One more row, with that guard."""
+    return CHECKED, f'  - [checking, done, "{guard}", closed, RT-3]\n' + CHECKED
+
 
 # Name of the case, what is replaced in the file, by what.
 CASES: dict[str, tuple[str, str]] = {
@@ -106,6 +112,11 @@ CASES: dict[str, tuple[str, str]] = {
     "a push to nowhere": ("push advise", "push return"),
     "an unknown guard": ("in_digression,  ", "customer_is_verifid,  "),
     "a guard with wrong arguments": ('amount_at_most(100))",  repaid', 'amount_at_most())",  repaid'),
+    "a built-in guard with wrong arguments": also("known()"),
+    "a built-in guard on an unknown fact": also("known(amuont)"),
+    "a built-in guard on a fact of another type": also("at_most(order, 3)"),
+    "a choice that there is not": also("is_(reason, broke)"),
+    "an amount without its decimals": also("at_most(amount, 100)"),
     "an unknown agent": ("agent: adviser,", "agent: advisor,"),
     "an unknown tool": ("tool: look_up,", "tool: lookup,"),
     "an unknown contract": ("contract: Advice", "contract: Advise"),
@@ -189,6 +200,7 @@ def in_python() -> dict[str, tuple[Flow, Code]]:
     strange = Trained()
     strange.labels = ("return_it", "weather")
     nested = rows[0].changed(guard=Guard(op="not", parts=(otherwise,)))
+    days, aged = FactSpec(name="days", type="integer"), at_least("days", "7.0")
     trap = tuple(row("repaid", on, otherwise, "repaid", "SH-1") for on in ("message", "expired"))
     waits = tuple(
         WaitState(name="repaid", deadline_seconds=60) if state.name == "repaid" else state for state in flow.states
@@ -205,6 +217,10 @@ def in_python() -> dict[str, tuple[Flow, Code]]:
         "a sentence without its places": (
             flow.changed(guards=(misread.spec,)),
             replace(RETURNS_CODE, guards={**RETURNS_CODE.guards, "customer_is_verified": misread}),
+        ),
+        "a whole number with decimals": (
+            flow.changed(facts=(*flow.facts, days), transitions=(row("checking", "done", aged, "closed", "A"), *rows)),
+            RETURNS_CODE,
         ),
         "a classifier that is not loaded": (flow, forgetful),
         "a classifier with other labels": (flow, replace(RETURNS_CODE, classifiers={Trained.digest: strange})),
