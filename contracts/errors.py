@@ -85,9 +85,16 @@ class StreamMoved(InterlockError):
 
 
 class Overloaded(InterlockError):
-    """Too much is waiting; nothing was recorded. Try again later."""
+    """Too much is waiting; nothing was recorded. Send the same again, with the same key, after
+    `retry_after_seconds`; `waiting` is how many submissions wait (HTTP 503 with `Retry-After`)."""
 
     code = "overloaded"
+
+    def __init__(
+        self, what: str, *, retry_after_seconds: int = 1, waiting: int = 0, where: str = "", fix: str = ""
+    ) -> None:
+        self.retry_after_seconds, self.waiting = retry_after_seconds, waiting
+        super().__init__(what, where=where, fix=fix)
 
 
 class LogError(InterlockError):

@@ -5,8 +5,9 @@ intervention waits for the second only, so it can end a turn that is calling a m
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import structlog
@@ -29,6 +30,7 @@ from ..fsm.decide import decide, effects_of
 from ..fsm.draft import CallAgent, Effect, Route, RunTool
 from ..fsm.program import Program
 from ..persistence.presence import OnlyProcess, Presence
+from .admission import CONCURRENT, WAITING, Admission
 from .clock import Clock, SystemClock
 from .conversations import Conversations
 from .live import Live
@@ -59,6 +61,8 @@ class TurnLoop:
         sources: Mapping[str, str] | None = None,
         on_event: Callable[[str, Entry], None] | None = None,
         remembered: int = 1_000,
+        concurrent: int = CONCURRENT,
+        waiting: int = WAITING,
     ) -> None:
         programs = (programs,) if isinstance(programs, Program) else tuple(programs)
         self.store, self.clock = store, clock or SystemClock()
@@ -67,6 +71,7 @@ class TurnLoop:
         self.performer = Performer(agents, self.texts)
         self._presence_given = presence
         self._sources, self._on_event = dict(sources or {}), on_event
+        self.admission = Admission(concurrent, waiting)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -104,11 +109,27 @@ class TurnLoop:
             for task in unfinished:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
+        await self.performer.bounds.close()
         self._presence.close()
 
-    async def _submit(self, live: Live, given: Submission) -> TurnOutcome:
-        """Run one outside command to its end, in a task of its own that outlives the caller."""
-        return await self._in_hand(self._turn(live, given))
+    async def _submit(
+        self, conversation: str, given: Submission, find: Callable[[], Awaitable[Live]] | None = None
+    ) -> TurnOutcome:
+        """Run one outside command to its end, in a task of its own that outlives the caller.
+
+        Raises `Overloaded`, before anything is looked up, where too many wait already.
+        """
+        find = find or partial(self._conversations.known, conversation)
+        if given.always:
+            return await self._in_hand(self._turn(await find(), given))
+        self.admission.enter(conversation)
+        return await self._in_hand(self._placed(conversation, given, find))
+
+    async def _placed(self, conversation: str, given: Submission, find: Callable[[], Awaitable[Live]]) -> TurnOutcome:
+        try:
+            return await self._turn(await find(), given)
+        finally:
+            self.admission.leave(conversation)
 
     async def _in_hand(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` in a task that closing waits for, and that goes on if the caller goes away."""
@@ -121,7 +142,10 @@ class TurnLoop:
         return await asyncio.shield(task)
 
     async def _turn(self, live: Live, given: Submission) -> TurnOutcome:
-        async with nullcontext() if given.intervenes else live.lock:
+        async with (
+            nullcontext() if given.intervenes else live.lock,
+            nullcontext() if given.always else self.admission.slot(),
+        ):
             for _ in range(MOST_RACES):
                 body, payloads = given.made(live)
                 repeated = live.keys.get(given.key)

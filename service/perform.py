@@ -42,6 +42,7 @@ from ..contracts.values import MAX_SAFE_INTEGER, printable
 from ..fsm.draft import CallAgent, Route, RunTool
 from ..fsm.program import Program
 from ..fsm.route import evidence
+from .bounded import Bounds
 from .clock import minted
 from .facts import readings_from
 from .live import Live
@@ -67,6 +68,7 @@ class Performer:
 
     def __init__(self, agents: Agent | Mapping[str, Agent], texts: Texts) -> None:
         self._agents, self._texts = agents, texts
+        self.bounds = Bounds()
 
     def agent_for(self, name: str) -> Agent:
         return self._agents[name] if isinstance(self._agents, Mapping) else self._agents
@@ -95,7 +97,8 @@ class Performer:
         started = time.perf_counter()
         try:
             request = await self._agent_request(live, effect.effect, effect.request, spec)
-            reply = await self.agent_for(spec.name).run(request)
+            call = self.agent_for(spec.name).run(request)
+            reply = await self.bounds.within(request.timeout_seconds, call, agent=spec.name, effect=request.effect)
             performed = self._reported(program, spec, effect.request, reply)
         except AgentFailed as failure:
             performed = Performed(_failed(failure))

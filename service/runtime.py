@@ -48,7 +48,8 @@ class Runtime(TurnLoop):
 
     Use as `async with Runtime(...)`: entering makes this process known, leaving finishes what is in hand.
     Every method that takes a `key` is idempotent: the same key and body returns the recorded outcome,
-    another body raises `KeyReused`.
+    another body raises `KeyReused`. `concurrent` turns run at once and `waiting` more wait; what comes past
+    them raises `Overloaded` at once and leaves no trace.
     """
 
     # -- what callers ask for ---------------------------------------------------------------------
@@ -83,10 +84,10 @@ class Runtime(TurnLoop):
             readings, payloads = given_facts(live.program, facts or {})
             return Start(flow=program.ref, subject=subject, facts=readings), payloads
 
-        live = await self._conversations.find(identity)
-        if live is None:
-            live = self._conversations.opened(identity, program)
-        return await self._submit(live, submitted(key, actor, body))
+        async def found() -> Live:
+            return await self._conversations.find(identity) or self._conversations.opened(identity, program)
+
+        return await self._submit(identity, submitted(key, actor, body), found)
 
     async def say(
         self, conversation: str, text: str, *, key: str | None = None, actor: Actor = CUSTOMER
@@ -102,7 +103,7 @@ class Runtime(TurnLoop):
             reading, payloads = message_read(live, text, len(message.plaintext))
             return Say(message=message.ref, token_bound=len(message.plaintext), reading=reading), (message, *payloads)
 
-        return await self._submit(await self._conversations.known(conversation), submitted(key, actor, body))
+        return await self._submit(conversation, submitted(key, actor, body))
 
     async def give(
         self,
@@ -119,10 +120,7 @@ class Runtime(TurnLoop):
             readings, payloads = given_facts(live.program, facts or {})
             return Give(name=name, facts=readings), payloads
 
-        return await self._submit(
-            await self._conversations.known(conversation),
-            submitted(key, actor, body, intervenes=name in OPERATOR_INPUTS),
-        )
+        return await self._submit(conversation, submitted(key, actor, body, intervenes=name in OPERATOR_INPUTS))
 
     async def decide_task(
         self, conversation: str, task: int, decision: str, *, actor: Actor, reason: str = "", key: str | None = None
@@ -136,7 +134,7 @@ class Runtime(TurnLoop):
                 (written,) if written else (),
             )
 
-        return await self._submit(await self._conversations.known(conversation), submitted(key, actor, body))
+        return await self._submit(conversation, submitted(key, actor, body))
 
     async def resolve(self, conversation: str, effect: int, how: str, *, actor: Actor = SYSTEM) -> TurnOutcome:
         """Say what becomes of an undecided effect: `again`, `done` or `failed`."""
@@ -144,7 +142,7 @@ class Runtime(TurnLoop):
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
             return Resolve.model_validate({"effect": effect, "how": how}), ()
 
-        live = await self._conversations.known(conversation)
+        await self._conversations.known(conversation)
         summary = await asyncio.to_thread(self.store.summary, conversation)
         if summary is not None and summary.undecided and self._is_performed(summary):
             raise CallError(
@@ -152,7 +150,7 @@ class Runtime(TurnLoop):
                 where=f"conversation {conversation}",
                 fix="Wait for its end; resolve what a process that died has left.",
             )
-        return await self._submit(live, submitted(None, actor, body))
+        return await self._submit(conversation, submitted(None, actor, body, always=True))
 
     async def fire_due(self) -> int:
         """Fire every deadline that has passed; returns how many. Safe in several processes at once.
@@ -233,7 +231,7 @@ class Runtime(TurnLoop):
         key = f"t:{timer}"
         if live.conversation.visit.timer != timer or key in live.keys:
             return False
-        await self._submit(live, Submission(key, SYSTEM, lambda _: (Fire(timer=timer), ())))
+        await self._submit(conversation, Submission(key, SYSTEM, lambda _: (Fire(timer=timer), ()), always=True))
         return True
 
 

@@ -29,6 +29,8 @@ class Submission:
     body: Callable[[Live], tuple[CommandBody, tuple[Payload, ...]]]
     intervenes: bool = False
     """An operator's: it does not wait for the turn in hand."""
+    always: bool = False
+    """Never refused for load, and never made to wait for a slot: deadlines, and what an operator resolves."""
 
     def made(self, live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
         """The command for the conversation as it is. Raises `CallError` for values that no command can have."""
@@ -50,9 +52,10 @@ def submitted(
     body: Callable[[Live], tuple[CommandBody, tuple[Payload, ...]]],
     *,
     intervenes: bool = False,
+    always: bool = False,
 ) -> Submission:
     """A caller's submission, under its own key or a fresh one."""
-    return Submission(caller_key(random_id() if key is None else key), actor, body, intervenes)
+    return Submission(caller_key(random_id() if key is None else key), actor, body, intervenes, always or intervenes)
 
 
 def caller_key(key: str) -> str:
