@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..contracts.errors import CallError
 from ..contracts.values import fixed
+from ..fsm.thresholds import MILLION, least_probability, six
 
 Scored = tuple[float, bool]
 """The best label's score, and whether that label was right."""
@@ -150,15 +151,8 @@ def promise(scored: Sequence[Scored], promised: float, confidence: float = 0.95)
 
 
 def threshold_from_costs(misroute: int, escalation: int) -> str:
-    """The least probability at which routing costs less: `(1 - p) * misroute < escalation`."""
-    if misroute <= 0 or escalation < 0:
-        raise CallError(
-            f"The costs {misroute} and {escalation} do not give a threshold.",
-            fix="Give a positive cost of a wrong route, and a cost of escalation that is not negative.",
-        )
-    millionths = max(0, 1_000_000 - escalation * 1_000_000 // misroute)
-    exact = escalation * 1_000_000 % misroute == 0 and escalation <= misroute
-    return fixed(min(1_000_000, millionths + exact) / 1_000_000)
+    """The least probability at which routing costs less: `(1 - p) * misroute < escalation`; 1 where none is enough."""
+    return six(min(MILLION, least_probability(misroute, escalation)))
 
 
 def clopper_pearson(wrong: int, n: int, confidence: float = 0.95) -> float:

@@ -9,7 +9,7 @@ from .facts import FactType
 from .handoff import HistoryPolicy
 from .limits import Limits, Price
 from .tools import ToolSpec
-from .values import Count, Decimal6, Digest, Name, SafeInt, Seconds, Value
+from .values import Count, Decimal6, Digest, Name, SafeInt, Seconds, Value, added
 
 ANY = "any"
 """The `from` of a flow-wide row."""
@@ -127,13 +127,34 @@ class RuleSpec(Value):
     patterns: tuple[str, ...] = ()
 
 
+class RoutingCosts(Value):
+    """What a wrong route costs, and what passing a message on costs, in the currency's minor units.
+
+    A label is routed to only if `(1 - p) * misroute < escalation`: its threshold follows.
+    """
+
+    escalation: Count
+    """Of a message that is not routed: a clarifying question, or a person."""
+    misroute: Count = 0
+    """Of a message routed to a wrong label; 0 where only `labels` have a cost."""
+    labels: dict[Name, Count] = {}
+    """The same for single labels, where it is another."""
+
+
 class RouterSpec(Value):
     """Two gates and their thresholds. `labels` says each label in words, for the clarifying question."""
 
     name: Name
     labels: dict[Name, str]
     screen: tuple[str, ...] = ("size", "encoding", "injection")
+    screen_classifier: Digest | None = added(None)
+    """Digest of a classifier that knows the label `attack`; its verdict can only close."""
+    screen_artefact: str = Field(default="", exclude=True)
+    screen_threshold: Decimal6 = added("0.900000")
+    """The least score of `attack` that blocks."""
     max_characters: Count = 4_000
+    escalations: tuple[RuleSpec, ...] = added(())
+    """Rules tried before all others, in scope or not: a legal threat, danger, a wish for a person."""
     rules: tuple[RuleSpec, ...] = ()
     classifier: Digest | None = None
     """Digest of the classifier's artefact, which the loader found and checked."""
@@ -141,10 +162,22 @@ class RouterSpec(Value):
     """The file it was found in: not part of the flow's meaning, nor of its digest."""
     threshold: Decimal6 = "0.000000"
     """The least score of a label that is routed to."""
+    thresholds: dict[Name, Decimal6] = added({})
+    """The same for single labels; what stands here comes before what costs give."""
+    costs: RoutingCosts | None = added(None)
+    """Thresholds from costs, for labels without one of their own."""
     margin: Decimal6 = "0.000000"
     """The least distance between the best and the second score."""
     scope: Decimal6 = "0.000000"
     """The least likeness to anything known: below it the message is not ours."""
+    agent: Name | None = added(None)
+    """The agent asked for a label where the classifier is unsure."""
+    sticky: bool = added(False)
+    """A message that stays unclear stays with the label that has the conversation."""
+    several: bool = added(False)
+    """Several issues in one message are queued and handled in turn."""
+    notice: Decimal6 = added("0.200000")
+    """With `several`: the least score at which a further issue is asked about rather than left."""
 
 
 class _State(Value):

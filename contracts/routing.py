@@ -6,9 +6,9 @@ is decided again without the text, and a changed threshold is tried on history w
 
 from typing import Literal, Protocol
 
-from .values import Decimal6, Digest, Name, Value
+from .values import Count, Decimal6, Digest, Name, Value, added
 
-RouteStage = Literal["screen", "rules", "picked", "classifier", "none"]
+RouteStage = Literal["screen", "escalation", "picked", "queued", "rules", "classifier", "model", "sticky", "none"]
 
 
 class ScreenVerdict(Value):
@@ -16,6 +16,8 @@ class ScreenVerdict(Value):
 
     rule: str
     blocked: bool
+    score: Decimal6 | None = added(None)
+    """How much it looks like an attack, where a classifier said so."""
 
 
 class RuleHit(Value):
@@ -30,19 +32,49 @@ class Score(Value):
     score: Decimal6
 
 
+class RoutingPart(Value):
+    """What was measured on one clause of a message; clauses are in the message's order."""
+
+    rules: tuple[RuleHit, ...] = ()
+    scores: tuple[Score, ...] = ()
+    scope: Decimal6 | None = None
+
+
+class ModelLabel(Value):
+    """What the agent that was asked for a label answered: one of the router's labels, or `unsure`.
+
+    `event` is the version of the event that recorded the answer. A call that failed counts as `unsure`.
+    """
+
+    label: Name
+    event: Count
+
+
 class RoutingEvidence(Value):
-    """Everything measured on one message. Scores are in descending order, at most five.
+    """Everything measured on one message. Scores are in descending order.
 
     `scope` answers *is it ours at all?*, the scores *which of ours?*. `picked` is the label that the
     person chose from a clarifying question. `artefact` is the digest of the classifier that scored.
     """
 
     screen: tuple[ScreenVerdict, ...] = ()
+    escalations: tuple[RuleHit, ...] = added(())
     rules: tuple[RuleHit, ...] = ()
     picked: Name | None = None
     scores: tuple[Score, ...] = ()
     scope: Decimal6 | None = None
     artefact: Digest | None = None
+    independent: bool = added(False)
+    """Whether each score is of its own label alone, so that several may be high."""
+    parts: tuple[RoutingPart, ...] = added(())
+    """Where a message has several clauses and the router listens for several issues."""
+    held: Name | None = added(None)
+    """The label that has the conversation."""
+    queued: tuple[Name, ...] = added(())
+    """Labels of an earlier message that are to be taken up now; nothing was measured."""
+    offered: tuple[Name, ...] = added(())
+    """Of the earlier message: the labels for the clarifying question, where `unsure` is queued."""
+    modelled: ModelLabel | None = added(None)
 
 
 class StageVerdict(Value):
@@ -63,10 +95,20 @@ class RoutingDecision(Value):
     scope: Decimal6 | None = None
     candidates: tuple[Name, ...] = ()
     """The two best labels, for a clarifying question."""
+    queue: tuple[Name, ...] = added(())
+    """The issues to be taken up afterwards, in order: labels, and last `unsure` where one is to be asked about."""
+    offered: tuple[Name, ...] = added(())
+    """The labels for the clarifying question, where `unsure` is queued."""
+    asks_model: bool = added(False)
+    """The router's agent is to be asked first; until then the outcome stands at `unsure`."""
 
 
 class Classifier(Protocol):
-    """A trained table that scores a message. Deterministic: the same text gives the same scores anywhere."""
+    """A trained table that scores a message. Deterministic: the same text gives the same scores anywhere.
+
+    All scores together are 1; a classifier that has an attribute `independent` which is True scores each
+    label for itself, so that a message may have several.
+    """
 
     digest: str
     """SHA-256 of the artefact's bytes; it stands in the flow and in every routing decision."""

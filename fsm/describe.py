@@ -6,7 +6,19 @@ Every row is one sentence: *In checking, on done: if the amount is at most 100 e
 import re
 from collections.abc import Iterable, Iterator
 
-from ..contracts.flow import ANY, RETURN, AgentSpec, FactSpec, Flow, Guard, GuardSpec, RouterSpec, State, Transition
+from ..contracts.flow import (
+    ANY,
+    RETURN,
+    AgentSpec,
+    FactSpec,
+    Flow,
+    Guard,
+    GuardSpec,
+    RouterSpec,
+    RoutingCosts,
+    State,
+    Transition,
+)
 from ..contracts.limits import Limits
 from .render import minor_digits, said
 from .written import decimal
@@ -177,7 +189,11 @@ def _does(flow: Flow, state: State) -> str:
             return f"{_saying(state.say)}{collects}; {asked}{confirmed}; ends {within}."
         case "route":
             router = next((one for one in flow.routers if one.name == state.router), None)
-            return f"routes the message with {_routed(router)}." if router else f"routes with {state.router}."
+            return (
+                f"routes the message with {_routed(router, flow.currency)}."
+                if router
+                else f"routes with {state.router}."
+            )
         case "agent":
             tools = f"may use {joined(state.tools)}" if state.tools else "has no tools"
             reads = f"reads {joined(state.reads)}" if state.reads else "reads no facts"
@@ -202,16 +218,49 @@ def _saying(text: str) -> str:
     return f"says “{text}”, " if text else ""
 
 
-def _routed(router: RouterSpec) -> str:
+def _routed(router: RouterSpec, currency: str) -> str:
     rules = f"{counted(len(router.rules), 'rule')}, then " if router.rules else ""
     gates = joined(
-        f"{name} {decimal(int(written.replace('.', '')), 6)}"
+        f"{name} {_number(written)}"
         for name, written in (("threshold", router.threshold), ("margin", router.margin), ("scope", router.scope))
         if int(written.replace(".", ""))
     )
     stage = f"the classifier {router.artefact or router.classifier[:12]}" if router.classifier else "no classifier"
     labels = joined(f"{label} ({says})" for label, says in router.labels.items())
-    return f"{router.name}: {rules}{stage}{f' ({gates})' if gates else ''}, to {labels}"
+    further = "".join(f"; {one}" for one in _routed_further(router, currency))
+    return f"{router.name}: {rules}{stage}{f' ({gates})' if gates else ''}, to {labels}{further}"
+
+
+def _routed_further(router: RouterSpec, currency: str) -> Iterator[str]:
+    if router.escalations:
+        labels = joined(dict.fromkeys(rule.label for rule in router.escalations), "or")
+        yield f"before all rules, {counted(len(router.escalations), 'escalation')} to {labels}, in scope or not"
+    if router.thresholds:
+        each = joined(f"{label} {_number(least)}" for label, least in router.thresholds.items())
+        yield f"thresholds of their own: {each}"
+    if router.costs is not None:
+        yield from _costs(router.costs, currency)
+    if router.agent is not None:
+        yield f"where it is unsure, {router.agent} is asked for a label"
+    if router.sticky:
+        yield "what stays unclear stays with the label that has the conversation"
+    if router.several:
+        yield f"several issues in a message are handled in turn, and asked about from {_number(router.notice)}"
+    if router.screen_classifier:
+        named = router.screen_artefact or router.screen_classifier[:12]
+        yield f"the screening classifier {named} blocks from {_number(router.screen_threshold)}"
+
+
+def _costs(costs: RoutingCosts, currency: str) -> Iterator[str]:
+    digits = minor_digits(currency)
+    of = [f"{decimal(costs.misroute, digits)}"] if costs.misroute else []
+    of += [f"{decimal(amount, digits)} for {label}" for label, amount in costs.labels.items()]
+    passed = decimal(costs.escalation, digits)
+    yield f"a wrong route costs {currency} {joined(of)}, passing on {passed}, and thresholds follow from that"
+
+
+def _number(written: str) -> str:
+    return decimal(int(written.replace(".", "")), 6)
 
 
 def _flow_wide(flow: Flow) -> Iterator[str]:

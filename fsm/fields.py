@@ -171,6 +171,20 @@ def words(node: Node) -> dict[str, str]:
     return found
 
 
+def numbers_by_name(read: Callable[[Node], Any]) -> Callable[[Node], dict[str, Any]]:
+    """Names, each with its number."""
+
+    def read_all(node: Node) -> dict[str, Any]:
+        if not isinstance(node, Table):
+            what = f"Here stands {shown(node)}, where a table is needed."
+            raise Misread("R203", what, "Write `name: number`.", node.line)
+        for key in node.entries:
+            name(Scalar(node.key_lines[key], key, plain=True))
+        return {key: read(value) for key, value in node.entries.items()}
+
+    return read_all
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One key: its reader, the attribute it fills, and what stands in where a needed one cannot be read."""
@@ -275,9 +289,27 @@ ROUTER_KEYS = {
     "max_characters": _NUMBER,
     "threshold": Key(decimal6),
     "margin": Key(decimal6),
+    "thresholds": Key(numbers_by_name(decimal6)),
     "scope": Key(decimal6),
+    "screen_threshold": Key(decimal6),
+    "agent": Key(name),
+    "sticky": Key(yes_no),
+    "several": Key(yes_no),
+    "notice": Key(decimal6),
 }
 RULE_KEYS = {"label": _A_NAME, "any": _TEXTS, "patterns": _TEXTS}
+
+
+def cost_keys(digits: int) -> Mapping[str, Key]:
+    """What mistakes of routing cost, in the currency, kept in its minor units."""
+    money = decimal(digits, "the currency")
+    return {
+        "escalation": Key(money, needed=True, stand_in=0),
+        "misroute": Key(money),
+        "labels": Key(numbers_by_name(money)),
+    }
+
+
 FLOW_KEYS = {
     "flow": Key(name, into="name", needed=True, stand_in="unread"),
     "version": Key(whole_number, needed=True, stand_in=1),

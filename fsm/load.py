@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ..contracts.canonical import sha256_hex
 from ..contracts.errors import Fault, FlowError, InterlockError
-from ..contracts.flow import AgentSpec, FactSpec, Flow, RouterSpec, RuleSpec, State
+from ..contracts.flow import AgentSpec, FactSpec, Flow, RouterSpec, RoutingCosts, RuleSpec, State
 from ..contracts.limits import Limits, Price
 from ..contracts.values import Value, printable
 from . import fields
@@ -173,11 +173,19 @@ class _Reading:
         return self.notes.built(AgentSpec, {**values, "name": name}, fields.AGENT_KEYS, path)
 
     def router(self, name: str, table: Table, path: str) -> RouterSpec:
-        special = ("rules", "classifier", "artefact")
+        special = ("rules", "escalations", "costs", "classifier", "artefact", "screen_classifier", "screen_artefact")
         values = self.notes.values(_without(table, special), fields.ROUTER_KEYS, path, (*fields.ROUTER_KEYS, *special))
-        values["rules"] = self.rules(table.entries.get("rules"), f"{path}.rules")
+        for key in ("rules", "escalations"):
+            values[key] = self.rules(table.entries.get(key), f"{path}.{key}")
+        if "costs" in table.entries:
+            values["costs"] = self.costs(table.entries["costs"], f"{path}.costs")
         values |= self.classifier(table, path)
+        values |= self.classifier(table, path, "screen_classifier", "screen_artefact")
         return self.notes.built(RouterSpec, {**values, "name": name}, fields.ROUTER_KEYS, path)
+
+    def costs(self, node: Node, path: str) -> RoutingCosts:
+        keys = fields.cost_keys(minor_digits(self.currency))
+        return self.notes.built(RoutingCosts, self.notes.values(self.notes.table(node, path), keys, path), keys, path)
 
     def rules(self, node: Node | None, path: str) -> tuple[RuleSpec, ...]:
         if node is None:
@@ -194,31 +202,33 @@ class _Reading:
             found.append(self.notes.built(RuleSpec, values, fields.RULE_KEYS, where))
         return tuple(found)
 
-    def classifier(self, table: Table, path: str) -> dict[str, str]:
-        """The artefact and its digest: `classifier` names the file, or the digest and `artefact` the file."""
-        where, pinned = f"{path}.classifier", ""
-        if "classifier" not in table.entries:
-            if "artefact" in table.entries:
-                self.unfit(f"{path}.artefact", "An artefact stands here without a classifier.", "Write `classifier:`.")
+    def classifier(
+        self, table: Table, path: str, key: str = "classifier", file_key: str = "artefact"
+    ) -> dict[str, str]:
+        """The artefact and its digest: `key` names the file, or the digest and `file_key` the file."""
+        where, pinned = f"{path}.{key}", ""
+        if key not in table.entries:
+            if file_key in table.entries:
+                self.unfit(f"{path}.{file_key}", "An artefact stands here without a classifier.", f"Write `{key}:`.")
             return {}
-        named = self.notes.read(Key(fields.text), table.entries["classifier"], where)
+        named = self.notes.read(Key(fields.text), table.entries[key], where)
         if named is None:
             return {}
         if fields.DIGEST.fullmatch(named):
             pinned = named
-            if "artefact" not in table.entries:
-                return {"classifier": pinned}
-            where = f"{path}.artefact"
-        elif "artefact" in table.entries:
-            self.unfit(f"{path}.artefact", "The artefact's file stands here twice.", "Delete `artefact:`.")
-        file = self.notes.read(Key(_path), table.entries["artefact" if pinned else "classifier"], where)
+            if file_key not in table.entries:
+                return {key: pinned}
+            where = f"{path}.{file_key}"
+        elif file_key in table.entries:
+            self.unfit(f"{path}.{file_key}", "The artefact's file stands here twice.", f"Delete `{file_key}:`.")
+        file = self.notes.read(Key(_path), table.entries[file_key if pinned else key], where)
         if not file:
             return {}
         digest = "" if pinned and self.folder_reader is None else self.digest_of_file(file, where)
         if pinned and digest and digest != pinned:
             what = f"The file {file!r} has the digest {digest[:12]}…, not {pinned[:12]}…."
-            self.unfit(f"{path}.classifier", what, "Restore the file, or write its digest.")
-        return {"artefact": file, **({"classifier": pinned or digest} if pinned or digest else {})}
+            self.unfit(f"{path}.{key}", what, "Restore the file, or write its digest.")
+        return {file_key: file, **({key: pinned or digest} if pinned or digest else {})}
 
     def digest_of_file(self, file: str, where: str) -> str:
         if self.folder_reader is None:

@@ -1,4 +1,4 @@
-"""Screening: three cheap rules that can close the way to a message, and never open one.
+"""Screening: cheap rules, and a classifier where the flow names one, that can close the way to a message only.
 
 Screening is a courtesy to the agents behind it, not a defence: patterns catch the plainest attempts
 only. What holds whatever the text says is that no tool outside the state's list runs.
@@ -10,8 +10,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from ..contracts.flow import RouterSpec
-from ..contracts.routing import ScreenVerdict
+from ..contracts.routing import Classifier, ScreenVerdict
+from ..contracts.values import fixed
+from .thresholds import millionths
 
+ATTACK = "attack"
+"""The label of a screening classifier whose score is looked at."""
 MOST_UNPRINTABLE = 30
 """A message of which more than this share, in percent, cannot be printed is not a message."""
 
@@ -95,12 +99,27 @@ def screen_rules() -> tuple[str, ...]:
     return tuple(_RULES)
 
 
-def screened(spec: RouterSpec, text: str) -> tuple[ScreenVerdict, ...]:
-    """One verdict for each rule of `spec.screen`, in its order; never raises.
+def screened(spec: RouterSpec, text: str, screener: Classifier | None = None) -> tuple[ScreenVerdict, ...]:
+    """One verdict for each rule of `spec.screen`, in its order, and one of its classifier; never raises.
 
-    Fails closed: a rule that does not exist, or that raises, counts as blocked.
+    Fails closed: a rule or classifier that does not exist, that is another one, or that raises, counts as blocked.
     """
-    return tuple(ScreenVerdict(rule=rule, blocked=_blocks(rule, spec, text)) for rule in spec.screen)
+    verdicts = tuple(ScreenVerdict(rule=rule, blocked=_blocks(rule, spec, text)) for rule in spec.screen)
+    if spec.screen_classifier is None:
+        return verdicts
+    if any(verdict.blocked for verdict in verdicts):
+        return verdicts  # nothing can open what is closed, so a flood of hostile text is not scored as well
+    return (*verdicts, _by_classifier(spec, text, screener))
+
+
+def _by_classifier(spec: RouterSpec, text: str, screener: Classifier | None) -> ScreenVerdict:
+    try:
+        if screener is None or screener.digest != spec.screen_classifier:
+            return ScreenVerdict(rule="classifier", blocked=True)
+        score = fixed(dict(screener.score(text)[0])[ATTACK])
+    except Exception:  # noqa: BLE001 - fails closed: what could not be examined does not pass
+        return ScreenVerdict(rule="classifier", blocked=True)
+    return ScreenVerdict(rule="classifier", blocked=millionths(score) >= millionths(spec.screen_threshold), score=score)
 
 
 def _blocks(rule: str, spec: RouterSpec, text: str) -> bool:

@@ -6,7 +6,7 @@ For export, and for whoever wrote the flow in Python and wants the file that a c
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..contracts.flow import AgentSpec, FactSpec, Flow, RouterSpec, State, Transition
+from ..contracts.flow import AgentSpec, FactSpec, Flow, RouterSpec, RoutingCosts, State, Transition
 from ..contracts.limits import Limits, Price
 from ..contracts.values import Value
 from .fields import STATE_KEYS
@@ -28,7 +28,7 @@ def written_yaml(flow: Flow) -> str:
         *_named("phrases", {key: _scalar(text) for key, text in flow.phrases.items()}),
         *_named("facts", {one.name: _table(_fact(one, digits)) for one in flow.facts}),
         *_long("agents", {one.name: _agent(one) for one in flow.agents}),
-        *_long("routers", {one.name: _router(one) for one in flow.routers}),
+        *_long("routers", {one.name: _router(one, digits) for one in flow.routers}),
         *([f"digressions: {flow.digressions}"] if flow.digressions is not None else ()),
         *_named("states", {one.name: _table(_state(one)) for one in flow.states}),
         *_rows(flow.transitions),
@@ -112,15 +112,29 @@ def _agent(agent: AgentSpec) -> dict[str, str]:
     return written
 
 
-def _router(router: RouterSpec) -> dict[str, str]:
-    found = _changed(router, ("rules",))
-    for gate in ("threshold", "margin", "scope"):
+def _router(router: RouterSpec, digits: int) -> dict[str, str]:
+    found = _changed(router, ("rules", "escalations", "costs"))
+    for gate in ("threshold", "margin", "scope", "screen_threshold", "notice"):
         if gate in found:
             found[gate] = _short(str(found[gate]))
     written = {key: _scalar(one) for key, one in found.items()}
-    if router.rules:
-        written["rules"] = "".join(f"\n      - {_table(_changed(rule))}" for rule in router.rules)
+    if router.thresholds:
+        written["thresholds"] = _table({label: _short(least) for label, least in router.thresholds.items()})
+    if router.costs is not None:
+        written["costs"] = _costs(router.costs, digits)
+    for key, rules in (("escalations", router.escalations), ("rules", router.rules)):
+        if rules:
+            written[key] = "".join(f"\n      - {_table(_changed(rule))}" for rule in rules)
     return written
+
+
+def _costs(costs: RoutingCosts, digits: int) -> str:
+    cells: dict[str, Cell] = {"escalation": decimal(costs.escalation, digits)}
+    if costs.misroute:
+        cells["misroute"] = decimal(costs.misroute, digits)
+    if costs.labels:
+        cells["labels"] = {label: decimal(amount, digits) for label, amount in costs.labels.items()}
+    return _table(cells)
 
 
 def _limits(limits: Limits) -> dict[str, Cell]:

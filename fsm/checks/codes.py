@@ -91,4 +91,7 @@ CHECKS = (
     Check("S173", "Every screen that is named exists."),
     Check("S174", "Gates are between 0 and 1."),
     Check("S175", "Texts to the customer say declared facts only."),
+    Check("S176", "A threshold or a cost of a wrong route is for a label of its router."),
+    Check("S177", "Costs give a threshold: a wrong route and passing on both cost something."),
+    Check("S178", "A screening classifier knows the label `attack`."),
 )

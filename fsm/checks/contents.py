@@ -9,7 +9,6 @@ from ...contracts.flow import FactSpec
 from ...contracts.limits import Limits
 from ...contracts.values import listed, printable
 from ..render import places_in
-from ..screen import screen_rules
 from .survey import Survey
 
 PLACES = ("first_choice", "second_choice", "reference")
@@ -35,7 +34,7 @@ def facts_askable(survey: Survey) -> Iterator[Fault]:
             )
         yield from _fact_fits_type(survey, fact, path)
         if fact.pattern:
-            yield from _pattern(survey, f"{path}.pattern", fact.pattern)
+            yield from pattern_fits(survey, f"{path}.pattern", fact.pattern)
 
 
 def _fact_fits_type(survey: Survey, fact: FactSpec, path: str) -> Iterator[Fault]:
@@ -69,7 +68,7 @@ def _fact_fits_type(survey: Survey, fact: FactSpec, path: str) -> Iterator[Fault
         )
 
 
-def _pattern(survey: Survey, where: str, pattern: str) -> Iterator[Fault]:
+def pattern_fits(survey: Survey, where: str, pattern: str) -> Iterator[Fault]:
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError, MemoryError) as error:
@@ -122,50 +121,6 @@ def _repeats_often(pattern: str, index: int) -> bool:
         return False
     most = found["most"] or found["exact"]
     return not most or int(most) > _FEW
-
-
-def routers_fit(survey: Survey) -> Iterator[Fault]:
-    for router in survey.flow.routers:
-        path = f"routers.{router.name}"
-        if not router.labels:
-            what = f"The router {router.name!r} has no labels."
-            yield survey.fault("S170", f"{path}.labels", what, "Write them under `labels`.")
-        for index, rule in enumerate(router.rules):
-            where = f"{path}.rules.{index}"
-            if rule.label not in router.labels and router.labels:
-                yield survey.fault(
-                    "S171",
-                    f"{where}.label",
-                    f"A rule of {router.name!r} gives {rule.label!r}, which is no label of it.",
-                    f"Its labels are {listed(router.labels)}.",
-                )
-            if not any(phrase.strip() for phrase in rule.any) and not rule.patterns:
-                yield survey.fault(
-                    "S172",
-                    where,
-                    f"A rule of {router.name!r} for {rule.label!r} looks for nothing.",
-                    "Give it phrases under `any`, or `patterns`.",
-                )
-            for pattern in rule.patterns:
-                problems = tuple(_pattern(survey, f"{where}.patterns", pattern))
-                yield from problems
-                if not problems and re.compile(pattern).search(""):
-                    what = f"The pattern {printable(pattern, 60)!r} matches every message, even an empty one."
-                    yield survey.fault("S172", f"{where}.patterns", what, "Let it ask for at least one character.")
-        for screen in router.screen:
-            if screen not in screen_rules():
-                fix = f"The screens are {listed(screen_rules())}."
-                yield survey.fault("S173", f"{path}.screen", f"There is no screen {printable(screen)!r}.", fix)
-        for gate in ("threshold", "margin", "scope"):
-            # Decimal6 has one spelling for each number, so 1 and below is read off its first digits.
-            written = getattr(router, gate)
-            if written.startswith("-") or (int(written.partition(".")[0]) >= 1 and written != "1.000000"):
-                yield survey.fault(
-                    "S174",
-                    f"{path}.{gate}",
-                    f"The {gate} of router {router.name!r} is {written}.",
-                    "Write a number between 0 and 1.",
-                )
 
 
 def limits_hold(survey: Survey) -> Iterator[Fault]:
@@ -249,4 +204,4 @@ def _texts(survey: Survey) -> Iterator[tuple[str, str]]:
         yield f"phrases.{name}", text
 
 
-CONTENTS = (facts_askable, routers_fit, limits_hold, tools_safe, consequences_once, texts_sayable)
+CONTENTS = (facts_askable, limits_hold, tools_safe, consequences_once, texts_sayable)

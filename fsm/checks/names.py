@@ -254,6 +254,9 @@ def references(survey: Survey) -> Iterator[Fault]:
             yield from _unknown(survey, "S119", f"{path}.optional", "fact", state.optional, survey.facts)
         elif state.kind == "human":
             yield from _unknown(survey, "S119", f"{path}.shows", "fact", state.shows, survey.facts)
+    for router in flow.routers:
+        if router.agent is not None:
+            yield from _unknown(survey, "S115", f"routers.{router.name}.agent", "agent", (router.agent,), agents)
     if flow.digressions is not None:
         yield from _unknown(survey, "S118", "digressions", "router", (flow.digressions,), survey.routers)
 
@@ -268,29 +271,6 @@ def in_code(survey: Survey) -> Iterator[Fault]:
             yield from _unknown(
                 survey, "S117", f"agents.{agent.name}.contract", "contract", (agent.contract,), code.contracts
             )
-    for router in survey.flow.routers:
-        if router.classifier is None:
-            continue
-        where = f"routers.{router.name}.classifier"
-        classifier = code.classifiers.get(router.classifier)
-        if classifier is None:
-            artefact = router.artefact or router.classifier[:12]
-            yield survey.fault(
-                "S120",
-                where,
-                f"The classifier {artefact!r} of router {router.name!r} is not loaded.",
-                "Load this artefact into the flow's code, or name the one that is there.",
-            )
-        elif not survey.labels_unknown(router.name):
-            strange = [label for label in classifier.labels if label not in router.labels]
-            if strange:
-                yield survey.fault(
-                    "S121",
-                    where,
-                    f"The classifier of router {router.name!r} knows labels that the router does not: "
-                    f"{listed(strange)}.",
-                    "Declare them under `labels`, or train it again without them.",
-                )
     for state in survey.flow.states:
         if state.kind == "call" and state.tool in code.tools:
             needed = [

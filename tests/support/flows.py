@@ -28,6 +28,7 @@ from interlock.contracts.flow import (
     HumanState,
     RouterSpec,
     RouteState,
+    RoutingCosts,
     RuleSpec,
     State,
     Transition,
@@ -332,6 +333,19 @@ routers = st.builds(
         ),
         max_size=2,
     ).map(tuple),
+    escalations=st.sampled_from(((), (RuleSpec(label="question", any=("my lawyer",)),))),
+    thresholds=st.dictionaries(st.sampled_from(LABELS), gates, max_size=2),
+    costs=st.none()
+    | st.builds(
+        RoutingCosts,
+        escalation=st.integers(1, 10**9),
+        misroute=st.integers(1, 10**9),
+        labels=st.dictionaries(st.sampled_from(LABELS), st.integers(1, 10**9), max_size=2),
+    ),
+    sticky=st.booleans(),
+    several=st.booleans(),
+    notice=gates,
+    screen_threshold=gates,
 )
 _counts = st.integers(1, 2**40)
 limits = st.just(Limits()) | st.builds(
