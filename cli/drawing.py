@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from ..contracts.errors import SetupError
 from ..contracts.flow import ANY, RETURN, Flow, State, Transition
-from ..fsm.describe import guard_sentence
+from ..fsm.describe import guard_sentence, members_of
 
 INK, QUIET, LINE = "#1f2328", "#59636e", "#6e7781"
 _LOOKS = {
@@ -21,6 +21,7 @@ _LOOKS = {
     "route": ("hexagon", "filled", "#fff8c5", "#9a6700"),
     "agent": ("ellipse", "filled", "#f3e8ff", "#8250df"),
     "call": ("component", "filled", "#dafbe1", "#1a7f37"),
+    "broadcast": ("tripleoctagon", "filled", "#e8e4ff", "#5a32a3"),
     "human": ("house", "filled", "#ffe8d6", "#bc4c00"),
     "final": ("box", "filled,bold", "#eaeef2", "#24292f"),
 }
@@ -31,6 +32,7 @@ _MEANINGS = {
     "route": "chooses a label",
     "agent": "runs an LLM agent",
     "call": "calls a function",
+    "broadcast": "asks several agents at once",
     "human": "asks a person",
     "final": "ends",
 }
@@ -129,6 +131,8 @@ def _detail(state: State) -> list[str]:
             return [f"human {state.role}"]
         case "route":
             return [f"route {state.router}"]
+        case "broadcast":
+            return textwrap.wrap(f"broadcast {members_of(state)}", _WIDTH)
         case "collect":
             return textwrap.wrap(f"collect {', '.join(state.facts)}", _WIDTH)
         case _:

@@ -12,6 +12,8 @@ from ..contracts.commands import Actor
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
+    BroadcastEnded,
+    BroadcastStarted,
     CommandRefused,
     ConversationEnded,
     ConversationStarted,
@@ -22,12 +24,15 @@ from ..contracts.events import (
     FactsRecorded,
     HandoffMade,
     InputReceived,
+    Judged,
+    LateResult,
     LimitReached,
     MessageReceived,
     MessageTaken,
     OverBudget,
     QuestionAsked,
     ReplySent,
+    RetryPlanned,
     RoutingDecided,
     TaskDecided,
     TaskOpened,
@@ -341,10 +346,31 @@ def _working_words(event: Event) -> tuple[str, str]:
                 [
                     f", attempt {event.attempt}" if event.attempt > 1 else "",
                     f", tool round {event.round}" if event.round else "",
+                    f" as {event.member}" if event.member and event.member != event.agent else "",
+                    ", in the background" if event.background else "",
                     f", to repair {counted(len(event.repairs), 'violation')}" if event.repairs else "",
                 ]
             )
             return "agent", f"asks {event.agent}{extra} (at most {event.reserved_tokens:,} tokens)"
+        case BroadcastStarted():
+            who = ", ".join(one.name for one in event.members) or "nobody"
+            return "agent", f"asks {who} at once, and needs {counted(event.needed, 'valid result')}"
+        case BroadcastEnded():
+            standings = ", ".join(
+                f"{one.name} {one.status}{f' ({one.reason})' if one.reason else ''}" for one in event.members
+            )
+            disputed = f"; they disagree on {', '.join(event.disagreed)}" if event.disagreed else ""
+            sign = "agent" if event.outcome == "complete" else "unsure"
+            return sign, f"{event.outcome}: {event.percent} % valid{f'; {standings}' if standings else ''}{disputed}"
+        case LateResult():
+            heard = "is heard" if event.heard else "changes nothing"
+            return "note", f"{event.member} of {event.state} answers late ({event.outcome}), which {heard}"
+        case RetryPlanned():
+            return "timer", f"asks {', '.join(event.members)} again after {written_time(event.due)[11:19]} UTC"
+        case Judged():
+            of = f"{event.of} {event.judged[:8]}" if event.judged else event.of
+            sign = "agent" if event.verdict == "pass" else "unsure"
+            return sign, f"judges {of}: {event.verdict.replace('_', ' ')} ({event.criterion})"
         case OverBudget():
             return "unsure", f"{event.agent} is not asked: {event.token_bound:,} tokens, at most {event.maximum:,}"
         case ToolRequested():

@@ -119,3 +119,25 @@ class AgentResult(BaseModel):
     outcome: Literal["done", "unsure", "refused"] = "done"
     reply: str = ""
     """What to tell the customer; empty for nothing."""
+
+
+class Subtask(BaseModel):
+    """One piece of a plan: the agent that is to do it, and what it is asked. Narrow `worker` to a `Literal`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    worker: str
+    task: str
+
+
+class Plan(AgentResult):
+    """The contract of a planner: what a broadcast with `plan:` hands to its workers. An empty list is an outcome."""
+
+    subtasks: list[Subtask]
+
+
+class Judgement(AgentResult):
+    """The contract of a judge. A verdict is recorded with the criterion and the digest of what was judged."""
+
+    verdict: Literal["pass", "fail"]
+    reason: str = ""

@@ -9,7 +9,7 @@ from .facts import Control, FactReading, Unreadable
 from .limits import Usage
 from .payload import PayloadRef
 from .routing import RoutingEvidence
-from .values import Count, Digest, Instant, Name, SubjectId, Value
+from .values import Count, Digest, Instant, Name, SubjectId, Value, added
 
 ActorKind = Literal["human", "agent", "system", "tool"]
 Key = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
@@ -92,6 +92,13 @@ class ProposedCall(Value):
     problems: tuple[str, ...] = ()
 
 
+class PlannedTask(Value):
+    """A subtask of a plan: the agent that the planner named (None where that is no name) and its text."""
+
+    worker: Name | None = None
+    task: PayloadRef
+
+
 class AgentReport(Value):
     """How one attempt at an agent ended: nothing here was written by a person or a model but digests,
     declared facts, counts, and names reduced to printable ASCII."""
@@ -109,6 +116,10 @@ class AgentReport(Value):
     request_id: str = ""
     latency_ms: Count = 0
     retry_after_seconds: Count | None = None
+    subtasks: tuple[PlannedTask, ...] = added(())
+    """Of a planner's result."""
+    verdict: Literal["pass", "fail"] | None = None
+    """Of a judge's result."""
 
 
 class AgentEnded(Value):

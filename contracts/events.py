@@ -8,6 +8,7 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import Field, TypeAdapter
 
+from .agents import AgentOutcome
 from .commands import (
     AgentEnded,
     AgentReport,
@@ -161,6 +162,7 @@ class ResultAt(Value):
     state: Name
     member: Name | None = None
     at: PayloadAt
+    commit: Digest
     length: Count
     late: bool = added(False)
 
@@ -202,6 +204,8 @@ class AgentRequested(Value):
     """Which of the state's fallbacks this is; 0 is the state's own agent."""
     cached: bool = added(False)
     """The answer given before to the same question is asked for, and no model."""
+    background: bool = added(False)
+    """Asked after its broadcast was over: the conversation does not wait for it."""
 
 
 class AgentReturned(Value):
@@ -222,6 +226,86 @@ class OverBudget(Value):
     agent: Name
     token_bound: Count
     maximum: Count
+
+
+class Planned(Value):
+    """A member of a broadcast as it begins: its agent, and the text of its subtask where there is a plan."""
+
+    name: Name
+    agent: Name | None = None
+    """None where the plan named no agent that may work here."""
+    task: PayloadAt | None = None
+    length: Count = 0
+
+
+class BroadcastStarted(Value):
+    """Intent: every member is asked next. `needed` valid results make it `complete`."""
+
+    type: Literal["broadcast_started"] = "broadcast_started"
+    state: Name
+    members: tuple[Planned, ...]
+    needed: Count
+    due: Instant
+
+
+class MemberStanding(Value):
+    """How a member stood when the broadcast was over; `reason` says why it has no valid result."""
+
+    name: Name
+    status: Literal["done", "failed", "pending"]
+    effect: Count | None = None
+    reason: str = ""
+
+
+class BroadcastEnded(Value):
+    """What all members came to. `percent` is the share of valid results; facts on which members disagree are
+    named, and not taken."""
+
+    type: Literal["broadcast_ended"] = "broadcast_ended"
+    state: Name
+    broadcast: Count
+    outcome: Literal["complete", "partial", "failed", "empty"]
+    members: tuple[MemberStanding, ...]
+    valid: Count
+    percent: Count
+    disagreed: tuple[Name, ...] = ()
+
+
+class LateResult(Value):
+    """A member answered after its broadcast was over. Nothing is taken from it unless a row says so."""
+
+    type: Literal["late_result"] = "late_result"
+    state: Name
+    broadcast: Count
+    member: Name
+    effect: Count
+    outcome: AgentOutcome
+    heard: bool = False
+    """The present state waits for late results, and its row is taken."""
+    turn_due: Instant | None = None
+
+
+class RetryPlanned(Value):
+    """A durable timer: these members are asked again in the background at `due`."""
+
+    type: Literal["retry_planned"] = "retry_planned"
+    state: Name
+    broadcast: Count
+    members: tuple[Name, ...]
+    attempt: Count
+    due: Instant
+
+
+class Judged(Value):
+    """A judge's verdict. `judged` is the commitment of the result that was judged; None where there was none."""
+
+    type: Literal["judged"] = "judged"
+    state: Name
+    of: Name
+    judged: Digest | None = None
+    criterion: str
+    verdict: Literal["pass", "fail", "nothing_to_judge"]
+    request: Count | None = None
 
 
 class ToolRequested(Value):
@@ -355,6 +439,11 @@ Event = Annotated[
     | AgentRequested
     | AgentReturned
     | OverBudget
+    | BroadcastStarted
+    | BroadcastEnded
+    | LateResult
+    | RetryPlanned
+    | Judged
     | ToolRequested
     | ToolRefused
     | ToolReturned
@@ -406,6 +495,11 @@ def command_of(event: Event) -> CommandBody | None:
             | HandoffMade()
             | AgentRequested()
             | OverBudget()
+            | BroadcastStarted()
+            | BroadcastEnded()
+            | LateResult()
+            | RetryPlanned()
+            | Judged()
             | ToolRequested()
             | ToolRefused()
             | ReplySent()

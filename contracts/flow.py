@@ -17,6 +17,8 @@ RETURN = "return"
 """The `go to` of a digression's last row: back to where it left."""
 RESERVED = frozenset({ANY, RETURN, "push", "otherwise", "in_digression"})
 """Words that no state may be called."""
+LATE_RESULT = "late_result"
+"""An input that a wait state may hear: a member of a broadcast answered after it was over."""
 OPERATOR_INPUTS = ("operator_kill", "operator_fallback", "operator_human")
 """Inputs that only an operator gives, on flow-wide rows."""
 
@@ -226,6 +228,13 @@ class AgentState(_State):
     """The facts the agent is given, and no others."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 2
     timeout_seconds: Seconds = 30
+    results: tuple[Name, ...] = added(())
+    """States whose last results the agent is given, as data."""
+    judges: Name | None = None
+    """The state whose last result is judged: `done` lets it pass, `refused` does not, and nothing else is taken
+    from the judge: no fact, no reply, no tool."""
+    criterion: str = added("")
+    """What the judge is asked; recorded with each verdict."""
 
 
 class CallState(_State):
@@ -236,6 +245,49 @@ class CallState(_State):
     reads: tuple[Name, ...] = ()
     attempts: Annotated[int, Field(ge=1, le=10)] = 1
     timeout_seconds: Seconds = 30
+
+
+class MemberSpec(Value):
+    """One agent of a broadcast, with its own deadline and attempts."""
+
+    name: Name
+    agent: Name
+    reads: tuple[Name, ...] = ()
+    """The facts it is given, and no others."""
+    attempts: Annotated[int, Field(ge=1, le=5)] = 1
+    timeout_seconds: Seconds = 30
+
+
+class BroadcastState(_State):
+    """Several agents at once: the declared `members`, or one worker for each subtask of a `plan`.
+
+    `quorum` valid results are enough for `complete`; 0 waits for all. `partial` needs one valid result and
+    `minimum_percent` of all. Members that had not answered when it was over are recorded as pending; what they
+    answer later is recorded as late.
+    """
+
+    kind: Literal["broadcast"] = "broadcast"
+    members: tuple[MemberSpec, ...] = ()
+    plan: Name | None = None
+    """The agent state whose contract is a `Plan`: each of its subtasks becomes a member."""
+    workers: tuple[Name, ...] = ()
+    """The agents that a subtask may name."""
+    reads: tuple[Name, ...] = ()
+    """The facts each worker is given."""
+    most: Annotated[int, Field(ge=1, le=32)] = 8
+    """Most subtasks; a longer plan reaches the limit `subtasks`."""
+    attempts: Annotated[int, Field(ge=1, le=5)] = 1
+    """Of each worker."""
+    timeout_seconds: Seconds = 30
+    """Of each worker's attempt."""
+    quorum: Annotated[int, Field(ge=0, le=32)] = 0
+    fail_fast: bool = False
+    """The first member that fails ends it with `failed`."""
+    minimum_percent: Annotated[int, Field(ge=0, le=100)] = 0
+    retries: Annotated[int, Field(ge=0, le=10)] = 0
+    """Times that members without a valid result are asked again in the background, after it was over."""
+    retry_after_seconds: Seconds = 300
+    deadline_seconds: Seconds
 
 
 class HumanState(_State):
@@ -255,7 +307,7 @@ class FinalState(_State):
 
 
 State = Annotated[
-    WaitState | CollectState | RouteState | AgentState | CallState | HumanState | FinalState,
+    WaitState | CollectState | RouteState | AgentState | CallState | BroadcastState | HumanState | FinalState,
     Field(discriminator="kind"),
 ]
 

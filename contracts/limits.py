@@ -21,6 +21,7 @@ LimitName = Literal[
     "conversation_messages",
     "digression_depth",
     "message_bytes",
+    "subtasks",
 ]
 
 

@@ -23,7 +23,8 @@ SubjectId = NewType("SubjectId", str)
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in lower-case hexadecimal."""
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 """An identifier of the flow language: ASCII letters, digits and underscores, at most 64."""
 Decimal6 = Annotated[str, Field(pattern=r"^-?[0-9]{1,12}\.[0-9]{6}$")]
 """A number in fixed notation with six decimals: the log holds no floats."""

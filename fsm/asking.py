@@ -54,6 +54,9 @@ class Asking:
     position: int = 0
     fallback: int = 0
     cached: bool = False
+    criterion_bytes: int = 0
+    background: bool = False
+    """Nobody waits for it: only the conversation's own limits hold."""
     deadline: datetime | None = field(default=None)
     """When the answer must be there besides the turn's own deadline."""
 
@@ -122,9 +125,8 @@ def ask(draft: Draft, asking: Asking) -> str | None:
 def _request(draft: Draft, asking: Asking, history: HistoryRef, bound: int) -> AgentRequested:
     spec = asking.spec
     tokens, cost = reserve(spec)
-    timeout = seconds_left(draft.at, draft.conversation.turn.due, asking.timeout_seconds)
-    if asking.deadline is not None:
-        timeout = seconds_left(draft.at, asking.deadline, timeout)
+    due = None if asking.background else draft.conversation.turn.due
+    timeout = seconds_left(draft.at, asking.deadline, seconds_left(draft.at, due, asking.timeout_seconds))
     return AgentRequested(
         state=draft.conversation.state,
         agent=spec.name,
@@ -149,6 +151,7 @@ def _request(draft: Draft, asking: Asking, history: HistoryRef, bound: int) -> A
         results=asking.results,
         fallback=asking.fallback,
         cached=asking.cached,
+        background=asking.background,
     )
 
 
@@ -163,6 +166,7 @@ def _token_bound(draft: Draft, asking: Asking, history: HistoryRef) -> int:
         + sum(program.tool_bytes[name] for name in asking.tools)
         + sum(program.fixed_bytes[name] for name in asking.agents)
         + sum(ESCAPED * result.length + RESULT_BYTES for result in asking.results)
+        + asking.criterion_bytes
         + (0 if asking.task is None else asking.task.length + PER_MESSAGE_TOKENS)
     )
 
@@ -182,6 +186,8 @@ def limit_reached(draft: Draft, asking: Asking) -> str | None:
     """The first limit that this call would pass, recorded; None where it may be made."""
     spec, limits = asking.spec, draft.program.flow.limits
     turn, conversation = draft.conversation.turn, draft.conversation
+    if asking.background:
+        return _conversation_limit(draft, spec)
     if late := turn_is_over(draft):
         return late
     if asking.hands_over and turn.last_agent is not None:
@@ -199,6 +205,12 @@ def limit_reached(draft: Draft, asking: Asking) -> str | None:
         return draft.reach("turn_tokens", turn.tokens + tokens, limits.turn_tokens)
     if turn.cost + cost > limits.turn_cost:
         return draft.reach("turn_cost", turn.cost + cost, limits.turn_cost)
+    return _conversation_limit(draft, spec)
+
+
+def _conversation_limit(draft: Draft, spec: AgentSpec) -> str | None:
+    limits, conversation = draft.program.flow.limits, draft.conversation
+    tokens, cost = reserve(spec)
     if conversation.tokens + tokens > limits.conversation_tokens:
         return draft.reach("conversation_tokens", conversation.tokens + tokens, limits.conversation_tokens)
     if conversation.cost + cost > limits.conversation_cost:

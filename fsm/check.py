@@ -14,6 +14,7 @@ from .checks.names import NAMES
 from .checks.routing import ROUTING
 from .checks.rows import ROWS, WHOLE_ROWS
 from .checks.survey import Survey
+from .checks.teams import TEAMS
 from .code import Code
 
 MOST_FAULTS = 500
@@ -34,7 +35,7 @@ def faults_in(
     that was read with faults: what needs the whole table is then not judged, since it would mislead.
     """
     survey = Survey(flow, code, lines or {}, unread, partial)
-    checks = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
+    checks = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *TEAMS, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
     found = dict.fromkeys(fault for check in checks for fault in check(survey))
     return tuple(sorted(found, key=lambda fault: fault.line))
 

@@ -4,19 +4,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
-from ..contracts.commands import FlowRef, ProposedCall
-from ..contracts.events import AgentRequested, MessageReceived, TaskOpened, ToolRequested
-from ..contracts.facts import Facts, KnownFact
+from ..contracts.commands import FlowRef, PlannedTask, ProposedCall
+from ..contracts.events import (
+    AgentRequested,
+    BroadcastStarted,
+    MessageReceived,
+    Planned,
+    ResultAt,
+    RetryPlanned,
+    TaskOpened,
+    ToolRequested,
+)
+from ..contracts.facts import FactReading, Facts, KnownFact
 from ..contracts.values import listed
 
 Pending = AgentRequested | ToolRequested
 NO_FACTS: Mapping[str, KnownFact] = MappingProxyType({})
 NO_PENDING: Mapping[int, Pending] = MappingProxyType({})
 NO_PAIRS: Mapping[tuple[str, str], int] = MappingProxyType({})
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
 REMEMBERED = 200
 """Token bounds kept of the latest messages: the largest history window."""
+
+
+K, V = TypeVar("K"), TypeVar("V")
+
+
+def more(items: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
+    """`items` with one more, or with another value for a key."""
+    return MappingProxyType({**items, key: value})
+
+
+def less(items: Mapping[K, V], key: K) -> Mapping[K, V]:
+    """`items` without one."""
+    return MappingProxyType({one: value for one, value in items.items() if one != key})
 
 
 class _Changed:
@@ -60,6 +83,19 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Member(_Changed):
+    """A member of the broadcast in hand. `facts` stand in the event at version `result`."""
+
+    planned: Planned
+    status: Literal["pending", "done", "failed"] = "pending"
+    effect: int | None = None
+    attempt: int = 0
+    reason: str = ""
+    result: int | None = None
+    facts: tuple[FactReading, ...] = ()
+
+
+@dataclass(frozen=True)
 class Visit(_Changed):
     """The stay in the present state; leaving ends it, a digression sets it aside."""
 
@@ -79,6 +115,9 @@ class Visit(_Changed):
     due: datetime | None = None
     task: int | None = None
     opened: TaskOpened | None = None
+    broadcast: int | None = None
+    """Version of the broadcast in hand."""
+    members: Mapping[str, Member] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +156,28 @@ class Conversation(_Changed):
     last_agent: str | None = None
     label: str | None = None
     candidates: tuple[str, ...] = ()
+    outputs: Mapping[str, tuple[ResultAt, ...]] = field(default_factory=lambda: NOTHING)
+    """The last results of each state: one of an agent's, one of each member of a broadcast."""
+    plans: Mapping[str, tuple[int, tuple[PlannedTask, ...]]] = field(default_factory=lambda: NOTHING)
+    """The last plan of each planning state, and the version of the result that holds it."""
+    broadcasts: Mapping[str, tuple[int, BroadcastStarted]] = field(default_factory=lambda: NOTHING)
+    """The last broadcast of each state, for what is asked again or answers late."""
+    awaited: Mapping[int, AgentRequested] = field(default_factory=lambda: NOTHING)
+    """Members that were asked and have not answered, though nobody waits for them any more."""
+    background: Mapping[int, RetryPlanned] = field(default_factory=lambda: NOTHING)
+    """Background retries that are due later, by the version of their timer."""
+
+    @property
+    def timers(self) -> tuple[tuple[int, datetime], ...]:
+        """Every deadline in force: the version of the event that set it, and when it is due."""
+        visit = self.visit
+        own = ((visit.timer, visit.due),) if visit.timer is not None and visit.due is not None else ()
+        return (*own, *((at, retry.due) for at, retry in sorted(self.background.items())))
+
+    @property
+    def unfinished(self) -> Mapping[int, Pending]:
+        """Every effect that was begun and has not ended, waited for or not."""
+        return {**self.pending, **self.awaited} if self.awaited else self.pending
 
     @property
     def facts(self) -> Facts:

@@ -33,8 +33,16 @@ from ..contracts.events import (
     TimerFired,
     TransitionRefused,
 )
-from ..contracts.flow import OPERATOR_INPUTS, CollectState, HumanState, RouteState, WaitState
-from . import moves, runs
+from ..contracts.flow import (
+    LATE_RESULT,
+    OPERATOR_INPUTS,
+    BroadcastState,
+    CollectState,
+    HumanState,
+    RouteState,
+    WaitState,
+)
+from . import broadcast, moves, runs
 from .conversation import Conversation
 from .draft import CallAgent, Decision, Draft, Effect, RunTool
 from .program import Program
@@ -74,7 +82,7 @@ def effects_of(conversation: Conversation) -> tuple[Effect, ...]:
     """The effects that were begun and have not ended: what a restart performs, lists or has resolved."""
     return tuple(
         CallAgent(at, event) if isinstance(event, AgentRequested) else RunTool(at, event)
-        for at, event in sorted(conversation.pending.items())
+        for at, event in sorted(conversation.unfinished.items())
     )
 
 
@@ -142,7 +150,8 @@ def _give(draft: Draft, body: Give) -> None:
         _refuse(draft, body, "role_missing")
         return
     state = draft.state
-    expected = body.name in OPERATOR_INPUTS or (isinstance(state, WaitState) and body.name in state.inputs)
+    heard = isinstance(state, WaitState) and body.name in state.inputs and body.name != LATE_RESULT
+    expected = body.name in OPERATOR_INPUTS or heard
     if not expected or moves.row_for(draft, body.name) is None:
         _refuse(draft, body, "not_waiting")
         return
@@ -178,24 +187,35 @@ def _decided(draft: Draft, body: Decide) -> None:
 
 def _fire(draft: Draft, body: Fire) -> None:
     """A deadline of a state that was left since is over and done: nothing is recorded."""
-    if draft.conversation.visit.timer != body.timer or draft.conversation.status != "open":
+    if draft.conversation.status != "open":
+        return
+    if body.timer in draft.conversation.background:
+        broadcast.retry(draft, body.timer)
+        return
+    if draft.conversation.visit.timer != body.timer:
         return
     draft.record(TimerFired(timer=body.timer, turn_due=draft.turn_due))
     if isinstance(draft.state, WaitState | CollectState | HumanState):
         moves.settle(draft, "expired")
+    elif isinstance(draft.state, BroadcastState):
+        moves.settle(draft, broadcast.settle(draft, draft.state, expired=True))
 
 
 def _resolve(draft: Draft, body: Resolve) -> None:
-    pending = draft.conversation.pending.get(body.effect)
+    pending = draft.conversation.unfinished.get(body.effect)
     if pending is None:
         _refuse(draft, body, "not_pending")
         return
+    late = body.effect not in draft.conversation.pending
     version = draft.record(EffectResolved(effect=body.effect, how=body.how))
     if body.how == "again":
         again = (
             CallAgent(body.effect, pending) if isinstance(pending, AgentRequested) else RunTool(body.effect, pending)
         )
         draft.effects.append(again)
+    elif isinstance(pending, AgentRequested) and late:
+        report = AgentReport(outcome="failed", reason="given_up")
+        moves.settle(draft, broadcast.answered_late(draft, pending, report, body.effect))
     elif isinstance(pending, AgentRequested):
         report = AgentReport(outcome="failed", reason="given_up")
         moves.settle(draft, runs.agent_outcome(draft, pending, report, body.effect, version))

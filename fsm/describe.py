@@ -10,10 +10,12 @@ from ..contracts.flow import (
     ANY,
     RETURN,
     AgentSpec,
+    BroadcastState,
     FactSpec,
     Flow,
     Guard,
     GuardSpec,
+    MemberSpec,
     RouterSpec,
     RoutingCosts,
     State,
@@ -198,13 +200,17 @@ def _does(flow: Flow, state: State) -> str:
             tools = f"may use {joined(state.tools)}" if state.tools else "has no tools"
             reads = f"reads {joined(state.reads)}" if state.reads else "reads no facts"
             tries = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
-            return f"runs the agent {state.agent}, which {tools} and {reads}; {tries}."
+            given = f"; it is given what came of {joined(state.results)}" if state.results else ""
+            judged = f"; it judges what came of {state.judges} by “{state.criterion}”" if state.judges else ""
+            return f"runs the agent {state.agent}, which {tools} and {reads}{given}{judged}; {tries}."
         case "call":
             given = f" with {joined(state.reads)}" if state.reads else ""
             tries = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
             tool = next((one for one in flow.tools if one.name == state.tool), None)
             changes = ", which changes something outside" if tool and tool.consequential else ""
             return f"no agent; calls {state.tool}{changes}{given}; {tries}."
+        case "broadcast":
+            return _broadcast(state)
         case "human":
             shown = f", who sees {joined(state.shows)}," if state.shows else ""
             within = duration_in_words(state.deadline_seconds)
@@ -212,6 +218,33 @@ def _does(flow: Flow, state: State) -> str:
             return f"{_saying(state.say)}asks a person ({state.role}){shown} to decide {decisions} within {within}."
         case _:
             return f"{_saying(state.say)}ends the conversation."
+
+
+def _broadcast(state: BroadcastState) -> str:
+    if state.plan is None:
+        asked = f"asks {joined(f'{one.name} ({_pace(one)})' for one in state.members)} at once"
+    else:
+        pace = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
+        asked = f"gives each subtask of {state.plan} (at most {state.most}) to {joined(state.workers, 'or')}, {pace}"
+    enough = f"{counted(state.quorum, 'valid result')} of them" if state.quorum else "a valid result of every one"
+    fails = ", or the first that fails" if state.fail_fast else ""
+    least = f"; fewer are partial from {state.minimum_percent} % on" if state.minimum_percent else ""
+    again = ""
+    if state.retries:
+        times = counted(state.retries, "time")
+        again = f"; asks failed ones again up to {times}, {duration_in_words(state.retry_after_seconds)} apart"
+    within = duration_in_words(state.deadline_seconds)
+    return f"{asked}; waits for {enough}{fails}, at most {within}{least}{again}."
+
+
+def members_of(state: BroadcastState) -> str:
+    """Who is asked, in a few words for a picture."""
+    return ", ".join(one.name for one in state.members) or f"each of {state.plan}"
+
+
+def _pace(member: MemberSpec) -> str:
+    reads = f"reads {joined(member.reads)}, " if member.reads else ""
+    return f"{reads}{counted(member.attempts, 'attempt')} of {duration_in_words(member.timeout_seconds)}"
 
 
 def _saying(text: str) -> str:

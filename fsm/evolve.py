@@ -9,6 +9,8 @@ from typing import Any, assert_never
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
+    BroadcastEnded,
+    BroadcastStarted,
     CommandRefused,
     ConversationEnded,
     ConversationStarted,
@@ -19,12 +21,15 @@ from ..contracts.events import (
     FactsRecorded,
     HandoffMade,
     InputReceived,
+    Judged,
+    LateResult,
     LimitReached,
     MessageReceived,
     MessageTaken,
     OverBudget,
     QuestionAsked,
     ReplySent,
+    RetryPlanned,
     RoutingDecided,
     TaskDecided,
     TaskOpened,
@@ -37,7 +42,8 @@ from ..contracts.events import (
     TransitionTaken,
 )
 from ..contracts.facts import KnownFact
-from .conversation import NO_PENDING, REMEMBERED, Conversation, Frame, Pending, Question, Turn, Visit
+from .conversation import NO_PENDING, NOTHING, REMEMBERED, Conversation, Frame, Question, Turn, Visit, less, more
+from .members import asked_all, asked_member, left_behind, member_answered, with_output, without_answer
 
 PER_CALL_TOKENS = 120
 """What names, marks and fixed words around one tool call or result take in a prompt, at most."""
@@ -100,24 +106,21 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             visit = _handled(conversation.visit, event.position)
             if event.caller == "state":
                 visit = visit.changed(attempts=visit.attempts + 1)
-            return conversation.changed(
-                version=following, visit=visit, pending=_with_pending(conversation.pending, at, event)
-            )
+            return conversation.changed(version=following, visit=visit, pending=more(conversation.pending, at, event))
         case ToolReturned():
             if event.late:
                 return conversation.changed(version=following)
             visit = _carrying(conversation.visit, event.report.result_token_bound + PER_CALL_TOKENS)
             return conversation.changed(
-                version=following, visit=visit, pending=_without(conversation.pending, event.effect)
+                version=following, visit=visit, pending=less(conversation.pending, event.effect)
             )
         case ToolRefused():
             told = PER_CALL_TOKENS + sum(len(problem) for problem in event.problems)
             visit = _handled(_carrying(conversation.visit, told), event.position)
             return conversation.changed(version=following, visit=visit)
         case EffectResolved():
-            pending = conversation.pending
-            return conversation.changed(
-                version=following, pending=pending if event.how == "again" else _without(pending, event.effect)
+            return (conversation if event.how == "again" else _given_up(conversation, event.effect)).changed(
+                version=following
             )
         case ReplySent():
             return _remembered(conversation, f"{event.text}|{event.agent}", event.token_bound).changed(
@@ -133,6 +136,8 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             )
         case TimerSet():
             return conversation.changed(version=following, visit=conversation.visit.changed(timer=at, due=event.due))
+        case TimerFired() if event.timer in conversation.background:
+            return conversation.changed(version=following, background=less(conversation.background, event.timer))
         case TimerFired():
             return conversation.changed(
                 version=following,
@@ -141,12 +146,42 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             )
         case ConversationEnded():
             return conversation.changed(
-                version=following, status="ended", visit=Visit(entered=at), frames=(), pending=NO_PENDING
+                version=following,
+                status="ended",
+                visit=Visit(entered=at),
+                frames=(),
+                pending=NO_PENDING,
+                background=NOTHING,
             )
-        case TransitionRefused() | LimitReached() | OverBudget() | CommandRefused():
+        case BroadcastStarted():
+            return asked_all(conversation, event).changed(version=following)
+        case RetryPlanned():
+            return conversation.changed(version=following, background=more(conversation.background, at, event))
+        case LateResult() if event.heard:
+            return conversation.changed(version=following, turn=conversation.turn.changed(due=event.turn_due))
+        case (
+            TransitionRefused()
+            | LimitReached()
+            | OverBudget()
+            | CommandRefused()
+            | BroadcastEnded()
+            | LateResult()
+            | Judged()
+        ):
             return conversation.changed(version=following)
         case _:
             assert_never(event)
+
+
+def _given_up(conversation: Conversation, effect: int) -> Conversation:
+    """An effect whose end a person told; a member of a broadcast has no result then."""
+    request = conversation.pending.get(effect)
+    if isinstance(request, AgentRequested):
+        conversation = without_answer(conversation, request, effect)
+    return conversation.changed(
+        pending=less(conversation.pending, effect),
+        awaited=less(conversation.awaited, effect) if effect in conversation.awaited else conversation.awaited,
+    )
 
 
 def _carrying(visit: Visit, tokens: int) -> Visit:
@@ -195,16 +230,9 @@ def known_after(known: Mapping[str, KnownFact], event: Event) -> Mapping[str, Kn
     return known
 
 
-def _with_pending(pending: Mapping[int, Pending], at: int, event: Pending) -> Mapping[int, Pending]:
-    return MappingProxyType({**pending, at: event})
-
-
-def _without(pending: Mapping[int, Pending], effect: int) -> Mapping[int, Pending]:
-    return MappingProxyType({at: event for at, event in pending.items() if at != effect})
-
-
 def _moved(conversation: Conversation, event: TransitionTaken) -> Conversation:
     turn = conversation.turn.changed(steps=conversation.turn.steps + 1)
+    conversation = left_behind(conversation)
     if event.move == "push":
         frame = Frame(conversation.state, conversation.visit)
         return conversation.changed(
@@ -233,45 +261,58 @@ def _moved(conversation: Conversation, event: TransitionTaken) -> Conversation:
 
 
 def _asked_agent(conversation: Conversation, event: AgentRequested) -> Conversation:
-    """A call is counted and its budget reserved; a first call of a visit is a handoff within the turn."""
-    turn, visit = conversation.turn, conversation.visit
-    handed, pairs = turn.handoffs, turn.pairs
-    if event.round == 0 and visit.attempts == 0 and turn.last_agent is not None:
-        pair = (turn.last_agent, event.agent)
-        handed, pairs = handed + 1, MappingProxyType({**pairs, pair: pairs.get(pair, 0) + 1})
-    return conversation.changed(
+    """A call is counted and its budget reserved, of the turn too if anybody waits for it."""
+    conversation = conversation.changed(
+        tokens=conversation.tokens + event.reserved_tokens, cost=conversation.cost + event.reserved_cost
+    )
+    if event.background:
+        return conversation.changed(awaited=more(conversation.awaited, conversation.version, event))
+    turn = conversation.turn
+    conversation = conversation.changed(
         turn=turn.changed(
             agent_calls=turn.agent_calls + 1,
             tokens=turn.tokens + event.reserved_tokens,
             cost=turn.cost + event.reserved_cost,
-            handoffs=handed,
-            pairs=pairs,
-            last_agent=event.agent,
         ),
+        pending=more(conversation.pending, conversation.version, event),
+    )
+    return asked_member(conversation, event) if event.member is not None else _asked_run(conversation, event)
+
+
+def _asked_run(conversation: Conversation, event: AgentRequested) -> Conversation:
+    """The agent has the conversation now; a first call of a visit is a handoff within the turn."""
+    if event.purpose != "run":
+        return conversation
+    turn, visit = conversation.turn, conversation.visit
+    handed, pairs = turn.handoffs, turn.pairs
+    if event.round == 0 and visit.attempts == 0 and turn.last_agent is not None:
+        pair = (turn.last_agent, event.agent)
+        handed, pairs = handed + 1, more(pairs, pair, pairs.get(pair, 0) + 1)
+    return conversation.changed(
+        turn=turn.changed(handoffs=handed, pairs=pairs, last_agent=event.agent),
         visit=visit.changed(attempts=event.attempt, rounds=event.round),
-        pending=_with_pending(conversation.pending, conversation.version, event),
-        tokens=conversation.tokens + event.reserved_tokens,
-        cost=conversation.cost + event.reserved_cost,
         last_agent=event.agent,
     )
 
 
 def _agent_returned(conversation: Conversation, event: AgentReturned) -> Conversation:
     """The reservation is settled: what was reserved goes, what was used stays."""
-    request = conversation.pending.get(event.effect)
+    request = conversation.unfinished.get(event.effect)
     if not isinstance(request, AgentRequested):
         return conversation
     used = event.report.usage.tokens if event.report.usage.measured else request.reserved_tokens
     tokens, cost = used - request.reserved_tokens, event.cost - request.reserved_cost
+    conversation = conversation.changed(tokens=conversation.tokens + tokens, cost=conversation.cost + cost)
+    if event.effect in conversation.awaited:
+        conversation = conversation.changed(awaited=less(conversation.awaited, event.effect))
+        return with_output(conversation, request, event, late=True)
     turn = conversation.turn.changed(tokens=conversation.turn.tokens + tokens, cost=conversation.turn.cost + cost)
+    conversation = conversation.changed(turn=turn, pending=less(conversation.pending, event.effect))
+    if request.member is not None:
+        return member_answered(conversation, request, event)
     told = sum(call.arguments.length + PER_CALL_TOKENS for call in event.report.calls) + sum(
         len(violation) for violation in event.report.violations
     )
     visit = _carrying(conversation.visit, told)
-    return conversation.changed(
-        turn=turn,
-        visit=visit.changed(proposal=conversation.version, proposed=tuple(enumerate(event.report.calls))),
-        tokens=conversation.tokens + tokens,
-        cost=conversation.cost + cost,
-        pending=_without(conversation.pending, event.effect),
-    )
+    visit = visit.changed(proposal=conversation.version, proposed=tuple(enumerate(event.report.calls)))
+    return with_output(conversation.changed(visit=visit), request, event, late=False)

@@ -9,13 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from pydantic import ValidationError
+
 from ..contracts.facts import FactType
 from ..contracts.flow import (
     AgentState,
+    BroadcastState,
     CallState,
     CollectState,
     FinalState,
     HumanState,
+    MemberSpec,
     RouteState,
     WaitState,
 )
@@ -185,6 +189,38 @@ def numbers_by_name(read: Callable[[Node], Any]) -> Callable[[Node], dict[str, A
     return read_all
 
 
+def members(node: Node) -> tuple[MemberSpec, ...]:
+    """The members of a broadcast: a table of names with what each is, or a list of agents."""
+    if isinstance(node, Listing):
+        names = [name(item) for item in node.items]
+        return tuple(MemberSpec(name=one, agent=one) for one in names)
+    if not isinstance(node, Table):
+        raise Misread("R203", f"Here stands {shown(node)}, where a table is needed.", "Write `name: {…}`.", node.line)
+    return tuple(
+        _member(name(Scalar(node.key_lines[key], key, plain=True)), value) for key, value in node.entries.items()
+    )
+
+
+def _member(called: str, node: Node) -> MemberSpec:
+    if not isinstance(node, Table):
+        raise Misread(
+            "R203", f"Here stands {shown(node)}, where a table is needed.", "Write `{agent: NAME}`.", node.line
+        )
+    found: dict[str, Any] = {"name": called, "agent": called}
+    for key, value in node.entries.items():
+        if key not in MEMBER_KEYS:
+            what = f"The key {printable(key, 60)!r} is unknown here."
+            raise Misread("R201", what, f"Allowed here: {listed(MEMBER_KEYS)}.", node.key_lines[key])
+        one = MEMBER_KEYS[key]
+        found[one.into or key] = one.read(value)
+    try:
+        return MemberSpec.model_validate(found)
+    except ValidationError as error:
+        place = error.errors(include_url=False, include_input=False)[0]
+        what = f"The {place['loc'][0]} of the member {called!r} does not fit: {printable(place['msg'])}."
+        raise Misread("R211", what, "Write a value within its bounds.", node.line) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One key: its reader, the attribute it fills, and what stands in where a needed one cannot be read."""
@@ -201,6 +237,7 @@ _DEADLINE = Key(duration, into="deadline_seconds", needed=True, stand_in=1)
 _TIMEOUT = Key(duration, into="timeout_seconds")
 _STATE = {"kind": Key(text), "says": _TEXT}
 _LIST_OF_NAMES = Key(many(name), needed=True, stand_in=("unread",))
+MEMBER_KEYS = {"agent": Key(name), "reads": _NAMES, "attempts": _NUMBER, "timeout": _TIMEOUT}
 
 STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
     "wait": (WaitState, {**_STATE, "say": _TEXT, "inputs": _NAMES, "forgets": _NAMES, "deadline": _DEADLINE}),
@@ -226,6 +263,28 @@ STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
             "reads": _NAMES,
             "attempts": _NUMBER,
             "timeout": _TIMEOUT,
+            "results": _NAMES,
+            "judges": Key(name),
+            "criterion": _TEXT,
+        },
+    ),
+    "broadcast": (
+        BroadcastState,
+        {
+            **_STATE,
+            "members": Key(members),
+            "plan": Key(name),
+            "workers": _NAMES,
+            "reads": _NAMES,
+            "most": _NUMBER,
+            "attempts": _NUMBER,
+            "timeout": _TIMEOUT,
+            "quorum": _NUMBER,
+            "fail_fast": Key(yes_no),
+            "minimum_percent": _NUMBER,
+            "retries": _NUMBER,
+            "retry_after": Key(duration, into="retry_after_seconds"),
+            "deadline": _DEADLINE,
         },
     ),
     "call": (CallState, {**_STATE, "tool": _A_NAME, "reads": _NAMES, "attempts": _NUMBER, "timeout": _TIMEOUT}),

@@ -6,7 +6,7 @@ Flow-wide rows stand in a note, for edges from every state would hide the rest.
 from collections.abc import Iterator
 
 from ..contracts.flow import ANY, RETURN, Flow, State, Transition
-from .describe import guard_sentence
+from .describe import guard_sentence, members_of
 
 _STYLES = {
     "wait": "fill:#ffffff,stroke:#57606a",
@@ -14,6 +14,7 @@ _STYLES = {
     "route": "fill:#fff8c5,stroke:#9a6700",
     "agent": "fill:#fbefff,stroke:#8250df",
     "call": "fill:#dafbe1,stroke:#1a7f37",
+    "broadcast": "fill:#e8e4ff,stroke:#5a32a3",
     "human": "fill:#fff1e5,stroke:#bc4c00",
     "final": "fill:#eaeef2,stroke:#24292f",
 }
@@ -55,6 +56,8 @@ def _kind(state: State) -> str:
             return f"agent {state.agent}"
         case "call":
             return f"call {state.tool}"
+        case "broadcast":
+            return f"broadcast {members_of(state)}"
         case _:
             return state.kind
 

@@ -15,6 +15,7 @@ from ..contracts.flow import (
     ANY,
     RETURN,
     AgentState,
+    BroadcastState,
     CallState,
     CollectState,
     FinalState,
@@ -23,7 +24,7 @@ from ..contracts.flow import (
     Transition,
     WaitState,
 )
-from . import forms, runs
+from . import broadcast, forms, runs
 from .draft import Draft, Route
 
 
@@ -111,6 +112,8 @@ def enter(draft: Draft) -> str | None:
             return runs.ask_agent(draft, state, attempt=1)
         case CallState():
             return runs.call_tool(draft, state)
+        case BroadcastState():
+            return broadcast.begin(draft, state)
         case HumanState():
             due = draft.later(state.deadline_seconds)
             draft.record(

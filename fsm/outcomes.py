@@ -4,6 +4,7 @@ from typing import assert_never
 
 from ..contracts.flow import (
     AgentState,
+    BroadcastState,
     CallState,
     CollectState,
     FinalState,
@@ -31,6 +32,8 @@ def outcomes_of(flow: Flow, state: State) -> tuple[str, ...]:
             return AGENT_OUTCOMES
         case CallState():
             return ("done", "failed", "timeout")
+        case BroadcastState():
+            return ("complete", "partial", "failed", *(("empty",) if state.plan is not None else ()))
         case HumanState():
             return (*state.decisions, "expired")
         case FinalState():

@@ -11,13 +11,16 @@ from ..contracts.commands import AgentEnded, AgentReport, ProposedCall, ToolEnde
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
+    Judged,
     ReplySent,
+    ResultAt,
     ToolRefused,
     ToolRequested,
     ToolReturned,
 )
-from ..contracts.flow import AgentState, CallState
+from ..contracts.flow import AgentState, BroadcastState, CallState
 from ..contracts.values import MAX_SAFE_INTEGER
+from . import broadcast
 from .asking import Asking, ask, seconds_left, turn_is_over
 from .draft import Draft, RunTool
 
@@ -26,6 +29,9 @@ def ask_agent(
     draft: Draft, state: AgentState, *, attempt: int, rounds: int = 0, repairs: tuple[str, ...] = ()
 ) -> str | None:
     """Request one attempt of the state's run. Returns None when the call was asked for, else the outcome."""
+    if state.judges is not None and not draft.conversation.outputs.get(state.judges):
+        draft.record(Judged(state=state.name, of=state.judges, criterion=state.criterion, verdict="nothing_to_judge"))
+        return "unsure"
     return ask(
         draft,
         Asking(
@@ -37,14 +43,46 @@ def ask_agent(
             tools=state.tools if rounds < draft.program.flow.limits.tool_rounds else (),
             repairs=repairs,
             carried_tokens=draft.conversation.visit.carried_tokens,
+            results=_results(draft, state),
+            criterion_bytes=len(state.criterion.encode()),
         ),
     )
 
 
+def _results(draft: Draft, state: AgentState) -> tuple[ResultAt, ...]:
+    """What earlier states came to and the agent is given: as data, with the event that holds each."""
+    names = (*state.results, *((state.judges,) if state.judges and state.judges not in state.results else ()))
+    return tuple(one for name in names for one in draft.conversation.outputs.get(name, ()))
+
+
+def _judged(draft: Draft, state: AgentState, report: AgentReport, effect: int) -> str:
+    """A verdict lets the judged result pass or not; nothing else is taken from a judge."""
+    of = state.judges or ""
+    found = draft.conversation.outputs.get(of, ())
+    draft.record(
+        Judged(
+            state=state.name,
+            of=of,
+            judged=_digest_of(found),
+            criterion=state.criterion,
+            verdict="pass" if report.verdict == "pass" else "fail",
+            request=effect,
+        )
+    )
+    return "done" if report.verdict == "pass" else "refused"
+
+
+def _digest_of(results: tuple[ResultAt, ...]) -> str | None:
+    """The commitment of what was judged; of several results a digest over all of theirs."""
+    if len(results) > 1:
+        return digest_of([one.commit for one in results])
+    return results[0].commit if results else None
+
+
 def agent_returned(draft: Draft, body: AgentEnded) -> str | None:
     """Record the attempt; then its tools, another attempt, or the state's outcome."""
-    request = draft.conversation.pending.get(body.effect)
-    late = not isinstance(request, AgentRequested)
+    request = draft.conversation.unfinished.get(body.effect)
+    late = not isinstance(draft.conversation.pending.get(body.effect), AgentRequested)
     report = body.report
     cost = 0
     if isinstance(request, AgentRequested):
@@ -53,12 +91,16 @@ def agent_returned(draft: Draft, body: AgentEnded) -> str | None:
     version = draft.record(AgentReturned(effect=body.effect, report=report, cost=cost, late=late))
     if not isinstance(request, AgentRequested):
         return None
+    if late:
+        return broadcast.answered_late(draft, request, report, body.effect)
     return agent_outcome(draft, request, report, body.effect, version)
 
 
 def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, effect: int, version: int) -> str | None:
     """What one attempt's report leads to."""
     state = draft.state
+    if isinstance(state, BroadcastState):
+        return broadcast.answered(draft, state, request, report)
     if not isinstance(state, AgentState):  # cannot be: leaving a state ends what is pending in it
         return None
     if report.outcome == "done" and report.calls:
@@ -67,6 +109,8 @@ def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, ef
     if report.outcome in ("invalid", "timeout", "failed") and request.attempt < state.attempts:
         repairs = report.violations if report.outcome == "invalid" else ()
         return ask_agent(draft, state, attempt=request.attempt + 1, rounds=request.round, repairs=repairs)
+    if state.judges is not None:
+        return _judged(draft, state, report, effect) if report.outcome == "done" else report.outcome
     if report.outcome in ("done", "unsure", "refused"):
         draft.learn(report.facts, "agent", version)
         if report.reply is not None:

@@ -5,8 +5,19 @@ For export, and for whoever wrote the flow in Python and wants the file that a c
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from ..contracts.flow import AgentSpec, FactSpec, Flow, RouterSpec, RoutingCosts, State, Transition
+from ..contracts.flow import (
+    AgentSpec,
+    BroadcastState,
+    FactSpec,
+    Flow,
+    MemberSpec,
+    RouterSpec,
+    RoutingCosts,
+    State,
+    Transition,
+)
 from ..contracts.limits import Limits, Price
 from ..contracts.values import Value
 from .fields import STATE_KEYS
@@ -51,7 +62,7 @@ def decimal(amount: int, places: int) -> str:
     return f"{'-' if amount < 0 else ''}{whole}{'.' + fraction if fraction else ''}"
 
 
-Cell = str | int | bool | tuple[str, ...] | Mapping[str, str]
+Cell = str | int | bool | tuple[str, ...] | Mapping[str, Any]
 
 
 def _head(flow: Flow) -> Iterator[tuple[str, Cell]]:
@@ -84,7 +95,17 @@ def _state(state: State) -> dict[str, Cell]:
         value = found.get(one.into or key)
         if value is not None and key != "kind":
             written[key] = duration(value) if one.into and isinstance(value, int) else value
+    if isinstance(state, BroadcastState) and state.members:
+        written["members"] = {one.name: _member(one) for one in state.members}
     return written
+
+
+def _member(member: MemberSpec) -> dict[str, Cell]:
+    found = {key: value for key, value in _changed(member).items() if (key, value) != ("agent", member.name)}
+    if "timeout_seconds" in found:
+        found["timeout"] = duration(member.timeout_seconds)
+        del found["timeout_seconds"]
+    return found
 
 
 def _fact(fact: FactSpec, digits: int) -> dict[str, Cell]:

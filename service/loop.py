@@ -41,6 +41,8 @@ from .submission import Submission, check_same
 from .texts import Texts
 
 T = TypeVar("T")
+Performing = asyncio.Task[tuple[CommandBody, tuple[Payload, ...]]]
+"""An effect that is being performed beside others."""
 CODE = "interlock/0.1.0"
 MOST_RACES = 100
 """Times that a lost race on one append is decided again, before the log is taken for broken."""
@@ -73,6 +75,8 @@ class TurnLoop:
         self._sources, self._on_event = dict(sources or {}), on_event
         self.admission = Admission(concurrent, waiting)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._in_flight: set[tuple[str, int]] = set()
+        """Effects that are performed beside others, by conversation and effect."""
         self._closed = False
 
     @property
@@ -241,16 +245,64 @@ class TurnLoop:
                 log.error("listener_failed", conversation=conversation, error=type(error).__name__)
 
     async def _perform_all(self, live: Live, effects: list[Effect]) -> None:
-        """Perform effects, one after another, and everything their outcomes ask for, until nothing is left.
+        """Perform effects and everything their outcomes ask for, until nothing that is waited for is left.
 
         One that is not wanted any more, because an operator or a limit moved the conversation, is not begun.
+        Several at once run side by side; each outcome is decided as it comes.
         """
-        while effects:
-            effect = effects.pop(0)
-            if isinstance(effect, Route) or not await self._still_wanted(live, effect):
-                continue
-            body, payloads = await self.performer.perform(live, effect)
-            effects += await self._ended(live, effect, body, payloads)
+        running: dict[Performing, CallAgent | RunTool] = {}
+        try:
+            while effects or running:
+                begun = [one for one in effects if not isinstance(one, Route) and await self._still_wanted(live, one)]
+                if len(begun) == 1 and not running and begun[0].effect in live.conversation.pending:
+                    body, payloads = await self.performer.perform(live, begun[0])
+                    effects = await self._ended(live, begun[0], body, payloads)
+                    continue
+                running |= {self._performing(live, one): one for one in begun}
+                self._let_go(live, running)
+                effects = await self._first_ended(live, running) if running else []
+        except BaseException:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            raise
+
+    def _performing(self, live: Live, effect: CallAgent | RunTool) -> Performing:
+        self._in_flight.add((live.id, effect.effect))
+        task = asyncio.create_task(self.performer.perform(live, effect))
+        task.add_done_callback(lambda _: self._in_flight.discard((live.id, effect.effect)))
+        return task
+
+    async def _first_ended(self, live: Live, running: dict[Performing, CallAgent | RunTool]) -> list[Effect]:
+        """What those ask for that ended first; a result that a former one made superfluous is recorded as late."""
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        following: list[Effect] = []
+        for task in sorted(done, key=lambda one: running[one].effect):
+            effect = running.pop(task)
+            following += await self._ended(live, effect, *task.result())
+        return following
+
+    def _let_go(self, live: Live, running: dict[Performing, CallAgent | RunTool]) -> None:
+        """What nobody waits for any more goes on beside the turn; its end is recorded when it comes."""
+        for task, effect in list(running.items()):
+            if effect.effect not in live.conversation.pending:
+                del running[task]
+                beside = asyncio.create_task(self._ended_late(live.id, effect, task))
+                self._tasks.add(beside)
+                beside.add_done_callback(self._tasks.discard)
+
+    async def _ended_late(self, conversation: str, effect: CallAgent | RunTool, task: Performing) -> None:
+        """Record an end that comes after its time, and do what it asks for: a turn of its own."""
+        try:
+            body, payloads = await task
+            live = await self._conversations.known(conversation)
+            async with live.lock:
+                await self._perform_all(live, await self._ended(live, effect, body, payloads))
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - nobody waits for it; what is not recorded is found by recovery
+            log.error("late_result_lost", conversation=conversation, effect=effect.effect, error=type(error).__name__)
 
     async def _still_wanted(self, live: Live, effect: CallAgent | RunTool) -> bool:
         """Whether the effect is still in hand; before something consequential, the log is asked."""
@@ -259,7 +311,7 @@ class TurnLoop:
             if head.length != live.head.length:
                 async with live.writing:
                     await self._conversations.reload(live)
-        return effect.effect in live.conversation.pending
+        return effect.effect in live.conversation.unfinished
 
     async def _ended(
         self, live: Live, effect: CallAgent | RunTool, body: CommandBody, payloads: tuple[Payload, ...]

@@ -9,9 +9,7 @@ from ..fsm.conversation import Conversation
 def summary_of(conversation: Conversation, at: str, started_at: str, owner: str) -> Summary:
     """Derived from the fold alone, but for the times and the owner."""
     flow, visit = conversation.flow, conversation.visit
-    timers: tuple[TimerRow, ...] = ()
-    if visit.timer is not None and visit.due is not None:
-        timers = (TimerRow(conversation.id, visit.timer, written_time(visit.due)),)
+    timers = tuple(TimerRow(conversation.id, timer, written_time(due)) for timer, due in conversation.timers)
     tasks = (visit.task,) if isinstance(visit.opened, TaskOpened) and visit.task is not None else ()
     return Summary(
         stream=conversation.id,
@@ -24,7 +22,7 @@ def summary_of(conversation: Conversation, at: str, started_at: str, owner: str)
         length=conversation.version,
         started_at=started_at,
         updated_at=at,
-        undecided=len(conversation.pending),
+        undecided=len(conversation.unfinished),
         owner=owner,
         timers=timers,
         tasks=tasks,

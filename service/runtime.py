@@ -218,7 +218,8 @@ class Runtime(TurnLoop):
     def _is_performed(self, summary: Summary) -> bool:
         """Whether a living process, perhaps this one, is performing the conversation's effects."""
         if summary.owner == self._presence.owner:
-            return self._conversations.is_busy(summary.stream)
+            flying = any(stream == summary.stream for stream, _ in self._in_flight)
+            return flying or self._conversations.is_busy(summary.stream)
         return bool(summary.owner) and self._presence.is_alive(summary.owner)
 
     async def outcome(self, conversation: str) -> TurnOutcome:
@@ -229,7 +230,7 @@ class Runtime(TurnLoop):
     async def _fired(self, conversation: str, timer: int) -> bool:
         live = await self._conversations.current(conversation)
         key = f"t:{timer}"
-        if live.conversation.visit.timer != timer or key in live.keys:
+        if timer not in (at for at, _ in live.conversation.timers) or key in live.keys:
             return False
         await self._submit(conversation, Submission(key, SYSTEM, lambda _: (Fire(timer=timer), ()), always=True))
         return True

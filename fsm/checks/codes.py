@@ -94,4 +94,11 @@ CHECKS = (
     Check("S176", "A threshold or a cost of a wrong route is for a label of its router."),
     Check("S177", "Costs give a threshold: a wrong route and passing on both cost something."),
     Check("S178", "A screening classifier knows the label `attack`."),
+    Check("S180", "A broadcast asks members, or the workers of a plan, each under one name."),
+    Check("S181", "A broadcast can get the results it waits for."),
+    Check("S182", "A plan comes from an agent state whose contract is a Plan."),
+    Check("S183", "Results are read of states that have results."),
+    Check("S184", "A judge has a criterion and a Judgement, and no tools."),
+    Check("S185", "Every member's deadline is within its broadcast's."),
+    Check("S186", "A broadcast fits the model calls of a turn."),
 )

@@ -244,6 +244,11 @@ def references(survey: Survey) -> Iterator[Fault]:
             yield from _unknown(survey, "S115", f"{path}.agent", "agent", (state.agent,), agents)
             yield from _unknown_tools(survey, f"{path}.tools", state.tools)
             yield from _unknown(survey, "S119", f"{path}.reads", "fact", state.reads, survey.facts)
+        elif state.kind == "broadcast":
+            named = (*(one.agent for one in state.members), *state.workers)
+            read = (*(name for one in state.members for name in one.reads), *state.reads)
+            yield from _unknown(survey, "S115", f"{path}.members", "agent", named, agents)
+            yield from _unknown(survey, "S119", f"{path}.reads", "fact", read, survey.facts)
         elif state.kind == "call":
             yield from _unknown_tools(survey, f"{path}.tool", (state.tool,))
             yield from _unknown(survey, "S119", f"{path}.reads", "fact", state.reads, survey.facts)

@@ -27,6 +27,7 @@ def line(start: str) -> str:
     return found
 
 
+TABLE = "transitions:\n"
 LAST = line("  - [any,      limit,")
 REJECTED = line("  - [approval, rejected,")
 CHECKED = line("  - [checking, done,        otherwise,")
@@ -184,6 +185,35 @@ CASES: dict[str, tuple[str, str]] = {
     "a screening classifier without attacks": ('threshold: "0.55"', "screen_classifier: router.json"),
     "an unknown place in a text": ("{amount} is on", "{amonut} is on"),
     "a brace without its pair": ("{amount} is on", "{amount is on"),
+    "a broadcast that asks nobody": (TABLE, "  team: {kind: broadcast, deadline: 1m}\n" + TABLE),
+    "a broadcast with members and a plan": (
+        TABLE,
+        "  team: {kind: broadcast, members: [adviser], plan: answer, deadline: 1m}\n" + TABLE,
+    ),
+    "members that cannot answer in time": (
+        TABLE,
+        "  team: {kind: broadcast, members: {a: {agent: adviser, timeout: 2m}}, quorum: 2, fail_fast: true, "
+        "deadline: 1m}\n" + TABLE,
+    ),
+    "more members than calls": (
+        TABLE,
+        "  team: {kind: broadcast, members: {a: {agent: adviser}, b: {agent: adviser}, c: {agent: adviser}, "
+        "d: {agent: adviser}, e: {agent: adviser}, f: {agent: adviser}, g: {agent: adviser}, h: {agent: adviser}, "
+        "i: {agent: adviser}}, deadline: 1m}\n" + TABLE,
+    ),
+    "a member that is no agent": (TABLE, "  team: {kind: broadcast, members: [advisor], deadline: 1m}\n" + TABLE),
+    "a member with an unknown key": (
+        TABLE,
+        "  team: {kind: broadcast, members: {a: {agnt: adviser}}, deadline: 1m}\n" + TABLE,
+    ),
+    "a member that tries too often": (
+        TABLE,
+        "  team: {kind: broadcast, members: {a: {agent: adviser, attempts: 9}}, deadline: 1m}\n" + TABLE,
+    ),
+    "a member that is no table": (TABLE, "  team: {kind: broadcast, members: {a: adviser}, deadline: 1m}\n" + TABLE),
+    "members that are a word": (TABLE, "  team: {kind: broadcast, members: adviser, deadline: 1m}\n" + TABLE),
+    "results of a state without any": ("{kind: agent, ", "{kind: agent, results: [closed], "),
+    "a judge without a criterion": ("{kind: agent, ", "{kind: agent, judges: answer, "),
     "an unknown place in a phrase": ("{reference}", "{referense}"),
 }
 # Cases that a file cannot make, or that lie in the code.

@@ -1,0 +1,128 @@
+"""The request of one attempt, rebuilt from what the log refers to: the same events, the same prompt."""
+
+from bisect import bisect_left
+
+from ..agents.prompt import render
+from ..agents.tools import offer
+from ..contracts.agents import AgentRequest, ChatMessage, ToolCall
+from ..contracts.events import (
+    AgentRequested,
+    AgentReturned,
+    MessageReceived,
+    ResultAt,
+    ToolRefused,
+    ToolRequested,
+    ToolReturned,
+)
+from ..contracts.flow import AgentSpec, AgentState
+from ..fsm.program import Program
+from .live import Live
+from .texts import Texts
+
+
+class Prompts:
+    """Builds agents' requests. Pure but for reading texts."""
+
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
+
+    async def request(self, live: Live, version: int, request: AgentRequested, spec: AgentSpec) -> AgentRequest:
+        program = live.program
+        contract = program.code.contracts[spec.contract] if spec.contract else None
+        end = bisect_left(live.lines, request.history.upto, key=lambda line: line.version)
+        lines = live.lines[max(0, end - request.history.count) : end] if request.history.count else []
+        history = [
+            ChatMessage(
+                "user" if isinstance(line.event, MessageReceived) else "assistant", await self._texts.line(live, line)
+            )
+            for line in lines
+        ]
+        if request.task is not None:
+            history.append(
+                ChatMessage("user", await self._texts.text(live.id, request.task.version, request.task.name))
+            )
+        if request.purpose == "run":
+            history += await self._tool_rounds(live, version)
+        known = live.conversation.known
+        words = await self._texts.fact_texts(live.id, program, known, request.facts)
+        personal = {name: text for name, text in words.items() if known[name].sealed is not None}
+        facts = {name: text for name, text in words.items() if name not in personal}
+        schema = contract.model_json_schema() if contract else None
+        return AgentRequest(
+            effect=f"{live.id}:{version}",
+            agent=spec.name,
+            model=spec.model,
+            messages=render(
+                instructions=spec.instructions,
+                messages=tuple(history),
+                facts=facts,
+                sealed=personal,
+                contract_schema=schema,
+                repairs=request.repairs,
+                handles=spec.handles,
+                refuses=spec.refuses,
+                results=await self._results(live, request.results),
+                criterion=_criterion(program, request),
+            ),
+            tools=tuple(offer(program.tool(name)) for name in request.tools),
+            contract_name=spec.contract or "",
+            contract=schema,
+            temperature=spec.temperature,
+            max_output_tokens=spec.max_output_tokens,
+            timeout_seconds=request.timeout_seconds,
+        )
+
+    async def _results(self, live: Live, results: tuple[ResultAt, ...]) -> dict[str, str]:
+        """Results of earlier states by name: `state`, or `state.member`, and whether one came late."""
+        return {
+            f"{one.state}{f'.{one.member}' if one.member else ''}{' (late)' if one.late else ''}": (
+                await self._texts.text(live.id, one.at.version, one.at.name)
+            )
+            for one in results
+        }
+
+    async def _tool_rounds(self, live: Live, before: int) -> list[ChatMessage]:
+        """The tool calls of this visit and what came of each, as the model is to see them."""
+        messages: list[ChatMessage] = []
+        for version, event in live.rounds:
+            if version >= before:
+                break
+            if isinstance(event, AgentReturned) and event.report.calls and not event.late:
+                calls = []
+                for position, call in enumerate(event.report.calls):
+                    text = await self._texts.text(live.id, version, call.arguments.name)
+                    calls.append(ToolCall(_call_id(version, position), call.name or "unknown_tool", text))
+                messages.append(ChatMessage("assistant", "", tool_calls=tuple(calls)))
+                messages += [await self._tool_answer(live, version, position) for position in range(len(calls))]
+        return messages
+
+    async def _tool_answer(self, live: Live, request: int, position: int) -> ChatMessage:
+        """What the model is told of one call it proposed: the result, the refusal, or that it failed."""
+        said = "This call did not run."
+        effects = {
+            version: event
+            for version, event in live.rounds
+            if isinstance(event, ToolRequested) and event.request == request and event.position == position
+        }
+        for version, event in live.rounds:
+            if isinstance(event, ToolRefused) and (event.request, event.position) == (request, position):
+                said = f"Refused ({event.reason}). {' '.join(event.problems)}".strip()
+            elif isinstance(event, ToolReturned) and event.effect in effects:
+                said = await self._result_text(live, version, event)
+        return ChatMessage("tool", said, tool_call_id=_call_id(request, position))
+
+    async def _result_text(self, live: Live, version: int, event: ToolReturned) -> str:
+        if event.report.outcome != "done":
+            return f"The tool ended with {event.report.outcome}."
+        if event.report.result is None:
+            return "{}"
+        return await self._texts.text(live.id, version, event.report.result.name)
+
+
+def _criterion(program: Program, request: AgentRequested) -> str:
+    state = program.states[request.state]
+    return state.criterion if isinstance(state, AgentState) and request.purpose == "run" else ""
+
+
+def _call_id(version: int, position: int) -> str:
+    return f"call_{version}_{position}"
