@@ -29,7 +29,8 @@ REMEMBERED = 200
 """Token bounds kept of the latest messages: the largest history window."""
 
 
-K, V = TypeVar("K"), TypeVar("V")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def more(items: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:

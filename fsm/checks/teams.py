@@ -19,7 +19,7 @@ def broadcasts_asked(survey: Survey) -> Iterator[Fault]:
             both = "members and a plan" if state.members else "neither members nor a plan"
             yield survey.fault(
                 "S180",
-                path,
+                f"{path}.members",
                 f"The broadcast {state.name!r} has {both}.",
                 "Write `members:`, or `plan:` and `workers:`.",
             )
