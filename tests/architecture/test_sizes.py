@@ -10,7 +10,7 @@ FUNCTION_LINES = 50
 
 # "path" or "path::function" -> why it is better whole.
 ALLOWED: dict[str, str] = {
-    "contracts/events.py": "the closed union: one small shape an event, which a reader of the log looks up in one place",
+    "contracts/events.py": "the closed union: one small shape an event, looked up in one place",
     "fsm/notation.py": "the notations of numbers and dates, one table beside the other: a reader compares them",
     "fsm/recognise.py": "one recogniser a type, all of one shape: a reader compares them",
     "fsm/evolve.py::evolve": "one exhaustive match over the events: cut in two, a missing case would not show",
