@@ -128,8 +128,6 @@ class AgentEnded(Value):
     kind: Literal["agent_ended"] = "agent_ended"
     effect: Count
     report: AgentReport
-    undercounted: bool = added(False)
-    """The provider counted more input tokens than the bound in the intent event."""
 
 
 class ToolReport(Value):

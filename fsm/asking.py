@@ -55,8 +55,6 @@ class Asking:
     fallback: int = 0
     cached: bool = False
     criterion_bytes: int = 0
-    state: str = ""
-    """The state that asks, where it is not the present one."""
     background: bool = False
     """Nobody waits for it: only the conversation's own limits hold."""
     deadline: datetime | None = field(default=None)
@@ -112,10 +110,7 @@ def ask(draft: Draft, asking: Asking) -> str | None:
         return stopped
     if bound > spec.max_input_tokens:
         over = OverBudget(
-            state=asking.state or draft.conversation.state,
-            agent=spec.name,
-            token_bound=bound,
-            maximum=spec.max_input_tokens,
+            state=draft.conversation.state, agent=spec.name, token_bound=bound, maximum=spec.max_input_tokens
         )
         draft.record(over)
         return "over_budget"
@@ -133,7 +128,7 @@ def _request(draft: Draft, asking: Asking, history: HistoryRef, bound: int) -> A
     due = None if asking.background else draft.conversation.turn.due
     timeout = seconds_left(draft.at, asking.deadline, seconds_left(draft.at, due, asking.timeout_seconds))
     return AgentRequested(
-        state=asking.state or draft.conversation.state,
+        state=draft.conversation.state,
         agent=spec.name,
         model=spec.model,
         attempt=asking.attempt,
@@ -196,9 +191,6 @@ def limit_reached(draft: Draft, asking: Asking) -> str | None:
     if late := turn_is_over(draft):
         return late
     if asking.hands_over and turn.last_agent is not None:
-        own = turn.self_handoffs
-        if limits.self_handoffs is not None and turn.last_agent == spec.name and own >= limits.self_handoffs:
-            return draft.reach("self_handoffs", own, limits.self_handoffs)
         pairs = turn.pairs.get((turn.last_agent, spec.name), 0)
         if pairs >= limits.same_pair:
             return draft.reach("same_pair", pairs, limits.same_pair)

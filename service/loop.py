@@ -34,6 +34,7 @@ from .admission import CONCURRENT, WAITING, Admission
 from .clock import Clock, SystemClock
 from .conversations import Conversations
 from .live import Live
+from .observing import Unobserved
 from .outcome import TurnOutcome, Undecided, outcome_since
 from .perform import Performer, performer_of, repeatable
 from .projection import summary_of
@@ -62,6 +63,7 @@ class TurnLoop:
         presence: Presence | None = None,
         sources: Mapping[str, str] | None = None,
         on_event: Callable[[str, Entry], None] | None = None,
+        observer: Unobserved | None = None,
         remembered: int = 1_000,
         concurrent: int = CONCURRENT,
         waiting: int = WAITING,
@@ -70,7 +72,8 @@ class TurnLoop:
         self.store, self.clock = store, clock or SystemClock()
         self._conversations = Conversations(store, programs, remembered)
         self.texts = Texts(store)
-        self.performer = Performer(agents, self.texts)
+        self._observer = observer or Unobserved()
+        self.performer = Performer(self._observer.around(agents), self.texts)
         self._presence_given = presence
         self._sources, self._on_event = dict(sources or {}), on_event
         self.admission = Admission(concurrent, waiting)
@@ -149,6 +152,7 @@ class TurnLoop:
         async with (
             nullcontext() if given.intervenes else live.lock,
             nullcontext() if given.always else self.admission.slot(),
+            self._observer.turn(live),
         ):
             for _ in range(MOST_RACES):
                 body, payloads = given.made(live)
@@ -232,9 +236,10 @@ class TurnLoop:
         except LogError:
             self._conversations.forget(live.id)
             raise
-        live.owner = owner
+        live.owner, before = owner, live.conversation
         live.take(((entry.event, entry.key, entry.at) for entry in entries), head, conversation)
         self._tell(live.id, entries)
+        self._observer.committed(live.program, before, entries)
 
     def _tell(self, conversation: str, entries: list[Entry]) -> None:
         """A listener that raises is reported; the turn goes on."""
@@ -255,7 +260,7 @@ class TurnLoop:
             while effects or running:
                 begun = [one for one in effects if not isinstance(one, Route) and await self._still_wanted(live, one)]
                 if len(begun) == 1 and not running and begun[0].effect in live.conversation.pending:
-                    body, payloads = await self.performer.perform(live, begun[0])
+                    body, payloads = await self._performed(live, begun[0])
                     effects = await self._ended(live, begun[0], body, payloads)
                     continue
                 running |= {self._performing(live, one): one for one in begun}
@@ -267,9 +272,13 @@ class TurnLoop:
             await asyncio.gather(*running, return_exceptions=True)
             raise
 
+    async def _performed(self, live: Live, effect: CallAgent | RunTool) -> tuple[CommandBody, tuple[Payload, ...]]:
+        async with self._observer.performing(live, effect, self.texts):
+            return await self.performer.perform(live, effect)
+
     def _performing(self, live: Live, effect: CallAgent | RunTool) -> Performing:
         self._in_flight.add((live.id, effect.effect))
-        task = asyncio.create_task(self.performer.perform(live, effect))
+        task = asyncio.create_task(self._performed(live, effect))
         task.add_done_callback(lambda _: self._in_flight.discard((live.id, effect.effect)))
         return task
 

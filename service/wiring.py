@@ -21,6 +21,7 @@ from ..persistence.sqlite_store import SqliteStore
 from .clock import Clock
 from .project import Project, load_project
 from .runtime import Runtime
+from .telemetry import observer_told_by
 
 DEFAULT_DB = "interlock.db"
 NO_TEMPERATURE = ("gpt-5", "o1", "o3", "o4")
@@ -254,7 +255,14 @@ def wired(
         presence = store.presence()
         programs, sources = _programs(project, others)
         runtime = Runtime(
-            store, programs.values(), agents.agent, clock=clock, presence=presence, sources=sources, on_event=on_event
+            store,
+            programs.values(),
+            agents.agent,
+            clock=clock,
+            presence=presence,
+            sources=sources,
+            on_event=on_event,
+            observer=observer_told_by(),
         )
         yield Wired(store, runtime, agents, project)
     finally:

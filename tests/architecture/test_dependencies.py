@@ -7,7 +7,12 @@ from collections.abc import Iterable
 from support.source_tree import Module, modules, pyproject
 
 # Import name -> the distribution that brings it, where the two differ.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "uuid_utils": "uuid-utils", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "opentelemetry": "opentelemetry-api",
+    "sklearn": "scikit-learn",
+    "uuid_utils": "uuid-utils",
+    "yaml": "pyyaml",
+}
 
 # Imported, but brought by a declared one whose own interface it is part of.
 COMES_WITH = {"httpx2": "openai", "numpy": "scikit-learn", "pydantic_core": "pydantic", "scipy": "scikit-learn"}

@@ -14,6 +14,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("persistence/",),
     "alembic": ("persistence/",),
     "structlog": ("agents/", "persistence/", "service/", "cli/"),
+    "opentelemetry": ("service/otel.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "hypothesis": ("testing/",),
