@@ -211,6 +211,8 @@ class CollectState(_State):
     """A sentence with the facts to be confirmed with yes before `complete`; empty for none."""
     attempts: Annotated[int, Field(ge=1)] = 3
     deadline_seconds: Seconds
+    enough: Count = added(0)
+    """How many of the facts suffice; 0 for all. Each may then be declined, while enough of the others are left."""
 
 
 class RouteState(_State):

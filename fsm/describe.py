@@ -187,7 +187,8 @@ def _does(flow: Flow, state: State) -> str:
             asked = f"asks up to {counted(state.attempts, 'time')} for each"
             confirmed = ", and has them confirmed" if state.confirm else ""
             within = f"after {duration_in_words(state.deadline_seconds)} of silence"
-            collects = f"collects {joined(state.facts)}{optional}"
+            some = f"{state.enough} of " if state.enough else ""
+            collects = f"collects {some}{joined(state.facts, 'or' if some else 'and')}{optional}"
             return f"{_saying(state.say)}{collects}; {asked}{confirmed}; ends {within}."
         case "route":
             router = next((one for one in flow.routers if one.name == state.router), None)

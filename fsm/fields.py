@@ -247,6 +247,7 @@ STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
             **_STATE,
             "facts": _LIST_OF_NAMES,
             "optional": _NAMES,
+            "enough": _NUMBER,
             "say": _TEXT,
             "confirm": _TEXT,
             "attempts": _NUMBER,

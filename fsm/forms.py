@@ -45,6 +45,8 @@ def answered(draft: Draft, state: CollectState, reading: Reading, version: int) 
     agreed = reading.control == "yes" and _is_agreed(draft, state, reading)
     if reading.facts and not agreed:
         return _go_on(draft, state, before)
+    if state.enough and asked is not None and _withheld(asked, reading):
+        return _pass_over(draft, state, asked, before)
     match reading.control:
         case "cancel":
             return "gave_up"
@@ -155,8 +157,26 @@ def _back(draft: Draft, state: CollectState, asked: str | None) -> str | None:
     return _again(draft, state, asked, how="repeat")
 
 
+def _withheld(asked: str, reading: Reading) -> bool:
+    """Whether the person does not give the fact, or does not know it."""
+    return reading.control == "decline" or any(
+        one.name == asked and one.reason == "unknown" for one in reading.unreadable
+    )
+
+
+def _pass_over(draft: Draft, state: CollectState, asked: str, before: Mapping[str, KnownFact]) -> str | None:
+    """On without a fact of which others suffice; declined, where too few are left."""
+    left = [name for name in state.facts if name != asked and name not in draft.conversation.visit.skipped]
+    if len(left) < state.enough:
+        return "declined"
+    draft.record(FactSkipped(name=asked))
+    return _go_on(draft, state, before)
+
+
 def _next_missing(draft: Draft, state: CollectState) -> str | None:
     facts, skipped = draft.conversation.facts, draft.conversation.visit.skipped
+    if state.enough and sum(facts.known(name) for name in state.facts) >= state.enough:
+        return None
     return next((name for name in state.facts if not facts.known(name) and name not in skipped), None)
 
 

@@ -101,4 +101,5 @@ CHECKS = (
     Check("S184", "A judge has a criterion and a Judgement, and no tools."),
     Check("S185", "Every member's deadline is within its broadcast's."),
     Check("S186", "A broadcast fits the model calls of a turn."),
+    Check("S187", "A form that is content with some of its facts asks for more than those, and any may be declined."),
 )

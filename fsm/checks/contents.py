@@ -37,6 +37,22 @@ def facts_askable(survey: Survey) -> Iterator[Fault]:
             yield from pattern_fits(survey, f"{path}.pattern", fact.pattern)
 
 
+def some_suffice(survey: Survey) -> Iterator[Fault]:
+    for state in survey.flow.states:
+        if state.kind != "collect" or not state.enough:
+            continue
+        what, fix = "", "Delete `enough`: all of them are needed anyway."
+        if state.enough >= len(state.facts):
+            what = f"{state.name!r} is content with {state.enough} of {len(state.facts)} facts."
+        elif state.optional:
+            what, fix = (
+                f"{state.name!r} has `enough` and `optional`.",
+                "Delete `optional`: any of them may be declined.",
+            )
+        if what:
+            yield survey.fault("S187", f"states.{state.name}.enough", what, fix)
+
+
 def _fact_fits_type(survey: Survey, fact: FactSpec, path: str) -> Iterator[Fault]:
     if fact.type == "choice" and not fact.choices:
         yield survey.fault(
@@ -204,4 +220,4 @@ def _texts(survey: Survey) -> Iterator[tuple[str, str]]:
         yield f"phrases.{name}", text
 
 
-CONTENTS = (facts_askable, limits_hold, tools_safe, consequences_once, texts_sayable)
+CONTENTS = (facts_askable, some_suffice, limits_hold, tools_safe, consequences_once, texts_sayable)

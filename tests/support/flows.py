@@ -182,11 +182,13 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
                 name=name, says=says, say=draw(sayings), inputs=inputs, forgets=forgets, deadline_seconds=deadline
             )
         case "collect":
+            facts = draw(fact_names)
             return CollectState(
                 name=name,
                 says=says,
-                facts=draw(fact_names),
+                facts=facts,
                 optional=reads,
+                enough=len(facts) - 1 if not reads and draw(_coin) else 0,
                 say=draw(sayings),
                 confirm=draw(sayings),
                 attempts=1 + draw(_numbers) % 5,

@@ -150,6 +150,8 @@ CASES: dict[str, tuple[str, str]] = {
     "a loop by itself": ("greeting,    SH-1]\n  - [triage,   blocked", "triage,      SH-1]\n  - [triage,   blocked"),
     "a fact without a question": ('type: money, ask: "How much did it cost?",', "type: money,"),
     "a choice of nothing": ("choices: [broken, too_small, other], ", ""),
+    "enough is all there is": ("optional: [reason],", "enough: 2,"),
+    "enough and optional": ("optional: [reason],", "optional: [reason], enough: 1,"),
     "a broken pattern": ('"[A-Z]{2}[0-9]{6}"', '"[A-Z"'),
     "an endless pattern": ('"[A-Z]{2}[0-9]{6}"', '"([A-Z]+)+x"'),
     "a pattern that refers back": ('"[A-Z]{2}[0-9]{6}"', '"([A-Z])\\\\1"'),
