@@ -16,6 +16,10 @@ Key = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 """An idempotency key: 1 to 128 printable ASCII characters without spaces."""
 
 
+ConditionState = Literal["closed", "open", "half_open", "free", "limited", "normal", "storm"]
+"""Of a breaker, then of a limiter, then of the spending."""
+
+
 class Actor(Value):
     """Who caused a command: a pseudonymous id, roles, and how they were authenticated."""
 
@@ -99,6 +103,20 @@ class PlannedTask(Value):
     task: PayloadRef
 
 
+class Condition(Value):
+    """A change in what stands between us and a model: a breaker, a limiter, or the pause after a cost storm.
+
+    `subject` is `agent NAME`, `model NAME`, or `all agents`; `until` is when the new condition is looked at again.
+    """
+
+    kind: Literal["breaker", "limiter", "cost"]
+    subject: str
+    before: ConditionState
+    after: ConditionState
+    reason: str = ""
+    until: Instant | None = None
+
+
 class AgentReport(Value):
     """How one attempt at an agent ended: nothing here was written by a person or a model but digests,
     declared facts, counts, and names reduced to printable ASCII."""
@@ -120,6 +138,8 @@ class AgentReport(Value):
     """Of a planner's result."""
     verdict: Literal["pass", "fail"] | None = None
     """Of a judge's result."""
+    conditions: tuple[Condition, ...] = added(())
+    """What this attempt changed for the ones after it."""
 
 
 class AgentEnded(Value):

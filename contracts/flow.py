@@ -99,6 +99,15 @@ class FactSpec(Value):
         return self.type in ("text", "code")
 
 
+class BreakerSpec(Value):
+    """When attempts at an agent or a model are not made any more: after so many failures within the window,
+    for so long; then one probe decides."""
+
+    failures: Annotated[int, Field(ge=1, le=10_000)] = 3
+    window_seconds: Seconds = 60
+    open_seconds: Seconds = 300
+
+
 class AgentSpec(Value):
     """An agent: its model, instructions, the contract of its result, and what one call may cost at most."""
 
@@ -119,6 +128,10 @@ class AgentSpec(Value):
     max_output_tokens: Count = 1_000
     temperature: Decimal6 = "0.000000"
     price: Price = Price()
+    breaker: BreakerSpec | None = added(None)
+    """None takes the runtime's figures."""
+    critical: bool = added(False)
+    """Goes on through a cost storm."""
 
 
 class RuleSpec(Value):

@@ -38,6 +38,7 @@ from .observing import Unobserved
 from .outcome import TurnOutcome, Undecided, outcome_since
 from .perform import Performer, performer_of, repeatable
 from .projection import summary_of
+from .protection import Protection, Resilience
 from .submission import Submission, check_same
 from .texts import Texts
 
@@ -67,13 +68,15 @@ class TurnLoop:
         remembered: int = 1_000,
         concurrent: int = CONCURRENT,
         waiting: int = WAITING,
+        resilience: Resilience | None = None,
     ) -> None:
         programs = (programs,) if isinstance(programs, Program) else tuple(programs)
         self.store, self.clock = store, clock or SystemClock()
         self._conversations = Conversations(store, programs, remembered)
         self.texts = Texts(store)
         self._observer = observer or Unobserved()
-        self.performer = Performer(self._observer.around(agents), self.texts)
+        protection = Protection(resilience or Resilience(), self.clock)
+        self.performer = Performer(self._observer.around(agents), self.texts, protection)
         self._presence_given = presence
         self._sources, self._on_event = dict(sources or {}), on_event
         self.admission = Admission(concurrent, waiting)

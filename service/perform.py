@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -38,6 +40,7 @@ from .clock import minted
 from .facts import readings_from
 from .live import Live
 from .prompting import Prompts
+from .protection import Protection
 from .reports import Performed, failed, reported
 from .texts import Texts
 
@@ -47,8 +50,8 @@ log = structlog.get_logger("interlock.perform")
 class Performer:
     """Calls agents and tools for the runtime. Never retries, never decides."""
 
-    def __init__(self, agents: Agent | Mapping[str, Agent], texts: Texts) -> None:
-        self._agents, self._texts = agents, texts
+    def __init__(self, agents: Agent | Mapping[str, Agent], texts: Texts, protection: Protection) -> None:
+        self._agents, self._texts, self.protection = agents, texts, protection
         self.bounds = Bounds()
         self._prompts = Prompts(texts)
 
@@ -73,12 +76,23 @@ class Performer:
         return ToolEnded(effect=effect.effect, report=performed.report), performed.payloads
 
     async def call_agent(self, live: Live, effect: CallAgent) -> Performed:
-        """One attempt at the agent that event `effect.effect` asked for."""
+        """One attempt at the agent that event `effect.effect` asked for, where it may be made."""
         program = live.program
         spec = program.agents[effect.request.agent]
+        performed, conditions = await self.protection.attempt(
+            program.ref.name, spec, effect.request, partial(self._attempt, live, effect, spec), Performed
+        )
+        if conditions:
+            return Performed(performed.report.changed(conditions=conditions), performed.payloads)
+        return performed
+
+    async def _attempt(self, live: Live, effect: CallAgent, spec: AgentSpec, seconds_left: int) -> Performed:
+        program = live.program
         started = time.perf_counter()
         try:
             request = await self._prompts.request(live, effect.effect, effect.request, spec)
+            if seconds_left != request.timeout_seconds:  # some of it was waited
+                request = replace(request, timeout_seconds=seconds_left)
             call = self.agent_for(spec.name).run(request)
             reply = await self.bounds.within(request.timeout_seconds, call, agent=spec.name, effect=request.effect)
             performed = reported(program, spec, reply)

@@ -37,6 +37,7 @@ from .facts import given_facts
 from .live import Live
 from .loop import TurnLoop
 from .outcome import TurnOutcome, Undecided, outcome_since
+from .protection import Standing
 from .reading import message_read
 from .submission import Submission, submitted
 
@@ -226,6 +227,10 @@ class Runtime(TurnLoop):
         """Where the conversation stands, without moving it."""
         live = await self._conversations.current(conversation)
         return await outcome_since(live, self.texts, live.conversation.version)
+
+    def conditions(self) -> tuple[Standing, ...]:
+        """The breakers and limiters of this runtime as they stand, and whether a cost storm pauses agents."""
+        return self.performer.protection.conditions()
 
     async def _fired(self, conversation: str, timer: int) -> bool:
         live = await self._conversations.current(conversation)

@@ -18,7 +18,9 @@ from .redaction import Preview
 
 ALLOWED = frozenset(
     {
+        "after",
         "agent",
+        "before",
         "code",
         "conversation",
         "count",
@@ -27,16 +29,19 @@ ALLOWED = frozenset(
         "error",
         "event",
         "flow",
+        "kind",
         "level",
         "logger",
         "path",
         "seconds",
         "state",
         "status",
+        "subject",
         "timer",
         "timestamp",
         "tool",
         "version",
+        "why",
     }
 )
 """Fields that hold no personal text, beside those of records. Any other one is left out."""
