@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from ..contracts.commands import Actor
+from ..contracts.commands import Actor, Condition
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
@@ -155,7 +155,10 @@ class _Teller:
                     {"done": "agent", "unsure": "unsure"}.get(event.report.outcome, "bad"),
                     self.agent_came_back(event),
                     "",
-                    [Note("bad", f"breaks its contract: {one}") for one in event.report.violations],
+                    [
+                        *(Note("bad", f"breaks its contract: {one}") for one in event.report.violations),
+                        *(_condition(one) for one in event.report.conditions),
+                    ],
                 )
             case ToolReturned():
                 return ("tool" if event.report.outcome == "done" else "bad"), self.tool_came_back(event), "", ()
@@ -260,6 +263,15 @@ class _Teller:
         report, who = event.report, self.asked.get(event.effect, "the tool")
         late = ", too late to matter" if event.late else ""
         return f"{who}: {report.outcome}{f' ({report.reason})' if report.reason else ''}{late}"
+
+
+def _condition(change: Condition) -> Note:
+    """A breaker or limiter that changed, as a sentence."""
+    what = {"breaker": "breaker of ", "limiter": "limiter of ", "cost": "spending of "}[change.kind]
+    until = f" until {written_time(change.until)[11:19]} UTC" if change.until is not None else ""
+    words = f"{change.before} → {change.after}".replace("_", " ")
+    mark = "good" if change.after in ("closed", "free", "normal") else "bad"
+    return Note(mark, f"{what}{change.subject}: {words}{until} ({change.reason})")
 
 
 _MOVE = {"push": " (a digression)", "return": " (back from the digression)", "leave": " (leaves the digression)"}

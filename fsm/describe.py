@@ -315,6 +315,12 @@ def _agents(flow: Flow) -> Iterator[str]:
             yield f"  Handles {joined(agent.handles)}."
         if agent.refuses:
             yield f"  Refuses {joined(agent.refuses)}."
+        if agent.breaker is not None:
+            within, pause = agent.breaker.window_seconds, agent.breaker.open_seconds
+            failed = f"{counted(agent.breaker.failures, 'failure')} in {duration_in_words(within)}"
+            yield f"  Is not asked for {duration_in_words(pause)} after {failed}."
+        if agent.critical:
+            yield "  Goes on when spending rises so fast that other agents are paused."
         yield from (f"  | {line}" for line in agent.instructions.split("\n"))
 
 

@@ -336,6 +336,12 @@ AGENT_KEYS = {
     "max_input_tokens": _NUMBER,
     "max_output_tokens": _NUMBER,
     "temperature": Key(decimal6),
+    "critical": Key(yes_no),
+}
+BREAKER_KEYS = {
+    "failures": _NUMBER,
+    "within": Key(duration, into="window_seconds"),
+    "open": Key(duration, into="open_seconds"),
 }
 _PER_MILLION = Key(decimal(3, "the currency per million tokens"))
 PRICE_KEYS = {

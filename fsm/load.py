@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ..contracts.canonical import sha256_hex
 from ..contracts.errors import Fault, FlowError, InterlockError
-from ..contracts.flow import AgentSpec, FactSpec, Flow, RouterSpec, RoutingCosts, RuleSpec, State
+from ..contracts.flow import AgentSpec, BreakerSpec, FactSpec, Flow, RouterSpec, RoutingCosts, RuleSpec, State
 from ..contracts.limits import Limits, Price
 from ..contracts.values import Value, printable
 from . import fields
@@ -164,12 +164,16 @@ class _Reading:
         return self.notes.built(FactSpec, {**self.notes.values(table, keys, path), "name": name}, keys, path)
 
     def agent(self, name: str, table: Table, path: str) -> AgentSpec:
-        allowed = (*fields.AGENT_KEYS, "price")
-        values = self.notes.values(_without(table, ("price",)), fields.AGENT_KEYS, path, allowed)
+        own = ("price", "breaker")
+        values = self.notes.values(_without(table, own), fields.AGENT_KEYS, path, (*fields.AGENT_KEYS, *own))
         if "price" in table.entries:
             where = f"{path}.price"
             price = self.notes.values(self.notes.table(table.entries["price"], where), fields.PRICE_KEYS, where)
             values["price"] = self.notes.built(Price, price, fields.PRICE_KEYS, where)
+        if "breaker" in table.entries:
+            where = f"{path}.breaker"
+            breaker = self.notes.values(self.notes.table(table.entries["breaker"], where), fields.BREAKER_KEYS, where)
+            values["breaker"] = self.notes.built(BreakerSpec, breaker, fields.BREAKER_KEYS, where)
         return self.notes.built(AgentSpec, {**values, "name": name}, fields.AGENT_KEYS, path)
 
     def router(self, name: str, table: Table, path: str) -> RouterSpec:

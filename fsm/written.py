@@ -118,7 +118,7 @@ def _fact(fact: FactSpec, digits: int) -> dict[str, Cell]:
 
 
 def _agent(agent: AgentSpec) -> dict[str, str]:
-    found = _changed(agent, ("price", "contract_schema", "contract_bytes"))
+    found = _changed(agent, ("price", "breaker", "contract_schema", "contract_bytes"))
     if "temperature" in found:
         found["temperature"] = _short(agent.temperature)
     written = {key: _block_text(one) if key == "instructions" else _scalar(one) for key, one in found.items()}
@@ -130,6 +130,10 @@ def _agent(agent: AgentSpec) -> dict[str, str]:
                 **({"dated": agent.price.dated} if agent.price.dated else {}),
             }
         )
+    if agent.breaker is not None:
+        one = agent.breaker
+        within, is_open = duration(one.window_seconds), duration(one.open_seconds)
+        written["breaker"] = _table({"failures": one.failures, "within": within, "open": is_open})
     return written
 
 

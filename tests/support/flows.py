@@ -19,6 +19,7 @@ from interlock.contracts.facts import Facts, KnownFact
 from interlock.contracts.flow import (
     AgentSpec,
     AgentState,
+    BreakerSpec,
     CallState,
     CollectState,
     FactSpec,
@@ -317,6 +318,14 @@ agents = st.builds(
     max_output_tokens=st.integers(1, 2_000),
     temperature=gates,
     price=st.builds(Price, input_nano=st.integers(0, 9_999), output_nano=st.integers(0, 9_999), dated=texts),
+    breaker=st.none()
+    | st.builds(
+        BreakerSpec,
+        failures=st.integers(1, 10_000),
+        window_seconds=st.integers(1, 90_000),
+        open_seconds=st.integers(1, 90_000),
+    ),
+    critical=st.booleans(),
 )
 routers = st.builds(
     RouterSpec,
