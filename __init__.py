@@ -38,6 +38,9 @@ _EXPORTS: dict[str, str] = {
     # Running it
     "Runtime": "service.runtime",
     "TurnOutcome": "service.outcome",
+    "Resilience": "service.protection",
+    "Pace": "service.pacing",
+    "Storm": "service.spending",
     "Actor": "contracts.commands",
     "SqliteStore": "persistence.sqlite_store",
     "MemoryStore": "persistence.memory_store",
@@ -49,6 +52,7 @@ _EXPORTS: dict[str, str] = {
     "FlowError": "contracts.errors",
     "CallError": "contracts.errors",
     "LogError": "contracts.errors",
+    "Overloaded": "contracts.errors",
 }
 
 __all__ = ["__version__", *_EXPORTS]  # noqa: PLE0604

@@ -17,6 +17,7 @@ from .contracts.errors import CallError as CallError
 from .contracts.errors import FlowError as FlowError
 from .contracts.errors import InterlockError as InterlockError
 from .contracts.errors import LogError as LogError
+from .contracts.errors import Overloaded as Overloaded
 from .contracts.facts import Facts as Facts
 from .contracts.flow import in_digression as in_digression
 from .contracts.flow import otherwise as otherwise
@@ -35,5 +36,8 @@ from .persistence.memory_store import MemoryStore as MemoryStore
 from .persistence.sqlite_store import SqliteStore as SqliteStore
 from .service.loading import recorded as recorded
 from .service.outcome import TurnOutcome as TurnOutcome
+from .service.pacing import Pace as Pace
 from .service.project import load_project as load_project
+from .service.protection import Resilience as Resilience
 from .service.runtime import Runtime as Runtime
+from .service.spending import Storm as Storm
