@@ -9,6 +9,7 @@ from support.source_tree import Module, modules, pyproject
 # Import name -> the distribution that brings it, where the two differ.
 DISTRIBUTIONS = {
     "opentelemetry": "opentelemetry-api",
+    "pyrate_limiter": "pyrate-limiter",
     "sklearn": "scikit-learn",
     "uuid_utils": "uuid-utils",
     "yaml": "pyyaml",

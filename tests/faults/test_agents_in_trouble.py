@@ -288,8 +288,12 @@ async def test_control_a_provider_that_does_not_say_is_asked_again_at_once(opena
 async def test_our_own_rate_makes_calls_wait_and_refuses_what_could_not_be_in_time() -> None:
     """Two calls a minute: the third waits its 30 s, the next two at once would wait longer than they may."""
     made: list[Any] = []
-    agent = ScriptedAgent(lambda _: made.append(talks.clock.now()) or YES)
-    async with Talks(agent, Resilience(agents={"helper": Pace(calls=2)})) as talks:
+
+    def answer(_: Any) -> AgentReply:
+        made.append(talks.clock.now())
+        return YES
+
+    async with Talks(ScriptedAgent(answer), Resilience(agents={"helper": Pace(calls=2)})) as talks:
         start = talks.clock.now()
         assert [await talks.say() for _ in range(3)] == ["done>more"] * 3
         assert [(at - start).total_seconds() for at in made] == [0, 0, 30]
@@ -419,7 +423,13 @@ async def test_changes_stand_in_the_log_are_told_in_words_and_as_structured_reco
                 await talks.say()
             until = talks.clock.now() + timedelta(seconds=300)
             (report,) = talks.reports()
-    opened = {"kind": "breaker", "before": "closed", "after": "open", "reason": "3 failures in 60 s", "until": until}
+    opened: dict[str, Any] = {
+        "kind": "breaker",
+        "before": "closed",
+        "after": "open",
+        "reason": "3 failures in 60 s",
+        "until": until,
+    }
     subjects = ("agent helper", "model small")
     assert report.conditions == tuple(Condition(subject=one, **opened) for one in subjects)
     lines = told(recorded(talks.store.read("talk-3")), talks.program.flow)

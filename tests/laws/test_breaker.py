@@ -132,10 +132,10 @@ def test_failures_further_apart_than_the_window_never_open_it(spec: BreakerSpec,
 
 def test_by_default_three_failures_in_a_minute_open_it_for_five() -> None:
     """The figures that a flow and a runtime have when they say nothing."""
-    breaker = Breaker(BreakerSpec())
+    breaker, changes = Breaker(BreakerSpec()), []
     for seconds in (0, 30, 59):
         assert breaker.state == "closed"
-        change = breaker.ended(breaker.begin(START)[0], False, START + timedelta(seconds=seconds))
-    assert change == Change("closed", "open", "3 failures in 60 s", START + timedelta(seconds=359))
+        changes.append(breaker.ended(breaker.begin(START)[0], False, START + timedelta(seconds=seconds)))
+    assert changes[-1] == Change("closed", "open", "3 failures in 60 s", START + timedelta(seconds=359))
     assert not breaker.admits(START + timedelta(seconds=358))
     assert breaker.admits(START + timedelta(seconds=359))
