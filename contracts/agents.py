@@ -4,7 +4,7 @@ An adapter makes one attempt and returns an `AgentReply`, or raises `AgentFailed
 never chooses a transition, and never runs a tool.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -133,7 +133,7 @@ class Subtask(BaseModel):
 class Plan(AgentResult):
     """The contract of a planner: what a broadcast with `plan:` hands to its workers. An empty list is an outcome."""
 
-    subtasks: list[Subtask]
+    subtasks: Sequence[Subtask]
 
 
 class Judgement(AgentResult):

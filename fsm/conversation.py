@@ -173,7 +173,7 @@ class Conversation(_Changed):
         """Every deadline in force: the version of the event that set it, and when it is due."""
         visit = self.visit
         own = ((visit.timer, visit.due),) if visit.timer is not None and visit.due is not None else ()
-        return (*own, *((at, retry.due) for at, retry in sorted(self.background.items())))
+        return tuple(sorted((*own, *((at, retry.due) for at, retry in self.background.items()))))
 
     @property
     def unfinished(self) -> Mapping[int, Pending]:

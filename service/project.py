@@ -15,11 +15,14 @@ from types import ModuleType
 from ..contracts.agents import Agent
 from ..contracts.errors import SetupError
 from ..contracts.flow import Flow
+from ..contracts.values import listed
 from ..fsm.code import Code
 from ..fsm.load import LoadedFlow, read_flow
 from ..fsm.program import Program, compiled
 
 BUILT_IN = {"bank": "interlock.examples.bank"}
+PATTERNS = "patterns/"
+"""Before the name of a pattern that comes with the package: `patterns/router`."""
 _FILES = (".yaml", ".yml", ".py", ".json")
 
 
@@ -35,11 +38,14 @@ class Project:
 
 
 def load_project(spec: str) -> Project:
-    """The project that `spec` names: `bank`, `path/to/flow.yaml`, `path/to/folder`, `package`, or `module:attribute`.
+    """The project that `spec` names: `bank`, `patterns/router`, `path/to/flow.yaml`, `path/to/folder`, `package`, or
+    `module:attribute`.
 
     Raises `SetupError` where nothing is found there, `FlowError` with every fault of the flow.
     """
     name = spec if (Path(spec) / "flow.yaml").is_file() else BUILT_IN.get(spec, spec)
+    if name.startswith(PATTERNS) and not Path(name).exists():
+        return _pattern(name.removeprefix(PATTERNS))
     module, colon, attribute = name.partition(":")
     if colon and not Path(name).exists():
         return _from_object(module, attribute)
@@ -51,6 +57,16 @@ def load_project(spec: str) -> Project:
     if path.suffix in _FILES or not all(part.isidentifier() for part in name.split(".")):
         raise SetupError(f"There is no flow at {name!r}.", fix="Give a flow.yaml, its folder, a package, or `bank`.")
     return _from_package(name)
+
+
+def _pattern(name: str) -> Project:
+    """One of the patterns that come with the package."""
+    folder = Path(_imported("interlock.examples.patterns").__file__ or "").parent
+    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    if name not in known:
+        raise SetupError(f"There is no pattern {name!r}.", fix=f"The patterns are {listed(known)}.")
+    source = f"{PATTERNS}{name}"
+    return _project(folder / f"{name}.yaml", source, _imported(f"interlock.examples.patterns.{name}"), None)
 
 
 def _from_package(name: str) -> Project:
