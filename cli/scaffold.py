@@ -9,6 +9,7 @@ says: Answers questions about orders, cancels cheap ones by itself, and asks a p
 currency: EUR
 initial: greeting
 code: code.py
+limits: {handoffs: 3, same_pair: 2, self_handoffs: 1, repeats: 3, agent_calls: 6, tool_calls: 8, turn_seconds: 2m}
 
 facts:
   order_number:

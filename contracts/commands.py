@@ -148,6 +148,8 @@ class AgentEnded(Value):
     kind: Literal["agent_ended"] = "agent_ended"
     effect: Count
     report: AgentReport
+    undercounted: bool = added(False)
+    """The provider counted more input tokens than the bound in the intent event."""
 
 
 class ToolReport(Value):

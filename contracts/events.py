@@ -134,6 +134,8 @@ class TransitionTaken(Value):
     because: str
     verdicts: tuple[Verdict, ...] = ()
     move: Literal["go", "push", "return", "leave"] = "go"
+    context: Digest | None = None
+    """What the target is entered with (state, facts, message in hand), where the flow limits `repeats`."""
 
 
 class TransitionRefused(Value):
@@ -216,6 +218,8 @@ class AgentReturned(Value):
     report: AgentReport
     cost: Count
     late: bool = False
+    undercounted: bool = added(False)
+    """The provider counted more input tokens than the bound that was measured before the call."""
 
 
 class OverBudget(Value):
@@ -473,7 +477,7 @@ def command_of(event: Event) -> CommandBody | None:
         case RoutingDecided():
             return Routed(state=event.state, message=event.message, evidence=event.evidence)
         case AgentReturned():
-            return AgentEnded(effect=event.effect, report=event.report)
+            return AgentEnded(effect=event.effect, report=event.report, undercounted=event.undercounted)
         case ToolReturned():
             return ToolEnded(effect=event.effect, report=event.report)
         case TaskDecided():

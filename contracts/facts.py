@@ -61,6 +61,10 @@ class Facts:
     known_facts: Mapping[str, KnownFact] = field(default_factory=lambda: MappingProxyType({}))
     digression_depth: int = 0
     """How many digressions are open."""
+    visits: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """How often each state was entered within the turn."""
+    messages: int = 0
+    """Messages of the customer in the whole conversation."""
 
     def value(self, name: str) -> OpenValue | None:
         """The open value of `name`, or None where it is unknown or sealed."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .values import Count, Seconds, Value
+from .values import Count, Seconds, Value, added
 
 LimitName = Literal[
     "handoffs",
@@ -22,6 +22,10 @@ LimitName = Literal[
     "digression_depth",
     "message_bytes",
     "subtasks",
+    "tool_calls",
+    "self_handoffs",
+    "repeats",
+    "agent_depth",
 ]
 
 
@@ -52,6 +56,15 @@ class Limits(Value):
     digression_depth: Count = 2
     message_bytes: Count = Field(default=16_000, ge=1)
     """A longer message is recorded whole, answered with a request to shorten it, and read by nobody."""
+    tool_calls: Count | None = None
+    """Tools run within one turn, for an agent or by a call state; None where the other limits are enough."""
+    self_handoffs: Count | None = None
+    """Times within one turn that an agent gets the conversation from itself; None leaves it to `same_pair`."""
+    repeats: Count | None = None
+    """Times within one turn that one state is entered with the same context: the same facts and message. None does
+    not look at it."""
+    agent_depth: Count = added(2)
+    """Agents asked as tools inside one another: 1 lets a state's agent ask others, which ask nobody."""
 
 
 class Usage(Value):

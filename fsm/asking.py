@@ -191,6 +191,9 @@ def limit_reached(draft: Draft, asking: Asking) -> str | None:
     if late := turn_is_over(draft):
         return late
     if asking.hands_over and turn.last_agent is not None:
+        own = turn.self_handoffs
+        if limits.self_handoffs is not None and turn.last_agent == spec.name and own >= limits.self_handoffs:
+            return draft.reach("self_handoffs", own, limits.self_handoffs)
         pairs = turn.pairs.get((turn.last_agent, spec.name), 0)
         if pairs >= limits.same_pair:
             return draft.reach("same_pair", pairs, limits.same_pair)

@@ -73,6 +73,16 @@ class Turn(_Changed):
     handoffs: int = 0
     pairs: Mapping[tuple[str, str], int] = field(default_factory=lambda: NO_PAIRS)
     last_agent: str | None = None
+    tool_calls: int = 0
+    visits: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    """Entries of each state; coming back from a digression is none."""
+    contexts: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    """Entries with each context, where the flow limits `repeats`."""
+
+    @property
+    def self_handoffs(self) -> int:
+        """Times that an agent got the conversation from itself."""
+        return sum(count for (source, target), count in self.pairs.items() if source == target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,4 +193,4 @@ class Conversation(_Changed):
     @property
     def facts(self) -> Facts:
         """What guards may read."""
-        return Facts(self.known, len(self.frames))
+        return Facts(self.known, len(self.frames), self.turn.visits, self.received)

@@ -53,6 +53,10 @@ _LIMITS = {
     "conversation_messages": "messages in a conversation",
     "digression_depth": "digressions inside one another",
     "message_bytes": "bytes in a message",
+    "tool_calls": "tool calls in a turn",
+    "self_handoffs": "handoffs from an agent to itself in a turn",
+    "repeats": "entries of a state with the same facts and message in a turn",
+    "agent_depth": "agents asked as tools inside one another",
 }
 
 
@@ -342,6 +346,8 @@ def _limits(flow: Flow) -> Iterator[str]:
     yield from ("", "LIMITS")
     for name in Limits.model_fields:
         amount = getattr(limits, name)
+        if amount is None or (name == "agent_depth" and amount == Limits().agent_depth):
+            continue  # no limit of its own, or one that this flow does not speak of
         if name.endswith("_cost"):
             whole, _, fraction = decimal(amount, 9).partition(".")
             subject = "turn" if name.startswith("turn") else "conversation"

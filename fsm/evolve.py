@@ -68,7 +68,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
                 flow=event.flow,
                 subject=event.subject,
                 state=event.state,
-                turn=Turn(due=event.turn_due),
+                turn=Turn(due=event.turn_due, visits=MappingProxyType({event.state: 1})),
                 visit=Visit(entered=at),
             )
         case MessageReceived():
@@ -106,7 +106,9 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             visit = _handled(conversation.visit, event.position)
             if event.caller == "state":
                 visit = visit.changed(attempts=visit.attempts + 1)
-            return conversation.changed(version=following, visit=visit, pending=more(conversation.pending, at, event))
+            turn = conversation.turn.changed(tool_calls=conversation.turn.tool_calls + 1)
+            pending = more(conversation.pending, at, event)
+            return conversation.changed(version=following, turn=turn, visit=visit, pending=pending)
         case ToolReturned():
             if event.late:
                 return conversation.changed(version=following)
@@ -231,7 +233,7 @@ def known_after(known: Mapping[str, KnownFact], event: Event) -> Mapping[str, Kn
 
 
 def _moved(conversation: Conversation, event: TransitionTaken) -> Conversation:
-    turn = conversation.turn.changed(steps=conversation.turn.steps + 1)
+    turn = _entered(conversation.turn, event)
     conversation = left_behind(conversation)
     if event.move == "push":
         frame = Frame(conversation.state, conversation.visit)
@@ -258,6 +260,17 @@ def _moved(conversation: Conversation, event: TransitionTaken) -> Conversation:
         frames=() if event.move == "leave" else conversation.frames,
         pending=NO_PENDING,
     )
+
+
+def _entered(turn: Turn, event: TransitionTaken) -> Turn:
+    """One more step; the target is entered unless a digression only comes back to it."""
+    entries = (
+        turn.visits if event.move == "return" else more(turn.visits, event.target, turn.visits.get(event.target, 0) + 1)
+    )
+    contexts = turn.contexts
+    if event.context is not None:
+        contexts = more(contexts, event.context, contexts.get(event.context, 0) + 1)
+    return turn.changed(steps=turn.steps + 1, visits=entries, contexts=contexts)
 
 
 def _asked_agent(conversation: Conversation, event: AgentRequested) -> Conversation:

@@ -19,7 +19,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from ..contracts.errors import FlowError
 from ..contracts.events import Verdict
@@ -91,15 +91,19 @@ def guard(*, says: str, version: int = 1) -> Callable[[GuardFunction], GuardMake
 
 @dataclass(frozen=True, slots=True)
 class BuiltIn(GuardMaker):
-    """A guard that every flow has. Its first argument is a fact of one of the `types`."""
+    """A guard that every flow has. Its first argument is a fact of one of the `types`, or what `of` says: a state
+    and a number, or a number alone."""
 
     types: frozenset[FactType] = frozenset(get_args(FactType))
+    of: Literal["fact", "state", "number"] = "fact"
 
 
-def _built_in(says: str, *types: FactType) -> Callable[[GuardFunction], BuiltIn]:
+def _built_in(
+    says: str, *types: FactType, of: Literal["fact", "state", "number"] = "fact"
+) -> Callable[[GuardFunction], BuiltIn]:
     def declare(function: GuardFunction) -> BuiltIn:
         made = guard(says=says)(function)
-        return BuiltIn(made.spec, made.function, made.parameters, frozenset(types or get_args(FactType)))
+        return BuiltIn(made.spec, made.function, made.parameters, frozenset(types or get_args(FactType)), of)
 
     return declare
 
@@ -136,12 +140,26 @@ def at_least(facts: Facts, fact: str, least: int | str) -> bool:
     return found is not None and found >= _minor_units(least)
 
 
+@_built_in("{state} was entered at most {most} times in this turn", of="state")
+def visits_at_most(facts: Facts, state: str, most: int) -> bool:
+    """So far: the entry that the row itself would make does not count yet."""
+    return facts.visits.get(state, 0) <= most
+
+
+@_built_in("the customer has written at least {least} messages", of="number")
+def messages_at_least(facts: Facts, least: int) -> bool:
+    """In the whole conversation, the message in hand included."""
+    return facts.messages >= least
+
+
 def _minor_units(bound: int | str) -> int:
     """A number as it stands in a fact: `"100.00"` euros are 10,000 cents; a whole number is itself."""
     return int(bound.replace(".", "")) if isinstance(bound, str) else bound
 
 
-BUILT_IN = MappingProxyType({one.name: one for one in (known, is_true, is_, at_most, at_least)})
+BUILT_IN = MappingProxyType(
+    {one.name: one for one in (known, is_true, is_, at_most, at_least, visits_at_most, messages_at_least)}
+)
 
 
 def all_of(*parts: Guard | GuardMaker) -> Guard:

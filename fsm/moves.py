@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from ..contracts.canonical import digest_of
 from ..contracts.commands import Reading
 from ..contracts.events import (
     ConversationEnded,
@@ -26,6 +27,9 @@ from ..contracts.flow import (
 )
 from . import broadcast, forms, runs
 from .draft import Draft, Route
+
+LIMIT = "limit"
+"""The outcome of a limit, and the trigger of the rows that handle it. They are bound by none themselves."""
 
 
 def settle(draft: Draft, outcome: str | None) -> None:
@@ -54,7 +58,7 @@ def _is_free(draft: Draft) -> bool:
 def move(draft: Draft, on: str) -> str | None:
     """Take the first row whose guard holds, and enter its target; returns the target's outcome if it has one."""
     conversation, limits = draft.conversation, draft.program.flow.limits
-    if conversation.turn.steps >= limits.steps and on != "limit":
+    if conversation.turn.steps >= limits.steps and on != LIMIT:
         on = draft.reach("steps", conversation.turn.steps, limits.steps)
     taken, verdicts = draft.program.tried(conversation.state, on, conversation.facts)
     if taken is None:
@@ -71,6 +75,9 @@ def move(draft: Draft, on: str) -> str | None:
         return draft.reach("digression_depth", len(conversation.frames), limits.digression_depth)
     returns = row.target == RETURN
     target = conversation.frames[-1].state if returns else row.target
+    context = None if returns or on == LIMIT else _context(draft, target)
+    if context is not None and (repeated := _repeated(draft, context)):
+        return repeated
     draft.program.machine.step(conversation.state, index, target)
     draft.record(
         TransitionTaken(
@@ -81,9 +88,29 @@ def move(draft: Draft, on: str) -> str | None:
             because=row.policy,
             verdicts=verdicts,
             move="push" if pushes else "return" if returns else "leave" if _leaves(draft, row) else "go",
+            context=context,
         )
     )
     return resume(draft) if returns else enter(draft)
+
+
+def _context(draft: Draft, target: str) -> str | None:
+    """Digest of what `target` would be entered with, where the flow limits that: the state, what is known (open
+    values, and the places of sealed texts, of which each is new) and the message in hand."""
+    if draft.program.flow.limits.repeats is None:
+        return None
+    conversation = draft.conversation
+    known = {
+        name: (fact.value, None if fact.sealed is None else fact.sealed.model_dump())
+        for name, fact in conversation.known.items()
+    }
+    return digest_of({"state": target, "facts": known, "message": conversation.turn.message})
+
+
+def _repeated(draft: Draft, context: str) -> str | None:
+    """`limit` where a state was entered with this context as often as it may be within a turn."""
+    most, entered = draft.program.flow.limits.repeats, draft.conversation.turn.contexts.get(context, 0)
+    return None if most is None or entered < most else draft.reach("repeats", entered, most)
 
 
 def _leaves(draft: Draft, row: Transition) -> bool:

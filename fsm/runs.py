@@ -88,7 +88,9 @@ def agent_returned(draft: Draft, body: AgentEnded) -> str | None:
     if isinstance(request, AgentRequested):
         price = draft.program.agents[request.agent].price
         cost = min(price.cost(report.usage), MAX_SAFE_INTEGER) if report.usage.measured else request.reserved_cost
-    version = draft.record(AgentReturned(effect=body.effect, report=report, cost=cost, late=late))
+    version = draft.record(
+        AgentReturned(effect=body.effect, report=report, cost=cost, late=late, undercounted=body.undercounted)
+    )
     if not isinstance(request, AgentRequested):
         return None
     if late:
@@ -127,10 +129,9 @@ def _next_call(draft: Draft, state: AgentState) -> str | None:
         position, call = visit.proposed[0]
         refusal = _refusal(draft, state, call)
         if refusal is None and call.name is not None:
-            _run_tool(
+            return _run_tool(
                 draft, call.name, "agent", request=visit.proposal, position=position, timeout=state.timeout_seconds
             )
-            return None
         draft.record(
             ToolRefused(
                 state=state.name,
@@ -165,7 +166,11 @@ def _run_tool(
     request: int | None = None,
     position: int = 0,
     facts: tuple[str, ...] = (),
-) -> None:
+) -> str | None:
+    """Request one tool call; `limit` where the turn had all that it may have."""
+    called, most = draft.conversation.turn.tool_calls, draft.program.flow.limits.tool_calls
+    if most is not None and called >= most:
+        return draft.reach("tool_calls", called, most)
     spec = draft.program.tools[tool]
     requested = ToolRequested(
         state=draft.conversation.state,
@@ -179,6 +184,7 @@ def _run_tool(
     )
     effect = draft.record(requested)
     draft.effects.append(RunTool(effect, requested))
+    return None
 
 
 def call_tool(draft: Draft, state: CallState) -> str | None:
@@ -186,8 +192,7 @@ def call_tool(draft: Draft, state: CallState) -> str | None:
     if late := turn_is_over(draft):
         return late
     facts = tuple(name for name in state.reads if draft.conversation.facts.known(name))
-    _run_tool(draft, state.tool, "state", timeout=state.timeout_seconds, facts=facts)
-    return None
+    return _run_tool(draft, state.tool, "state", timeout=state.timeout_seconds, facts=facts)
 
 
 def tool_returned(draft: Draft, body: ToolEnded) -> str | None:

@@ -71,7 +71,8 @@ class Performer:
         """Perform the effect once; the outcome is the next command's body."""
         if isinstance(effect, CallAgent):
             performed = await self.call_agent(live, effect)
-            return AgentEnded(effect=effect.effect, report=performed.report), performed.payloads
+            under = _undercounted(live, effect, performed.report)
+            return AgentEnded(effect=effect.effect, report=performed.report, undercounted=under), performed.payloads
         performed = await self.run_tool(live, effect)
         return ToolEnded(effect=effect.effect, report=performed.report), performed.payloads
 
@@ -166,6 +167,22 @@ def _raised(live: Live, spec: AgentSpec, error: BaseException) -> Performed:
     """What an adapter raised though it may not: a failed attempt, with the class of the error and no more."""
     log.error("agent_raised", agent=spec.name, error=type(error).__name__, conversation=live.id)
     return Performed(AgentReport(outcome="failed", reason=printable(type(error).__name__, 60)))
+
+
+def _undercounted(live: Live, effect: CallAgent, report: AgentReport) -> bool:
+    """Whether the provider counted more tokens than the bound that was measured; a warning says both."""
+    bound, usage = effect.request.token_bound, report.usage
+    if not usage.measured or usage.input_tokens <= bound:
+        return False
+    log.warning(
+        "tokens_undercounted",
+        agent=effect.request.agent,
+        conversation=live.id,
+        effect=effect.effect,
+        token_bound=bound,
+        input_tokens=usage.input_tokens,
+    )
+    return True
 
 
 def performer_of(effect: CallAgent | RunTool) -> Actor:

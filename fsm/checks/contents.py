@@ -142,7 +142,8 @@ def _repeats_often(pattern: str, index: int) -> bool:
 def limits_hold(survey: Survey) -> Iterator[Fault]:
     limits = survey.flow.limits
     for name in Limits.model_fields:
-        if getattr(limits, name) <= 0:
+        most = getattr(limits, name)
+        if most is not None and most <= 0:
             yield survey.fault(
                 "S166", f"limits.{name}", f"The limit {name!r} is 0, so nothing could ever happen.", "Write at least 1."
             )

@@ -174,8 +174,10 @@ def _call_fits(survey: Survey, call: Guard, where: str) -> Iterator[Fault]:
         yield survey.fault("S113", where, what, suggestion(call.name, survey.code.every_guard))
     elif maker is not None and (problem := maker.problem_with(call.arguments)):
         yield survey.fault("S114", where, problem, f"Write it as {maker.usage()}.")
-    elif isinstance(maker, BuiltIn):
+    elif isinstance(maker, BuiltIn) and maker.of == "fact":
         yield from _built_in_fits(survey, maker, call, where)
+    elif isinstance(maker, BuiltIn):
+        yield from _counter_fits(survey, maker, call, where)
 
 
 def _maker_of(survey: Survey, name: str) -> GuardMaker | None:
@@ -211,8 +213,20 @@ def _built_in_fits(survey: Survey, maker: BuiltIn, call: Guard, where: str) -> I
         yield survey.fault("S114", where, what, fix)
 
 
+def _counter_fits(survey: Survey, maker: BuiltIn, call: Guard, where: str) -> Iterator[Fault]:
+    """A guard that counts gets a declared state, if it takes one, and a number that a count can have."""
+    state, bound = call.arguments[0], call.arguments[-1]
+    least = 1 if maker.of == "number" else 0
+    if maker.of == "state" and not (isinstance(state, str) and survey.knows_state(state)):
+        what = f"Guard {maker.name!r} counts the visits of a state; {state!r} is none."
+        yield survey.fault("S114", where, what, suggestion(str(state), survey.states))
+    if isinstance(bound, bool) or not isinstance(bound, int) or bound < least:
+        what = f"Guard {maker.name!r} counts; {bound!r} is no number that it could compare with."
+        yield survey.fault("S114", where, what, f"Write a whole number of {least} or more.")
+
+
 def _readable_by(kind: str) -> str:
-    return listed(one.name for one in BUILT_IN.values() if kind in one.types)
+    return listed(one.name for one in BUILT_IN.values() if one.of == "fact" and kind in one.types)
 
 
 def _is_amount(value: object, currency: str) -> bool:

@@ -218,7 +218,7 @@ def a_command(draw: st.DrawFn, program: Program, conversation: Conversation) -> 
 @st.composite
 def histories(draw: st.DrawFn, *, most: int = 12, cases: st.SearchStrategy[FlowCase] | None = None) -> History:
     """A conversation on a random flow (or one of `cases`) after up to `most` random commands."""
-    program = compiled(draw(cases or _cases).flow, CODE)
+    program = compiled(draw(_cases if cases is None else cases).flow, CODE)
     history = History(program)
 
     def evidence() -> RoutingEvidence:

@@ -9,7 +9,20 @@ from interlock.fsm.build import row
 from interlock.fsm.code import Code
 from interlock.fsm.describe import sentence_of
 from interlock.fsm.expression import read_guard
-from interlock.fsm.guards import BUILT_IN, as_guard, at_least, at_most, guard, is_, is_true, known, not_, verdict_of
+from interlock.fsm.guards import (
+    BUILT_IN,
+    as_guard,
+    at_least,
+    at_most,
+    guard,
+    is_,
+    is_true,
+    known,
+    messages_at_least,
+    not_,
+    verdict_of,
+    visits_at_most,
+)
 from interlock.fsm.load import read_flow
 from interlock.fsm.program import compiled
 from interlock.fsm.written import written_yaml
@@ -125,3 +138,23 @@ def test_arguments_are_counted_in_python_too():
         row("asking", "complete", is_("level"), "gold", "A-1")
     with pytest.raises(FlowError, match=r"takes 1 arguments, not 0.*Call it as known\(fact\)\."):
         as_guard(known)
+
+
+def test_what_counts_holds_up_to_its_number_and_no_further():
+    """Entries within the turn, and the customer's messages; what never was entered was entered 0 times."""
+    counts = Facts(visits={"asking": 2}, messages=5)
+    assert [holds(visits_at_most("asking", most), counts) for most in (1, 2, 3)] == ["fails", "holds", "holds"]
+    assert holds(visits_at_most("gold", 0), counts) == "holds"
+    assert [holds(messages_at_least(least), counts) for least in (4, 5, 6)] == ["holds", "holds", "fails"]
+
+
+def test_counting_guards_are_said_and_covered_by_the_digest():
+    """As any other guard."""
+    text = FLOW.replace("is_(level, gold)", "visits_at_most(asking, 2), messages_at_least(20)")
+    read = read_flow(text, Code()).flow
+    assert sentence_of(read, read.transitions[0]).startswith(
+        "In asking, on complete: if asking was entered at most 2 times in this turn and the customer has written at "
+        "least 20 messages and"
+    )
+    assert {"visits_at_most", "messages_at_least"} <= {one.name for one in read.guards}
+    assert read_flow(written_yaml(read), Code()).flow == read

@@ -3,16 +3,26 @@
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from interlock.agents.scripted import ScriptedAgent, calls, gives
 from interlock.contracts.agents import AgentReply, AgentRequest
-from interlock.contracts.events import AgentRequested, LimitReached, MessageReceived, OverBudget, TransitionRefused
+from interlock.contracts.events import (
+    AgentRequested,
+    AgentReturned,
+    LimitReached,
+    MessageReceived,
+    OverBudget,
+    TransitionRefused,
+    TransitionTaken,
+)
 from interlock.contracts.limits import LimitName, Limits, Usage
 from interlock.persistence.memory_store import MemoryStore
 from interlock.service.clock import ManualClock
 from interlock.service.outcome import TurnOutcome
 from interlock.service.runtime import Runtime
 from support.runtime import CLERK, Bank, check_log, mini, of_type, path_of
+from support.source_tree import ROOT
 
 UNSURE = ScriptedAgent(lambda _: gives(outcome="unsure"))
 HELPFUL = ScriptedAgent(lambda _: gives(reply="Yes."))
@@ -39,6 +49,18 @@ async def limited(
     return store, outcome
 
 
+ROOMY = "turn_tokens: 2000000, turn_cost: 5"
+OWN: dict[str, Any] = {
+    "own_help": False,
+    "more_states": "  own: {kind: agent, agent: helper, attempts: 1, timeout: 10s}\n",
+    "rows": """  - [triage, help,   otherwise, own,  P-2]
+  - [own,    done,   otherwise, more, P-3]
+  - [own,    unsure, otherwise, own,  P-3]
+""",
+}
+"""A state that goes to itself when its agent is unsure: triage that hands to itself."""
+FLOWS: dict[LimitName, dict[str, Any]] = {"self_handoffs": OWN}
+"""Where the small flow alone does not reach the limit."""
 CASES: dict[LimitName, tuple[Any, tuple[str, ...], str, tuple[int, int]]] = {
     "handoffs": (UNSURE, ("help",), "{handoffs: 2, same_pair: 9}", (2, 2)),
     "same_pair": (UNSURE, ("help",), "{handoffs: 9, same_pair: 1}", (1, 1)),
@@ -56,21 +78,34 @@ CASES: dict[LimitName, tuple[Any, tuple[str, ...], str, tuple[int, int]]] = {
     "conversation_cost": (SPENDING, ("help", "help"), '{conversation_cost: "0.0103"}', (120_000 + PRICED, 10_300_000)),
     "conversation_messages": (HELPFUL, ("help", "help", "help"), "{conversation_messages: 2}", (3, 2)),
     "tool_rounds": (LOOKING, ("help",), "{tool_rounds: 2, turn_tokens: 900000}", (2, 2)),
+    "tool_calls": (LOOKING, ("help",), f"{{tool_calls: 2, tool_rounds: 5, {ROOMY}}}", (2, 2)),
+    "self_handoffs": (UNSURE, ("help",), f"{{self_handoffs: 2, handoffs: 5, same_pair: 5, {ROOMY}}}", (2, 2)),
+    "repeats": (UNSURE, ("help",), f"{{repeats: 2, handoffs: 9, same_pair: 9, {ROOMY}}}", (2, 2)),
 }
-ELSEWHERE = {"turn_seconds", "digression_depth", "message_bytes"}
-"""Limits with tests of their own below, and (depth) beside the digressions."""
+_HERE = "tests/unit/service/test_limits.py"
+ELSEWHERE = {
+    "turn_seconds": f"{_HERE}::test_a_turn_that_takes_too_long_ends_at_its_deadline",
+    "message_bytes": f"{_HERE}::test_a_message_that_is_too_long_is_recorded_whole_and_read_by_nobody",
+    "digression_depth": "tests/unit/service/test_agents_in_states.py::"
+    "test_digressions_within_digressions_stop_at_the_declared_depth",
+    "agent_depth": "tests/laws/test_limits.py::test_no_count_of_the_fold_ever_passes_its_limit",
+}
+"""Limits with tests of their own."""
 
 
 def test_every_limit_has_its_test() -> None:
     """A limit that is added must be reached here."""
-    assert set(CASES) | ELSEWHERE == set(Limits.model_fields)
+    assert {*CASES, *ELSEWHERE} == set(Limits.model_fields)
+    for place in ELSEWHERE.values():
+        path, _, test = place.partition("::")
+        assert f"def {test}(" in (ROOT / path).read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", CASES)
 async def test_a_limit_is_recorded_with_its_numbers_and_its_row_is_taken(name: LimitName) -> None:
     """The value that would have been reached, the maximum, and a person at the end of the row."""
     agent, texts, limits, numbers = CASES[name]
-    store, outcome = await limited(agent, *texts, limits=limits)
+    store, outcome = await limited(agent, *texts, limits=limits, **FLOWS.get(name, {}))
     assert [(event.limit, event.value, event.maximum) for event in of_type(store, "talk", LimitReached)] == [
         (name, *numbers)
     ]
@@ -86,8 +121,44 @@ async def test_control_without_the_limit_the_same_conversation_does_not_reach_it
         "{handoffs: 12, same_pair: 12, agent_calls: 30, steps: 60, turn_tokens: 2000000, turn_cost: 5, "
         "conversation_handoffs: 40, tool_rounds: 6}"
     )
-    store, _ = await limited(agent, *texts, limits=roomy)
+    store, _ = await limited(agent, *texts, limits=roomy, **FLOWS.get(name, {}))
+    assert name not in {event.limit for event in of_type(store, "talk", LimitReached) if event.maximum < 6}
     assert all(event.maximum >= 6 for event in of_type(store, "talk", LimitReached))
+
+
+async def test_a_context_is_recorded_only_where_repeats_are_limited() -> None:
+    """Entered again with the same facts and message it is the same digest; the `limit` row has none."""
+    store, _ = await limited(UNSURE, "help", limits=CASES["repeats"][2])
+    taken = of_type(store, "talk", TransitionTaken)
+    contexts = [event.context for event in taken if event.target == "helper"]
+    assert contexts[0] is not None
+    assert contexts == [contexts[0]] * 2
+    assert len({event.context for event in taken if event.on != "limit"}) == 3, "triage, helper and expert"
+    assert [event.context for event in taken if event.on == "limit"] == [None]
+    store, _ = await limited(UNSURE, "help", limits="{handoffs: 2}")
+    assert {event.context for event in of_type(store, "talk", TransitionTaken)} == {None}
+
+
+async def test_what_became_known_makes_another_context() -> None:
+    """Open or sealed, a fact that is new lets the state be entered again: that is progress, not a loop."""
+    cities = iter(("Rome", "Oslo", "Bern", "Rome", "Oslo", "Bern"))
+    learning = ScriptedAgent(lambda _: gives(outcome="unsure", city=next(cities)))
+    store, _ = await limited(learning, "help", limits=f"{{repeats: 1, handoffs: 4, same_pair: 9, {ROOMY}}}")
+    assert [event.limit for event in of_type(store, "talk", LimitReached)] == ["handoffs"]
+
+
+async def test_a_prompt_that_the_provider_counts_higher_is_told_in_the_event_and_to_the_operators() -> None:
+    """The bound held for every tokenizer we know; one that it does not hold for shows itself."""
+    low = AgentReply(text='{"reply":"Yes."}', usage=Usage(input_tokens=10_000_000, output_tokens=1))
+    with capture_logs() as logs:
+        store, _ = await limited(ScriptedAgent(lambda _: low), "help", limits="{conversation_tokens: 90000000}")
+    request, returned = of_type(store, "talk", AgentRequested)[0], of_type(store, "talk", AgentReturned)[0]
+    assert returned.undercounted
+    (warned,) = [one for one in logs if one["event"] == "tokens_undercounted"]
+    assert (warned["token_bound"], warned["input_tokens"]) == (request.token_bound, 10_000_000)
+    store, _ = await limited(SPENDING, "help", limits="{}")
+    assert not of_type(store, "talk", AgentReturned)[0].undercounted
+    assert not any(b"undercounted" in entry.data for entry in store.read("talk"))
 
 
 async def test_counters_of_a_turn_begin_anew_with_the_next_message() -> None:
