@@ -24,9 +24,11 @@ def open_form(draft: Draft, state: CollectState) -> str | None:
 
 
 def resume_form(draft: Draft, state: CollectState) -> str | None:
-    """After a digression: ask again what was asked when it began."""
+    """After a digression: ask again what was asked when it began; a form that was filled meanwhile is complete."""
     question = draft.conversation.visit.question
     wanted = _next_missing(draft, state)
+    if wanted is None and not _must_confirm(draft, state):
+        return "complete"
     if question is None or question.fact != wanted:
         return _ask(draft, state, wanted, attempt=1, how="ask")
     return _ask(draft, state, wanted, attempt=question.attempt, how="repeat")

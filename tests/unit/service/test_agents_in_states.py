@@ -359,6 +359,19 @@ async def test_a_label_pushed_where_nobody_could_come_back_to_is_an_ordinary_mov
     check_log(store, program)
 
 
+async def test_a_form_that_a_digression_filled_is_complete() -> None:
+    """The agent of the digression finds out the last fact: nothing is left to ask, and nobody waits in silence."""
+    store = MemoryStore()
+    program = mini(rows=PUSHES)
+    async with Runtime(store, program, ScriptedAgent([gives(reply="You live in Rome.", city="Rome")])) as runtime:
+        await runtime.start(conversation="talk", facts={"amount": 4_500})
+        await runtime.say("talk", "form")
+        outcome = await runtime.say("talk", "help me, why?")
+    assert path_of(store, "talk")[-3:] == ["help>helper", "done>form", "complete>more"]
+    assert outcome.replies == ("You live in Rome.", "Anything else?")
+    check_log(store, program)
+
+
 async def test_digressions_within_digressions_stop_at_the_declared_depth() -> None:
     """A form pushed from a form: at depth one a second push reaches the limit, and a person takes over."""
     store = MemoryStore()
