@@ -55,6 +55,8 @@ class Asking:
     fallback: int = 0
     cached: bool = False
     criterion_bytes: int = 0
+    state: str = ""
+    """The state that asks, where it is not the present one."""
     background: bool = False
     """Nobody waits for it: only the conversation's own limits hold."""
     deadline: datetime | None = field(default=None)
@@ -110,7 +112,10 @@ def ask(draft: Draft, asking: Asking) -> str | None:
         return stopped
     if bound > spec.max_input_tokens:
         over = OverBudget(
-            state=draft.conversation.state, agent=spec.name, token_bound=bound, maximum=spec.max_input_tokens
+            state=asking.state or draft.conversation.state,
+            agent=spec.name,
+            token_bound=bound,
+            maximum=spec.max_input_tokens,
         )
         draft.record(over)
         return "over_budget"
@@ -128,7 +133,7 @@ def _request(draft: Draft, asking: Asking, history: HistoryRef, bound: int) -> A
     due = None if asking.background else draft.conversation.turn.due
     timeout = seconds_left(draft.at, asking.deadline, seconds_left(draft.at, due, asking.timeout_seconds))
     return AgentRequested(
-        state=draft.conversation.state,
+        state=asking.state or draft.conversation.state,
         agent=spec.name,
         model=spec.model,
         attempt=asking.attempt,

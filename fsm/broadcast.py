@@ -110,6 +110,7 @@ def _ask(
             task=None if planned.task is None else Task(planned.task, planned.length),
             member=member.name,
             repairs=repairs,
+            state=state.name,
             background=background,
             deadline=None if background else draft.conversation.visit.due,
         ),

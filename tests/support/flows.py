@@ -13,13 +13,14 @@ from typing import TypeVar
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from interlock.contracts.agents import AgentResult
+from interlock.contracts.agents import AgentResult, Judgement, Plan
 from interlock.contracts.canonical import sha256_hex
 from interlock.contracts.facts import Facts, KnownFact
 from interlock.contracts.flow import (
     AgentSpec,
     AgentState,
     BreakerSpec,
+    BroadcastState,
     CallState,
     CollectState,
     FactSpec,
@@ -27,6 +28,7 @@ from interlock.contracts.flow import (
     Flow,
     Guard,
     HumanState,
+    MemberSpec,
     RouterSpec,
     RouteState,
     RoutingCosts,
@@ -70,6 +72,14 @@ class Advice(AgentResult):
     verified: bool = False
 
 
+class Steps(Plan):
+    """A planner's contract."""
+
+
+class Opinion(Judgement):
+    """A judge's contract."""
+
+
 class LookUp(BaseModel):
     """The arguments of both tools."""
 
@@ -91,7 +101,7 @@ CODE = Code.of(
             False,
         ),
     ),
-    contracts=(Advice,),
+    contracts=(Advice, Steps, Opinion),
 )
 FACTS = (
     FactSpec(name="amount", type="money", ask="How much?", says="the amount", minimum=1, maximum=1_000_000),
@@ -107,7 +117,7 @@ LABELS = ("card", "transfer", "question", "on", "no")
 _FACT_NAMES = tuple(fact.name for fact in FACTS)
 _CALM = ("wait", "human")
 """Kinds of states that call nothing and hear people."""
-KINDS = ("wait", "collect", "route", "agent", "call", "human")
+KINDS = ("wait", "collect", "route", "agent", "call", "human", "broadcast")
 
 letters = st.characters(exclude_categories=["C", "Zl", "Zp"])
 texts = st.text(letters | st.just("\n"), max_size=20)
@@ -177,7 +187,7 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
     reads = draw(_some_facts)
     match kind:
         case "wait":
-            inputs = _pick(draw, ((), ("signal",), ("signal", "yes")))
+            inputs = _pick(draw, ((), ("signal",), ("signal", "yes"), ("late_result",)))
             forgets = _pick(draw, ((), ("amount",), ("amount", "verified")))
             return WaitState(
                 name=name, says=says, say=draw(sayings), inputs=inputs, forgets=forgets, deadline_seconds=deadline
@@ -202,7 +212,7 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
             return AgentState(
                 name=name,
                 says=says,
-                agent=_pick(draw, ("adviser", "clerk")),
+                agent=_pick(draw, ("adviser", "clerk", "planner")),
                 tools=tools,
                 reads=reads,
                 attempts=1 + draw(_numbers) % 10,
@@ -210,6 +220,24 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
             )
         case "call":
             return CallState(name=name, says=says, tool=_pick(draw, ("look_up", "pay_back")), reads=reads)
+        case "broadcast":
+            asked = _pick(draw, (("adviser",), ("adviser", "clerk"), ("clerk", "adviser", "planner")))
+            quorum = _pick(draw, (0, 0, 1))
+            return BroadcastState(
+                name=name,
+                says=says,
+                members=tuple(
+                    MemberSpec(
+                        name=f"asked_{one}", agent=one, reads=reads, attempts=1 + draw(_numbers) % 2, timeout_seconds=1
+                    )
+                    for one in asked
+                ),
+                quorum=quorum,
+                fail_fast=not quorum and draw(_coin),
+                minimum_percent=_pick(draw, (0, 50, 100)),
+                retries=_pick(draw, (0, 2)),
+                deadline_seconds=deadline,
+            )
         case "human":
             decisions = _pick(draw, (("closed",), ("approve", "no")))
             return HumanState(
@@ -240,6 +268,8 @@ def _outcomes(state: State) -> tuple[str, ...]:
             return ("done", "failed", "timeout")
         case HumanState():
             return (*state.decisions, "expired")
+        case BroadcastState():
+            return ("complete", "partial", "failed", *(("empty",) if state.plan else ()))
         case _:
             return ()
 
@@ -371,6 +401,24 @@ limits = st.just(Limits()) | st.builds(
 )
 
 
+def _working_together(draw: st.DrawFn, states: tuple[State, ...]) -> tuple[State, ...]:
+    """Some broadcasts take a planner's plan, some agents read what others came to, and some judge it."""
+    planners = [one.name for one in states if isinstance(one, AgentState) and one.agent == "planner"]
+    having = [one.name for one in states if isinstance(one, AgentState | BroadcastState)]
+    found: list[State] = []
+    for state in states:
+        if isinstance(state, BroadcastState) and planners and draw(_coin):
+            state = state.changed(members=(), plan=_pick(draw, planners), workers=("adviser",), timeout_seconds=1)
+        elif isinstance(state, AgentState) and state.agent != "planner" and draw(_coin):
+            if draw(_coin):
+                judged = _pick(draw, having)
+                state = state.changed(agent="judge", tools=(), judges=judged, criterion="Is it right?")
+            else:
+                state = state.changed(results=(_pick(draw, having),))
+        found.append(state)
+    return tuple(found)
+
+
 @st.composite
 def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KINDS) -> FlowCase:
     """A valid flow: a wait state first, `most_states` others of `kinds` at most, a human state, one or two ends."""
@@ -378,11 +426,14 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
     names = ["start", *(f"{kind}_{number}" for number, kind in enumerate(chosen)), "desk", "closed", "done"]
     all_kinds = ["wait", *chosen, "human", "final", *(["final"] if draw(_coin) else [])]
     states = tuple(draw(states_of(name, kind)) for name, kind in zip(names, all_kinds, strict=False))
+    states = _working_together(draw, states)
     digressing = draw(_coin)
     rows = draw(transitions_of(states, digressing))
     if digressing:
         states = (*states, draw(states_of("aside", "agent")))
     clerk = AgentSpec(name="clerk", instructions="Help.\nBriefly.")
+    planner = AgentSpec(name="planner", instructions="Plan.", contract="Steps")
+    judge = AgentSpec(name="judge", instructions="Judge.", contract="Opinion")
     built = flow(
         name=_pick(draw, ("bank", "no", "Flow_2")),
         version=draw(st.integers(0, 99)),
@@ -393,7 +444,7 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
         states=states,
         transitions=rows,
         facts=FACTS,
-        agents=(draw(agents), clerk),
+        agents=(draw(agents), clerk, planner, judge),
         routers=(draw(routers),),
         digressions="triage" if digressing else None,
         limits=draw(limits),

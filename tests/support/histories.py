@@ -23,6 +23,7 @@ from interlock.contracts.commands import (
     Decide,
     Fire,
     Give,
+    PlannedTask,
     ProposedCall,
     Reading,
     Resolve,
@@ -156,12 +157,16 @@ _calls = st.builds(
     arguments=refs,
     problems=st.sampled_from(((), ("amount: is missing.",))),
 )
+_subtasks = st.builds(PlannedTask, worker=st.sampled_from(("adviser", "clerk", None)), task=refs)
 _reports = st.builds(
     AgentReport,
     outcome=st.sampled_from(("done", "done", "unsure", "refused", "invalid", "timeout", "failed")),
     facts=some_readings,
     reply=st.none() | refs,
     calls=st.just(()) | st.lists(_calls, min_size=1, max_size=3).map(tuple),
+    output=st.none() | refs,
+    subtasks=st.just(()) | st.lists(_subtasks, max_size=10).map(tuple),
+    verdict=st.sampled_from(("pass", "fail", None)),
     usage=st.builds(Usage, input_tokens=st.integers(0, 100), output_tokens=st.integers(0, 100), measured=st.booleans()),
 )
 _tool_reports = st.builds(ToolReport, outcome=st.sampled_from(("done", "failed", "timeout")), facts=some_readings)
@@ -182,7 +187,8 @@ _some_version = st.integers(0, 40)
 def a_command(draw: st.DrawFn, program: Program, conversation: Conversation) -> CommandBody:
     """Any command: mostly ones that the conversation expects now, and some that it does not."""
     visit = conversation.visit
-    effects = sorted(conversation.pending)
+    effects = sorted(conversation.unfinished)
+    timers = [timer for timer, _ in conversation.timers]
 
     def effect() -> int:
         return draw(st.sampled_from(effects) | _some_version) if effects else draw(_some_version)
@@ -204,7 +210,7 @@ def a_command(draw: st.DrawFn, program: Program, conversation: Conversation) -> 
                 decision=draw(st.sampled_from((*decisions, "other"))),
             )
         case "fire":
-            return Fire(timer=visit.timer if visit.timer is not None else draw(_some_version))
+            return Fire(timer=draw(st.sampled_from(timers)) if timers else draw(_some_version))
         case "resolve":
             return Resolve(effect=effect(), how=draw(st.sampled_from(("again", "done", "failed"))))
         case "start":
