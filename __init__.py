@@ -39,6 +39,8 @@ _EXPORTS: dict[str, str] = {
     "Runtime": "service.runtime",
     "TurnOutcome": "service.outcome",
     "Resilience": "service.protection",
+    "Budget": "service.budgets",
+    "Budgets": "service.budgets",
     "Pace": "service.pacing",
     "Storm": "service.spending",
     "Actor": "contracts.commands",

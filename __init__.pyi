@@ -34,6 +34,8 @@ from .fsm.program import compiled as compiled
 from .fsm.replay import redecide as redecide
 from .persistence.memory_store import MemoryStore as MemoryStore
 from .persistence.sqlite_store import SqliteStore as SqliteStore
+from .service.budgets import Budget as Budget
+from .service.budgets import Budgets as Budgets
 from .service.loading import recorded as recorded
 from .service.outcome import TurnOutcome as TurnOutcome
 from .service.pacing import Pace as Pace

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from .agents import AgentOutcome
 from .facts import Control, FactReading, Unreadable
-from .limits import Usage
+from .limits import LimitHit, Usage
 from .payload import PayloadRef
 from .routing import RoutingEvidence
 from .values import Count, Digest, Instant, Name, SubjectId, Value, added
@@ -57,6 +57,8 @@ class Start(Value):
     flow: FlowRef
     subject: SubjectId
     facts: tuple[FactReading, ...] = ()
+    tenant: Name | None = added(None)
+    """Whose daily budget the conversation's calls are of."""
 
 
 class Say(Value):
@@ -138,6 +140,8 @@ class AgentReport(Value):
     """Of a planner's result."""
     verdict: Literal["pass", "fail"] | None = None
     """Of a judge's result."""
+    limit: LimitHit | None = added(None)
+    """Why the attempt was not made: a budget that all conversations of a tenant share was used up."""
     conditions: tuple[Condition, ...] = added(())
     """What this attempt changed for the ones after it."""
 

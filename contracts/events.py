@@ -52,6 +52,7 @@ class ConversationStarted(Value):
     facts: tuple[FactReading, ...] = ()
     turn_due: Instant
     origin: Literal["live", "forked", "imported"] = "live"
+    tenant: Name | None = added(None)
 
 
 class MessageReceived(Value):
@@ -469,7 +470,7 @@ def command_of(event: Event) -> CommandBody | None:
     """The command that `event` records, or None for an event that only follows from another."""
     match event:
         case ConversationStarted():
-            return Start(flow=event.flow, subject=event.subject, facts=event.facts)
+            return Start(flow=event.flow, subject=event.subject, facts=event.facts, tenant=event.tenant)
         case MessageReceived():
             return Say(message=event.message, token_bound=event.token_bound, reading=event.reading)
         case InputReceived():

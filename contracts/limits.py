@@ -26,6 +26,9 @@ LimitName = Literal[
     "self_handoffs",
     "repeats",
     "agent_depth",
+    "tenant_calls",
+    "tenant_tokens",
+    "tenant_cost",
 ]
 
 
@@ -65,6 +68,15 @@ class Limits(Value):
     not look at it."""
     agent_depth: Count = added(2)
     """Agents asked as tools inside one another: 1 lets a state's agent ask others, which ask nobody."""
+
+
+class LimitHit(Value):
+    """A limit that is kept outside the conversation and left no room for a call: its value with the call, and
+    its maximum."""
+
+    name: LimitName
+    value: Count
+    maximum: Count
 
 
 class Usage(Value):

@@ -77,6 +77,35 @@ class FlowRow:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Calls, tokens, and cost in billionths of the currency unit."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost: int = 0
+
+    def plus(self, other: "Spent") -> "Spent":
+        return Spent(self.calls + other.calls, self.tokens + other.tokens, self.cost + other.cost)
+
+    def minus(self, other: "Spent") -> "Spent":
+        return Spent(self.calls - other.calls, self.tokens - other.tokens, self.cost - other.cost)
+
+    def fits(self, most: "Spent") -> bool:
+        return self.calls <= most.calls and self.tokens <= most.tokens and self.cost <= most.cost
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What is kept in a tenant's day (`2026-11-21`, UTC) for the effect of one intent event."""
+
+    stream: str
+    effect: int
+    tenant: str
+    day: str
+    amount: Spent
+
+
 class Store(Protocol):
     """An append-only log of streams with payload rows beside it.
 
@@ -151,6 +180,27 @@ class Store(Protocol):
 
     def claim(self, stream: str, owner: str, previous: str) -> bool:
         """Make `owner` the performer of the stream's undecided effects if it is still `previous`."""
+        ...
+
+    def reserve(self, reservation: Reservation, at_most: Spent) -> Spent | None:
+        """Add the amount to the tenant's day if the sum stays within `at_most`, all or nothing; durable on return.
+
+        None where it was reserved; else what the day stands at, and nothing has changed. A reservation that
+        the effect has already is taken for spent: it stays in the sum, and the new one takes its place.
+        """
+        ...
+
+    def settle(self, stream: str, effect: int, used: Spent | None) -> None:
+        """Put `used` in the place of what is reserved for the effect (None: all of it was used). Settled once:
+        where nothing is reserved, nothing changes."""
+        ...
+
+    def reservations(self) -> Sequence[Reservation]:
+        """All that are not settled, by stream and effect."""
+        ...
+
+    def spent(self, tenant: str, day: str) -> Spent:
+        """What the tenant's day stands at, with what is reserved."""
         ...
 
     def close(self) -> None:

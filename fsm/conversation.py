@@ -148,6 +148,7 @@ class Conversation(_Changed):
     status: Literal["new", "open", "ended"] = "new"
     flow: FlowRef | None = None
     subject: str = ""
+    tenant: str | None = None
     state: str = ""
     turn: Turn = Turn()
     visit: Visit = Visit()

@@ -97,7 +97,12 @@ def _start(draft: Draft, body: Start) -> None:
     flow = draft.program.flow
     version = draft.record(
         ConversationStarted(
-            flow=body.flow, subject=body.subject, state=flow.initial, facts=body.facts, turn_due=draft.turn_due
+            flow=body.flow,
+            subject=body.subject,
+            state=flow.initial,
+            facts=body.facts,
+            turn_due=draft.turn_due,
+            tenant=body.tenant,
         )
     )
     draft.learn(body.facts, "caller", version)

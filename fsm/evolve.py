@@ -67,6 +67,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
                 status="open",
                 flow=event.flow,
                 subject=event.subject,
+                tenant=event.tenant,
                 state=event.state,
                 turn=Turn(due=event.turn_due, visits=MappingProxyType({event.state: 1})),
                 visit=Visit(entered=at),

@@ -93,6 +93,8 @@ def agent_returned(draft: Draft, body: AgentEnded) -> str | None:
     )
     if not isinstance(request, AgentRequested):
         return None
+    if report.limit is not None and not late:
+        return draft.reach(report.limit.name, report.limit.value, report.limit.maximum)
     if late:
         return broadcast.answered_late(draft, request, report, body.effect)
     return agent_outcome(draft, request, report, body.effect, version)

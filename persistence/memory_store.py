@@ -9,7 +9,7 @@ from uuid import uuid4
 from ..contracts.envelope import Entry, Head
 from ..contracts.errors import StreamMoved
 from ..contracts.payload import Payload, PayloadAt
-from ..contracts.store import Append, FlowRow, Status, StoredEntry, Summary, TimerRow
+from ..contracts.store import Append, FlowRow, Reservation, Spent, Status, StoredEntry, Summary, TimerRow
 from .codec import checked, stored
 from .presence import OnlyProcess, Presence
 from .refusals import closed_store, stream_moved
@@ -26,6 +26,8 @@ class MemoryStore:
         self._payloads: dict[str, dict[PayloadAt, Payload]] = {}
         self._flows: dict[str, FlowRow] = {}
         self._summaries: dict[str, Summary] = {}
+        self._days: dict[tuple[str, str], Spent] = {}
+        self._reservations: dict[tuple[str, int], Reservation] = {}
         self._closed = False
         self._present: set[str] = set()
 
@@ -148,6 +150,32 @@ class MemoryStore:
                 return False
             self._summaries[stream] = replace(summary, owner=owner)
             return True
+
+    def reserve(self, reservation: Reservation, at_most: Spent) -> Spent | None:
+        with self._open():
+            day = (reservation.tenant, reservation.day)
+            stands = self._days.get(day, Spent())
+            after = stands.plus(reservation.amount)
+            if not after.fits(at_most):
+                return stands
+            self._days[day] = after
+            self._reservations[reservation.stream, reservation.effect] = reservation
+            return None
+
+    def settle(self, stream: str, effect: int, used: Spent | None) -> None:
+        with self._open():
+            found = self._reservations.pop((stream, effect), None)
+            if found is not None and used is not None:
+                day = (found.tenant, found.day)
+                self._days[day] = self._days[day].minus(found.amount).plus(used)
+
+    def reservations(self) -> Sequence[Reservation]:
+        with self._open():
+            return tuple(self._reservations[key] for key in sorted(self._reservations))
+
+    def spent(self, tenant: str, day: str) -> Spent:
+        with self._open():
+            return self._days.get((tenant, day), Spent())
 
     def close(self) -> None:
         with self._lock:

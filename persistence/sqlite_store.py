@@ -14,7 +14,8 @@ from typing import TypeVar
 from ..contracts.envelope import Head
 from ..contracts.errors import InterlockError, StorageError
 from ..contracts.payload import Payload, PayloadAt
-from ..contracts.store import Append, FlowRow, Status, StoredEntry, Summary, TimerRow
+from ..contracts.store import Append, FlowRow, Reservation, Spent, Status, StoredEntry, Summary, TimerRow
+from . import ledger
 from . import statements as sql
 from .codec import checked, conversation_row, event_row, payload_of, payload_rows, summary_of
 from .description import Description, described
@@ -251,6 +252,18 @@ class SqliteStore:
                 return file.change(sql.CLAIM, in_stream=stream, new_owner=owner, previous=previous) == 1
 
         return self._ask(take)
+
+    def reserve(self, reservation: Reservation, at_most: Spent) -> Spent | None:
+        return self._ask(lambda file: ledger.reserve(file, reservation, at_most))
+
+    def settle(self, stream: str, effect: int, used: Spent | None) -> None:
+        self._ask(lambda file: ledger.settle(file, stream, effect, used))
+
+    def reservations(self) -> Sequence[Reservation]:
+        return self._ask(ledger.reservations)
+
+    def spent(self, tenant: str, day: str) -> Spent:
+        return self._ask(lambda file: ledger.spent(file, tenant, day))
 
     def presence(self) -> Presence:
         """Make this process one that performs effects; held until its `close`, which the caller owes."""

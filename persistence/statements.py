@@ -14,6 +14,7 @@ from .tables import METADATA
 
 EVENT, PAYLOAD, CONVERSATION = (METADATA.tables[name] for name in ("event", "payload", "conversation"))
 TIMER, FLOW, META = (METADATA.tables[name] for name in ("timer", "flow", "meta"))
+TENANT_DAY, RESERVATION = (METADATA.tables[name] for name in ("tenant_day", "reservation"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,12 @@ def _columns(table: Table, without: str = "") -> list[str]:
     return [column.name for column in table.columns if column.name != without]
 
 
-def _replacing_conversation() -> Statement:
-    clause = upsert(CONVERSATION)
-    names = _columns(CONVERSATION)
-    changed = {name: clause.excluded[name] for name in names if name != "stream"}
-    return compiled(clause.on_conflict_do_update(index_elements=["stream"], set_=changed), names)
+def _replacing(table: Table) -> Statement:
+    """Insert a row, or give the one with the same key its values."""
+    clause = upsert(table)
+    names, keys = _columns(table), [column.name for column in table.primary_key]
+    changed = {name: clause.excluded[name] for name in names if name not in keys}
+    return compiled(clause.on_conflict_do_update(index_elements=keys, set_=changed), names)
 
 
 _stream: BindParameter[str] = bindparam("in_stream")
@@ -53,7 +55,7 @@ _limit: BindParameter[int] = bindparam("at_most")
 
 ADD_EVENT = compiled(insert(EVENT), _columns(EVENT, without="id"))
 ADD_PAYLOAD = compiled(insert(PAYLOAD), _columns(PAYLOAD))
-PUT_CONVERSATION = _replacing_conversation()
+PUT_CONVERSATION = _replacing(CONVERSATION)
 ADD_TIMER = compiled(insert(TIMER), _columns(TIMER))
 DROP_TIMERS = compiled(delete(TIMER).where(TIMER.c.stream == _stream))
 ADD_FLOW = compiled(insert(FLOW), _columns(FLOW))
@@ -140,6 +142,17 @@ CLAIM = compiled(
     .values(owner=bindparam("new_owner"))
     .where(CONVERSATION.c.stream == _stream, CONVERSATION.c.owner == bindparam("previous"))
 )
+PUT_TENANT_DAY, PUT_RESERVATION = _replacing(TENANT_DAY), _replacing(RESERVATION)
+SPENT = compiled(
+    select(TENANT_DAY.c.calls, TENANT_DAY.c.tokens, TENANT_DAY.c.cost).where(
+        TENANT_DAY.c.tenant == bindparam("of_tenant"), TENANT_DAY.c.day == bindparam("on_day")
+    )
+)
+_reservation = select(*(RESERVATION.c[name] for name in _columns(RESERVATION)))
+_of_effect = (RESERVATION.c.stream == _stream) & (RESERVATION.c.effect == bindparam("of_effect"))
+RESERVATION_OF = compiled(_reservation.where(_of_effect))
+RESERVATIONS = compiled(_reservation.order_by(RESERVATION.c.stream, RESERVATION.c.effect))
+DROP_RESERVATION = compiled(delete(RESERVATION).where(_of_effect))
 COUNTS = {
     name: compiled(select(func.count()).select_from(table))
     for name, table in (

@@ -2,10 +2,10 @@
 
 `event` and `flow` are append-only, held so by triggers that the migrations create. `payload` rows may be
 deleted: that is what erasing a person means. `conversation` and `timer` are projections, replaced with
-every append and recomputable from the entries.
+every append and recomputable from the entries. `tenant_day` and `reservation` are a ledger of their own.
 """
 
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, MetaData, Text, text
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Integer, LargeBinary, MetaData, Text, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -20,6 +20,10 @@ METADATA = MetaData(
 
 STRICT = {"sqlite_strict": True}
 """SQLite keeps to the declared types: no column holds text in one row and bytes in another."""
+
+
+WHOLE = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits; a strict table of SQLite knows them as INTEGER only."""
 
 
 class LogTable(SQLModel, registry=registry(metadata=METADATA)):
@@ -137,6 +141,34 @@ class KeptFlowRow(LogTable, table=True):
     version: int
     body: bytes = Field(sa_type=LargeBinary)
     source: str = Field(sa_type=Text)
+
+
+class TenantDayRow(LogTable, table=True):
+    """What a tenant's calls of one day (UTC) came to, with what is reserved for those in hand."""
+
+    __tablename__ = "tenant_day"
+    __table_args__ = STRICT
+
+    tenant: str = Field(primary_key=True, sa_type=Text)
+    day: str = Field(primary_key=True, sa_type=Text)
+    calls: int = Field(sa_type=WHOLE)
+    tokens: int = Field(sa_type=WHOLE)
+    cost: int = Field(sa_type=WHOLE)
+
+
+class ReservationRow(LogTable, table=True):
+    """What is reserved in a tenant's day for one effect, until it is settled."""
+
+    __tablename__ = "reservation"
+    __table_args__ = STRICT
+
+    stream: str = Field(primary_key=True, sa_type=Text)
+    effect: int = Field(primary_key=True)
+    tenant: str = Field(sa_type=Text)
+    day: str = Field(sa_type=Text)
+    calls: int = Field(sa_type=WHOLE)
+    tokens: int = Field(sa_type=WHOLE)
+    cost: int = Field(sa_type=WHOLE)
 
 
 class MetaRow(LogTable, table=True):

@@ -31,6 +31,7 @@ from ..fsm.draft import CallAgent, Effect, Route, RunTool
 from ..fsm.program import Program
 from ..persistence.presence import OnlyProcess, Presence
 from .admission import CONCURRENT, WAITING, Admission
+from .budgets import Budgets, Ledger
 from .clock import Clock, SystemClock
 from .conversations import Conversations
 from .live import Live
@@ -69,6 +70,7 @@ class TurnLoop:
         concurrent: int = CONCURRENT,
         waiting: int = WAITING,
         resilience: Resilience | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         programs = (programs,) if isinstance(programs, Program) else tuple(programs)
         self.store, self.clock = store, clock or SystemClock()
@@ -76,7 +78,8 @@ class TurnLoop:
         self.texts = Texts(store)
         self._observer = observer or Unobserved()
         protection = Protection(resilience or Resilience(), self.clock)
-        self.performer = Performer(self._observer.around(agents), self.texts, protection)
+        ledger = Ledger(store, budgets or Budgets(), self.clock)
+        self.performer = Performer(self._observer.around(agents), self.texts, protection, ledger)
         self._presence_given = presence
         self._sources, self._on_event = dict(sources or {}), on_event
         self.admission = Admission(concurrent, waiting)

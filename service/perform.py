@@ -28,6 +28,7 @@ from ..contracts.events import (
     ToolRequested,
 )
 from ..contracts.flow import AgentSpec, AgentState
+from ..contracts.limits import Usage
 from ..contracts.payload import Payload, bytes_of
 from ..contracts.routing import RoutingEvidence
 from ..contracts.tools import ToolContext
@@ -36,6 +37,7 @@ from ..fsm.draft import CallAgent, Route, RunTool
 from ..fsm.program import Program
 from ..fsm.route import evidence
 from .bounded import Bounds
+from .budgets import Ledger
 from .clock import minted
 from .facts import readings_from
 from .live import Live
@@ -50,8 +52,10 @@ log = structlog.get_logger("interlock.perform")
 class Performer:
     """Calls agents and tools for the runtime. Never retries, never decides."""
 
-    def __init__(self, agents: Agent | Mapping[str, Agent], texts: Texts, protection: Protection) -> None:
-        self._agents, self._texts, self.protection = agents, texts, protection
+    def __init__(
+        self, agents: Agent | Mapping[str, Agent], texts: Texts, protection: Protection, ledger: Ledger
+    ) -> None:
+        self._agents, self._texts, self.protection, self.ledger = agents, texts, protection, ledger
         self.bounds = Bounds()
         self._prompts = Prompts(texts)
 
@@ -81,10 +85,21 @@ class Performer:
         program = live.program
         spec = program.agents[effect.request.agent]
         performed, conditions = await self.protection.attempt(
-            program.ref.name, spec, effect.request, partial(self._attempt, live, effect, spec), Performed
+            program.ref.name, spec, effect.request, partial(self._in_budget, live, effect, spec), Performed
         )
         if conditions:
             return Performed(performed.report.changed(conditions=conditions), performed.payloads)
+        return performed
+
+    async def _in_budget(self, live: Live, effect: CallAgent, spec: AgentSpec, seconds_left: int) -> Performed:
+        """The attempt, where the tenant's budget has room for it."""
+        tenant = live.conversation.tenant
+        budget, passed = await self.ledger.reserve(tenant, live.id, effect.effect, effect.request)
+        if passed is not None:
+            return Performed(AgentReport(outcome="failed", reason="tenant_budget", usage=Usage(), limit=passed))
+        performed = await self._attempt(live, effect, spec, seconds_left)
+        if budget is not None:
+            await self.ledger.settle(live.id, effect.effect, performed.report, spec.price)
         return performed
 
     async def _attempt(self, live: Live, effect: CallAgent, spec: AgentSpec, seconds_left: int) -> Performed:

@@ -259,7 +259,7 @@ class _Passing:
         took = (now - self._began_call).total_seconds()
         for one, period in zip(self._subjects, self._periods, strict=True):
             self._tell("breaker", one.name, one.breaker.ended(period, _verdict(report, one), now))
-        if report is not None:
+        if report is not None and report.limit is None:
             self._pause_model(report, now)
             price, usage = self._spec.price, report.usage
             cost = price.cost(usage) if usage.measured else self._request.reserved_cost
@@ -314,7 +314,7 @@ def _verdict(report: AgentReport | None, subject: _Subject) -> bool | None:
     A broken contract, a refusal and an unsure answer are answers: whoever provokes them from outside must not
     be able to open the breaker for everybody. A 429 that says when to come back is the limiter's.
     """
-    if report is None:
+    if report is None or report.limit is not None:
         return None
     if report.outcome not in ("failed", "timeout"):
         return True

@@ -27,7 +27,7 @@ from ..contracts.commands import (
     Say,
     Start,
 )
-from ..contracts.errors import CallError, InterlockError, LogBroken, LogError
+from ..contracts.errors import CallError, FlowError, InterlockError, LogBroken, LogError
 from ..contracts.flow import OPERATOR_INPUTS
 from ..contracts.payload import Payload, bytes_of
 from ..contracts.store import Summary, TimerRow
@@ -62,13 +62,14 @@ class Runtime(TurnLoop):
         conversation: str | None = None,
         subject: str | None = None,
         facts: Mapping[str, Any] | None = None,
+        tenant: str | None = None,
         key: str | None = None,
         actor: Actor = CUSTOMER,
     ) -> TurnOutcome:
         """Open a conversation on the newest loaded version of `flow`; durable on return.
 
         `facts` are what the caller already knows of the customer, so that they are not asked again. A `key`
-        needs the `conversation` it is for.
+        needs the `conversation` it is for. `tenant` names whose daily budget its calls are of.
         """
         if key is not None and conversation is None:
             raise CallError(
@@ -83,7 +84,7 @@ class Runtime(TurnLoop):
             if not live.head.length:
                 live.program = program
             readings, payloads = given_facts(live.program, facts or {})
-            return Start(flow=program.ref, subject=subject, facts=readings), payloads
+            return Start(flow=program.ref, subject=subject, facts=readings, tenant=tenant), payloads
 
         async def found() -> Live:
             return await self._conversations.find(identity) or self._conversations.opened(identity, program)
@@ -214,7 +215,19 @@ class Runtime(TurnLoop):
                 _left("recovery_left", summary.stream, error)
             except Exception as error:  # noqa: BLE001 - one conversation must not hold up the others
                 _left("recovery_left", summary.stream, error)
+        await self.performer.ledger.settle_left(self._is_over)
         return tuple(left)
+
+    async def _is_over(self, conversation: str, effect: int) -> bool:
+        """Whether nobody performs the effect, nor ever will."""
+        summary = await asyncio.to_thread(self.store.summary, conversation)
+        if summary is None or self._is_performed(summary):
+            return False
+        try:
+            live = await self._conversations.current(conversation)
+        except (CallError, FlowError, LogBroken):  # it cannot be moved here; what is reserved stays so
+            return False
+        return effect not in live.conversation.unfinished
 
     def _is_performed(self, summary: Summary) -> bool:
         """Whether a living process, perhaps this one, is performing the conversation's effects."""

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from interlock.contracts.envelope import Head
 from interlock.contracts.errors import CallError, InterlockError, StorageError, StreamMoved
 from interlock.contracts.payload import PayloadAt
-from interlock.contracts.store import Append, FlowRow, Store, TimerRow
+from interlock.contracts.store import Append, FlowRow, Reservation, Spent, Store, TimerRow
 from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.verify import verify
@@ -33,6 +33,8 @@ from support.stores import LOG, after, decided, payload_bodies
 STREAMS = ("a", "b", "c")
 streams = st.sampled_from(STREAMS)
 dues = st.sampled_from([f"2026-11-21T12:00:0{n}.000000Z" for n in range(6)])
+tenants = st.sampled_from(["acme", "globex"])
+amounts = st.builds(Spent, st.integers(0, 3), st.integers(0, 2**53), st.integers(0, 2**53))
 owners = st.sampled_from(["", "first", "second"])
 
 
@@ -136,6 +138,29 @@ class StoresAgree(RuleBasedStateMachine):
         row = FlowRow(digest=f"{name}{version}", name=name, version=version, body=body, source="here")
         self.same(lambda store: store.put_flow(row))
 
+    @rule(stream=streams, effect=st.integers(0, 2), tenant=tenants, amount=amounts, most=amounts)
+    def reserve(self, stream, effect, tenant, amount, most) -> None:
+        """All or nothing, and never over what the day may hold."""
+        before = self.same(lambda store: store.spent(tenant, "2026-11-21"))
+        wanted = Reservation(stream, effect, tenant, "2026-11-21", amount)
+        stood = self.same(lambda store: store.reserve(wanted, most))
+        after = self.same(lambda store: store.spent(tenant, "2026-11-21"))
+        assert (stood, after) == ((None, before.plus(amount)) if before.plus(amount).fits(most) else (before, before))
+
+    @rule(stream=streams, effect=st.integers(0, 2), used=st.none() | amounts)
+    def settle(self, stream, effect, used) -> None:
+        """Once: what was used stands where what was reserved stood."""
+        found = [one for one in self.same(methodcaller("reservations")) if (one.stream, one.effect) == (stream, effect)]
+        before = self.days()
+        for _ in range(2):
+            self.same(lambda store: store.settle(stream, effect, used))
+        for one in found:
+            before[one.tenant] = before[one.tenant].minus(one.amount).plus(one.amount if used is None else used)
+        assert before == self.days()
+
+    def days(self) -> dict[str, Spent]:
+        return {tenant: self.same(methodcaller("spent", tenant, "2026-11-21")) for tenant in ("acme", "globex")}
+
     @rule()
     def close_and_open(self) -> None:
         self.stores[1].close()
@@ -183,6 +208,7 @@ class StoresAgree(RuleBasedStateMachine):
             for question in ("read", "payloads", "summary"):
                 self.same(methodcaller(question, stream))
             self.same(methodcaller("find_key", stream, "k0"))
+        self.same(methodcaller("reservations"))
         self.same(lambda store: (store.streams(), store.flows(), store.flow("f1"), store.next_due()))
         self.same(lambda store: (store.summaries(), store.summaries(limit=1), store.summaries(undecided=True)))
         self.same(lambda store: (store.summaries(status="open"), store.summaries(status="ended", undecided=True)))
@@ -351,6 +377,27 @@ def test_only_one_takes_over_a_dead_owners_work(store: Store):
     summary = store.summary("a")
     assert summary is not None
     assert summary.owner == "first"
+
+
+def test_of_those_who_reserve_the_last_at_once_one_gets_it(store: Store):
+    """Eight threads want four calls each of ten: two get theirs, and nobody else's sum is touched."""
+
+    def reserve(number: int) -> Spent | None:
+        return store.reserve(Reservation("a", number, "acme", "2026-11-21", Spent(4)), Spent(10, 0, 0))
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(reserve, range(8)))
+    assert sorted(answers, key=str) == sorted([None, None, *[Spent(8)] * 6], key=str)
+    assert len(store.reservations()) == 2
+    assert (store.spent("acme", "2026-11-21"), store.spent("acme", "2026-11-22")) == (Spent(8), Spent())
+
+
+def test_an_effect_that_is_reserved_again_was_spent_once(store: Store):
+    """A call that is made again after a crash: the first may have been made, so both count."""
+    for _ in range(2):
+        assert store.reserve(Reservation("a", 7, "acme", "2026-11-21", Spent(1, 100, 5)), Spent(9, 900, 90)) is None
+    store.settle("a", 7, Spent(1, 30, 2))
+    assert (store.spent("acme", "2026-11-21"), store.reservations()) == (Spent(2, 130, 7), ())
 
 
 def test_ended_conversations_have_no_deadlines(store: Store):

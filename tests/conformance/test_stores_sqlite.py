@@ -15,6 +15,7 @@ import pytest
 from interlock.contracts.envelope import Head
 from interlock.contracts.errors import StorageError
 from interlock.contracts.store import FlowRow
+from interlock.persistence.migrations import HEAD, REVISIONS
 from interlock.persistence.settings import needs_write_lock
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.verify import verify
@@ -140,7 +141,7 @@ def test_the_description_names_a_trigger_that_was_dropped(store: SqliteStore, pa
     assert len(described.triggers) == 9
     assert described.counts == {"events": 3, "payloads": 1, "conversations": 1, "flows": 0, "timers": 0}
     assert described.lock == (f"{path}.lock" if needs_write_lock() else "")
-    assert (described.journal_mode, described.synchronous, described.schema) == ("wal", "FULL", "0001")
+    assert (described.journal_mode, described.synchronous, described.schema) == ("wal", "FULL", HEAD)
     assert (described.sqlite_version, described.log) == (sqlite3.sqlite_version, LOG)
 
 
@@ -343,7 +344,7 @@ def test_a_newer_schema_is_refused(path: Path):
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StorageError) as refused:
         SqliteStore(path)
-    assert refused.value.what == "The database has schema '9999'; this release knows 0001."
+    assert refused.value.what == f"The database has schema '9999'; this release knows {', '.join(REVISIONS)}."
     assert refused.value.fix == "A newer release wrote it: install that release or a later one."
 
 

@@ -20,6 +20,7 @@ from interlock.contracts.commands import (
     AgentReport,
     Command,
     CommandBody,
+    Condition,
     Decide,
     Fire,
     Give,
@@ -36,7 +37,7 @@ from interlock.contracts.commands import (
 from interlock.contracts.envelope import Entry, Head, opened, sealed
 from interlock.contracts.facts import FactReading, Unreadable
 from interlock.contracts.flow import OPERATOR_INPUTS
-from interlock.contracts.limits import Usage
+from interlock.contracts.limits import LimitHit, Usage
 from interlock.contracts.payload import PayloadRef
 from interlock.contracts.routing import RoutingEvidence, Score, ScreenVerdict
 from interlock.contracts.values import SubjectId
@@ -168,6 +169,14 @@ _reports = st.builds(
     subtasks=st.just(()) | st.lists(_subtasks, max_size=10).map(tuple),
     verdict=st.sampled_from(("pass", "fail", None)),
     usage=st.builds(Usage, input_tokens=st.integers(0, 100), output_tokens=st.integers(0, 100), measured=st.booleans()),
+    limit=st.sampled_from((None,) * 9 + (LimitHit(name="tenant_calls", value=8, maximum=7),)),
+    conditions=st.sampled_from(
+        (
+            (),
+            (),
+            (Condition(kind="breaker", subject="agent clerk", before="closed", after="open", reason="3 failures"),),
+        )
+    ),
 )
 _tool_reports = st.builds(ToolReport, outcome=st.sampled_from(("done", "failed", "timeout")), facts=some_readings)
 _readings = st.builds(
@@ -230,7 +239,8 @@ def histories(draw: st.DrawFn, *, most: int = 12, cases: st.SearchStrategy[FlowC
     def evidence() -> RoutingEvidence:
         return draw(evidences)
 
-    start = Start(flow=program.ref, subject=SubjectId("somebody"), facts=draw(some_readings))
+    tenant = draw(st.none() | st.just("acme"))
+    start = Start(flow=program.ref, subject=SubjectId("somebody"), facts=draw(some_readings), tenant=tenant)
     history.do("c:start", CUSTOMER, start, evidence)
     for number in range(draw(_steps) % (most + 1)):
         history.at += timedelta(seconds=draw(_pauses))

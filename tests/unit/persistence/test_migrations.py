@@ -79,6 +79,21 @@ def test_a_migration_that_was_cut_off_leaves_nothing(tmp_path: Path):
         assert store.describe().missing_triggers == ()
 
 
+def test_a_log_of_an_older_schema_is_brought_to_this_ones(tmp_path: Path):
+    """A file that the first release made keeps its name and rows, and gets the tables that came later."""
+    path = tmp_path / "log.db"
+    with closing(SqliteStore(path)) as store:
+        origin = store.log
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for table in ("tenant_day", "reservation"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    with closing(SqliteStore(path)) as store:
+        assert (store.log, store.describe().schema) == (origin, migrations.HEAD)
+        assert store.reservations() == ()
+    test_the_migrations_equal_the_tables(tmp_path)
+
+
 def test_an_old_sqlite_is_refused():
     """A release without STRICT tables says so before it touches the file."""
     with pytest.raises(SetupError) as refused:
