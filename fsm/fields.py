@@ -338,11 +338,7 @@ AGENT_KEYS = {
     "temperature": Key(decimal6),
     "critical": Key(yes_no),
 }
-BREAKER_KEYS = {
-    "failures": _NUMBER,
-    "within": Key(duration, into="window_seconds"),
-    "open": Key(duration, into="open_seconds"),
-}
+BREAKER_KEYS = {"failures": _NUMBER, "within": Key(duration, "window_seconds"), "open": Key(duration, "open_seconds")}
 _PER_MILLION = Key(decimal(3, "the currency per million tokens"))
 PRICE_KEYS = {
     "input": Key(_PER_MILLION.read, into="input_nano"),

@@ -216,7 +216,8 @@ def tool_call_figures(event: ToolReturned, request: Request | None) -> Figures:
 
 def condition_figures(condition: Any, request: Request | None, known: frozenset[str]) -> Figures:
     """A change of a breaker or a limiter that came with a report: its plain fields that records know."""
-    said = condition.model_dump(mode="json") if hasattr(condition, "model_dump") else {"condition": str(condition)}
+    said = condition.model_dump(mode="json") if hasattr(condition, "model_dump") else {"kind": str(condition)}
+    said["condition"] = said.pop("kind", "")
     kept: Figures = {
         name: one for name, one in said.items() if name in known and isinstance(one, str | int | float | bool)
     }

@@ -139,6 +139,7 @@ FIELDS = frozenset(
         *("attempt", "round", "outcome", "input_tokens", "output_tokens", "measured", "cost_nano", "currency"),
         *("latency_ms", "retry_after_seconds", "request_id", "calls", "violations", "finish", "late", "caller"),
         *("consequential", "role", "decisions", "decision", "due", "task", "condition", "screen"),
+        *("subject", "before", "after", "until"),
         *("purpose", "member", "members", "broadcast", "valid", "percent", "disagreed", "judged", "verdict"),
     }
 )

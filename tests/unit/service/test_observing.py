@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from interlock.agents.scripted import ScriptedAgent, after_tool, calls, fails, gives, rules, when
 from interlock.contracts.agents import AgentReply, AgentRequest
-from interlock.contracts.events import Event, ToolRequested, TransitionTaken
+from interlock.contracts.events import AgentReturned, Event, ToolRequested, TransitionTaken
 from interlock.contracts.limits import Usage
 from interlock.fsm.evolve import evolve
 from interlock.fsm.program import Program
@@ -241,7 +241,11 @@ def test_records_can_be_made_of_any_history(history: History) -> None:
     for step in history.steps:
         taken, entries = entries[: len(step.decision.events)], entries[len(step.decision.events) :]
         made = list(records_of(history.program, step.before, taken, lambda _: None))
-        assert [one.entry for one in made] == [one.event.type for one in taken if one.event.type in RECORDED]
+        expected = []
+        for event in (one.event for one in taken if one.event.type in RECORDED):
+            changes = event.report.conditions if isinstance(event, AgentReturned) else ()
+            expected += [event.type] * (1 + len(changes))
+        assert [one.entry for one in made] == expected
         assert all(one.fields().keys() <= FIELDS for one in made)
 
 
