@@ -12,8 +12,11 @@ import math
 import re
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
 from itertools import pairwise
+from operator import itemgetter, mul
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,7 +24,8 @@ from pydantic import Field, ValidationError
 
 from ..contracts.canonical import sha256_hex
 from ..contracts.errors import FlowError
-from ..contracts.values import Name, SafeInt, Value
+from ..contracts.values import Name, SafeInt, Value, added
+from .calibration import logistic
 
 FORMAT: Final = "interlock-linear-table/1"
 MAX_FILE_BYTES = 64_000_000
@@ -33,6 +37,8 @@ ZERO = 32_768
 UNIT = 256
 """Term and document frequencies are whole multiples of 1/256."""
 MILLION = 1_000_000
+SIGNALS = 5
+"""How many numbers `signals` gives."""
 
 LETTERS = range(2, 5)
 """Letter sequences of 2, 3 and 4, with a space at each end of the word."""
@@ -93,6 +99,62 @@ class TableFile(Value):
     """Margins times this give probabilities by softmax."""
     scope: tuple[SafeInt, SafeInt, SafeInt]
     """Of the best margin, of the outside margin, and constant: their logistic is the scope score."""
+    independent: bool = added(False)
+    """Whether each label is scored for itself: `confidence` then makes a probability of its margin."""
+    confidence: tuple[SafeInt, ...] = added(())
+    """Constant, then one number for each of `signals`: their logistic says how likely the best label is right.
+    Of independent labels the constant, and of the margin. Without it scores are probabilities among the labels."""
+
+
+def signals(margins: Sequence[float], outside: float, total: float, known: float) -> tuple[float, ...]:
+    """What tells a right best label from a wrong one.
+
+    Its margin, the distance to the second, how little the others weigh together (`total` is the softmax's
+    denominator over the best), the margin of *none of ours*, and the share of words that were trained.
+    """
+    first, second = nlargest(2, margins)
+    return first, first - second, -math.log(total), outside, known
+
+
+def known_share(words: Sequence[str], features: Container[str]) -> float:
+    return sum(word in features for word in words) / len(words) if words else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """From margins to scores; what each number means is said in `TableFile`."""
+
+    labels: tuple[str, ...]
+    outside: bool
+    sharpness: float
+    scope: tuple[float, float, float]
+    confidence: tuple[float, ...]
+    independent: bool = False
+
+    def of(self, margins: list[float], known: float) -> tuple[tuple[tuple[str, float], ...], float]:
+        """All labels with scores in descending order, and the scope score."""
+        outside = margins.pop() if self.outside else 0.0
+        best = max(margins)
+        of_best, of_outside, constant = self.scope
+        scope = logistic(constant + of_best * best + of_outside * outside)
+        if self.independent:
+            base, slope = self.confidence
+            return self._ranked([logistic(base + slope * margin) for margin in margins]), scope
+        sharpness = self.sharpness
+        powers = [math.exp((margin - best) * sharpness) for margin in margins]
+        total = math.fsum(powers)
+        if not self.confidence:
+            return self._ranked([power / total for power in powers]), scope
+        told = signals(margins, outside, total, known)
+        right = logistic(self.confidence[0] + sum(map(mul, self.confidence[1:], told)))
+        others = min(right, (1 - right) / (total - 1)) if total > 1 else right
+        scores = [power * others for power in powers]
+        scores[margins.index(best)] = right
+        return self._ranked(scores), scope
+
+    def _ranked(self, scores: list[float]) -> tuple[tuple[str, float], ...]:
+        ranked = sorted(zip(scores, self.labels, strict=True), key=itemgetter(0), reverse=True)
+        return tuple((label, score) for score, label in ranked)
 
 
 class _Block:
@@ -102,6 +164,7 @@ class _Block:
         self.features, self.idf, self.lanes = features, idf, lanes
         self._weights = weights
         self._rows: list[int | None] = [None] * len(idf)
+        self._names: list[str] = []
 
     def row(self, number: int) -> int:
         found = self._rows[number]
@@ -109,6 +172,20 @@ class _Block:
             lanes = array("Q", self._weights[number * self.lanes : (number + 1) * self.lanes])
             found = self._rows[number] = int.from_bytes(_little(lanes).tobytes(), "little")
         return found
+
+    def name(self, number: int) -> str:
+        if not self._names:
+            self._names = list(self.features)
+        return self._names[number]
+
+    def parts(self, counts: dict[int, int], lanes: tuple[int, int]) -> Iterator[tuple[str, float]]:
+        """What each feature counted adds to the first lane's sum more than to the second's."""
+        weights = {number: self.idf[number] * _TERM[min(count, 64)] for number, count in counts.items()}
+        length = math.sqrt(sum(weight * weight for weight in weights.values()))
+        first, second = lanes
+        for number, weight in weights.items():
+            start = number * self.lanes
+            yield self.name(number), weight * (self._weights[start + first] - self._weights[start + second]) / length
 
     def margins(self, counts: dict[int, int]) -> list[float]:
         """Each lane's weighted sum over the features counted, divided by the length of their vector."""
@@ -133,13 +210,19 @@ class LinearTable:
         lanes = len(file.labels) + file.outside
         self.digest = digest
         self.labels: tuple[str, ...] = file.labels
-        self._outside = file.outside
+        self.independent = file.independent
         self._words = _block("words", file.words, lanes, digest)
         self._letters = _block("letters", file.letters, lanes, digest)
         self._intercepts = [number / MILLION for number in file.intercepts]
         self._weight = file.weight / 1_000_000_000
-        self._sharpness = file.sharpness / MILLION
-        self._scope = [number / MILLION for number in file.scope]
+        self._scoring = Scoring(
+            file.labels,
+            file.outside,
+            file.sharpness / MILLION,
+            (file.scope[0] / MILLION, file.scope[1] / MILLION, file.scope[2] / MILLION),
+            tuple(number / MILLION for number in file.confidence),
+            file.independent,
+        )
         self._pieces: dict[str, tuple[int, ...]] = {}
 
     @classmethod
@@ -181,7 +264,9 @@ class LinearTable:
 
     def margins(self, text: str) -> list[float]:
         """The margin of each label in the order of `labels`, then that of *none of ours* if there is one."""
-        words = words_of(text)
+        return self._margins(words_of(text))
+
+    def _margins(self, words: list[str]) -> list[float]:
         by_words = self._words.margins(self._word_counts(words))
         by_letters = self._letters.margins(self._letter_counts(words))
         weight = self._weight
@@ -191,16 +276,32 @@ class LinearTable:
         ]
 
     def score(self, text: str) -> tuple[tuple[tuple[str, float], ...], float]:
-        """All labels with probabilities in descending order, and how likely the message is ours at all."""
-        margins = self.margins(text)
-        outside = margins.pop() if self._outside else 0.0
-        best, sharpness = max(margins), self._sharpness
-        powers = [math.exp((margin - best) * sharpness) for margin in margins]
-        total = math.fsum(powers)
-        ranked = sorted(zip(powers, self.labels, strict=True), key=lambda pair: -pair[0])
-        of_best, of_outside, constant = self._scope
-        ours = constant + of_best * best + of_outside * outside
-        return tuple((label, power / total) for power, label in ranked), _logistic(ours)
+        """All labels with scores in descending order, and how likely the message is ours at all.
+
+        A score is the probability that the message is ours and of that label; what is missing to 1 is the
+        chance that it is neither. Independent labels have each their own.
+        """
+        words = words_of(text)
+        return self._scoring.of(self._margins(words), known_share(words, self._words.features))
+
+    def weighed(self, text: str, label: str, rival: str) -> tuple[tuple[str, float], ...]:
+        """What in `text` spoke for `label` and against `rival`: words and pairs of words, the heaviest first.
+
+        Each with its part of the difference between the two margins; letters count for the word they stand in.
+        """
+        words = words_of(text)
+        lanes = self.labels.index(label), self.labels.index(rival)
+        found: dict[str, float] = {}
+        for name, part in self._words.parts(self._word_counts(words), lanes):
+            found[name] = found.get(name, 0.0) + part * self._weight
+        counts = self._letter_counts(words)
+        of_pieces = dict(self._letters.parts(counts, lanes))
+        times = {self._letters.name(number): count for number, count in counts.items()}
+        for word in words:
+            for piece in letters_of(word):
+                if piece in of_pieces:
+                    found[word] = found.get(word, 0.0) + of_pieces[piece] / times[piece] * self._weight
+        return tuple(sorted(found.items(), key=lambda one: -abs(one[1])))
 
     def _word_counts(self, words: list[str]) -> dict[int, int]:
         counts: dict[int, int] = {}
@@ -230,10 +331,6 @@ class LinearTable:
         return pieces
 
 
-def _logistic(number: float) -> float:
-    return 1 / (1 + math.exp(-max(-60.0, min(60.0, number))))
-
-
 def _little(numbers: "array[int]") -> "array[int]":
     if sys.byteorder == "big":
         numbers.byteswap()
@@ -261,6 +358,8 @@ def _problems(file: TableFile) -> Iterator[str]:
         yield "a label occurs twice"
     if len(file.intercepts) != lanes:
         yield f"{len(file.intercepts)} intercepts for {lanes} columns"
+    if len(file.confidence) not in ((2,) if file.independent else (0, 1 + SIGNALS)):
+        yield f"{len(file.confidence)} numbers of confidence"
 
 
 def _block(name: str, file: BlockFile, lanes: int, where: str) -> _Block:

@@ -132,22 +132,119 @@ def auroc(inside: Sequence[float], outside: Sequence[float]) -> float:
     return doubled / (2 * len(inside) * len(outside))
 
 
-def promise(scored: Sequence[Scored], promised: float, confidence: float = 0.95) -> Promise | None:
-    """The threshold with the widest coverage whose error is at most `promised`, or None if too few agree."""
-    kept = [point for point in coverage_curve(scored) if at_most(point.wrong, point.routed, promised) <= 1 - confidence]
+def promise(
+    scored: Sequence[Scored], promised: float, confidence: float = 0.95, *, each_counts: float = 1.0
+) -> Promise | None:
+    """The threshold with the widest coverage whose error is at most `promised`, or None if too few agree.
+
+    `each_counts` is below 1 where messages resemble each other, so that a hundred of them say less than a hundred.
+    """
+    kept = [
+        point
+        for point in coverage_curve(scored)
+        if at_most(point.wrong * each_counts, point.routed * each_counts, promised) <= 1 - confidence
+    ]
     if not kept:
         return None
     widest = kept[-1]
+    return _promised(
+        widest,
+        promised,
+        confidence,
+        clopper_pearson(widest.wrong * each_counts, widest.routed * each_counts, confidence),
+    )
+
+
+def promise_with_outside(
+    scored: Sequence[Scored],
+    outside: Sequence[float],
+    share: float,
+    promised: float,
+    confidence: float = 0.95,
+    *,
+    each_counts: float = 1.0,
+) -> Promise | None:
+    """The same for traffic of which `share` is out of scope, where whatever of that is routed is wrong.
+
+    `outside` are the best scores of messages that are out of scope. Both bounds, of what is ours and of what is
+    not, get half of the doubt, so that together they hold with `confidence`.
+    """
+    each = 1 - (1 - confidence) / 2
+    ranked = sorted(outside)
+    points = coverage_curve(scored)
+    found: tuple[Point, float] | None = None
+    for point in points[:: max(1, len(points) // 500)]:
+        routed = (1 - share) * point.coverage
+        leaks = len(ranked) - bisect_left(ranked, point.threshold)
+        wrong = clopper_pearson(point.wrong * each_counts, point.routed * each_counts, each)
+        leaked = share * clopper_pearson(leaks, len(ranked), each)
+        bound = (routed * wrong + leaked) / (routed + leaked)
+        if bound <= promised:
+            found = point, bound
+    return _promised(found[0], promised, confidence, found[1]) if found else None
+
+
+def _promised(point: Point, promised: float, confidence: float, bound: float) -> Promise:
     return Promise(
         promised=promised,
         confidence=confidence,
-        threshold=_rounded_up(widest.threshold),
-        coverage=widest.coverage,
-        routed=widest.routed,
-        wrong=widest.wrong,
-        n=widest.of,
-        bound=clopper_pearson(widest.wrong, widest.routed, confidence),
+        threshold=_rounded_up(point.threshold),
+        coverage=point.coverage,
+        routed=point.routed,
+        wrong=point.wrong,
+        n=point.of,
+        bound=bound,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Messages whose best score lay between two tenths: how many, the mean score, and the share that was right."""
+
+    count: int
+    score: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Whether scores mean what they say. `error` is the mean distance between score and share (ECE, ten bins)."""
+
+    error: float
+    bins: tuple[Bin, ...]
+
+
+def reliability(scored: Sequence[Scored], weights: Sequence[float] | None = None) -> Reliability:
+    """Bins of equal width from 0 to 1; those without messages are left out. `weights` say what each counts for."""
+    by_tenth: dict[int, list[tuple[float, bool, float]]] = {}
+    for (score, right), weight in zip(scored, weights or [1.0] * len(scored), strict=True):
+        by_tenth.setdefault(min(9, int(score * 10)), []).append((score, right, weight))
+    bins = []
+    gap = whole = 0.0
+    for _, some in sorted(by_tenth.items()):
+        mass = sum(weight for _, _, weight in some)
+        mean = sum(score * weight for score, _, weight in some) / mass
+        share = sum(right * weight for _, right, weight in some) / mass
+        bins.append(Bin(len(some), mean, share))
+        gap, whole = gap + mass * abs(mean - share), whole + mass
+    return Reliability(gap / whole if whole else 0.0, tuple(bins))
+
+
+def mixed_coverage(scored: Sequence[Scored], outside: Sequence[float], share: float, error: float) -> float:
+    """The largest share of traffic that can be routed with at most `error` among the routed, where `share` of it
+    is out of scope; `outside` are the best scores of such messages."""
+    ours, others = (1 - share) / max(1, len(scored)), share / max(1, len(outside))
+    ranked = sorted(
+        [(score, ours, not right) for score, right in scored] + [(score, others, True) for score in outside],
+        key=lambda one: -one[0],
+    )
+    best = routed = wrong = 0.0
+    for place, (score, weight, is_wrong) in enumerate(ranked):
+        routed, wrong = routed + weight, wrong + weight * is_wrong
+        last = place + 1 == len(ranked) or ranked[place + 1][0] != score
+        if last and wrong <= error * routed:
+            best = routed
+    return best
 
 
 def threshold_from_costs(misroute: int, escalation: int) -> str:
@@ -155,7 +252,7 @@ def threshold_from_costs(misroute: int, escalation: int) -> str:
     return six(min(MILLION, least_probability(misroute, escalation)))
 
 
-def clopper_pearson(wrong: int, n: int, confidence: float = 0.95) -> float:
+def clopper_pearson(wrong: float, n: float, confidence: float = 0.95) -> float:
     """The one-sided upper bound for an error seen `wrong` times in `n`: the rate at which so few are this rare.
 
     Clopper and Pearson (1934), by bisection on the binomial tail.
@@ -174,7 +271,7 @@ def clopper_pearson(wrong: int, n: int, confidence: float = 0.95) -> float:
     return high
 
 
-def at_most(wrong: int, n: int, rate: float) -> float:
+def at_most(wrong: float, n: float, rate: float) -> float:
     """The probability of at most `wrong` errors in `n` when each has probability `rate`."""
     if wrong >= n:
         return 1.0

@@ -1,54 +1,87 @@
-"""Training the linear table with scikit-learn (the extra `ml`); running it needs only `classifier.py`.
+"""Training the linear table: weights, scores that are probabilities, and an estimate that can be relied on.
 
-The estimate in the report is cross-validated: no message is judged by a table that was trained on it.
-The same examples and seed give the same bytes with the same versions of scikit-learn and NumPy.
+With scikit-learn (the extra `ml`) where it is installed, else with the standard library alone; running the table
+needs neither. Every figure of the report is of messages that the table measured had not seen, nor near copies of
+them. The same examples and seed give the same bytes with the same versions of scikit-learn and NumPy.
 """
 
-import base64
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-from ..contracts.canonical import canonical, sha256_hex
+from ..contracts.canonical import sha256_hex
 from ..contracts.errors import CallError, SetupError
-from ..contracts.values import fixed
-from .classifier import FORMAT, MILLION, UNIT, ZERO, BlockFile, TableFile, letter_features, word_features
-from .evaluation import Promise, Scored, accuracy, auroc, coverage_at_error, out_of_scope_recall, promise
+from ..fsm.thresholds import six
+from .calibration import LARGEST_SAMPLE, fit_logistic, fit_sharpness, sample, seeded
+from .classifier import Scoring, known_share, signals, words_of
+from .evaluation import Promise
+from .examples import Example, folds_of, near_copies
+from .exporting import written
+from .fitting import OUTSIDE, Fit, Fitted, fit_plain
+from .fitting_sklearn import fit_sklearn, installed
+from .measuring import Judged, Measurement, SeveralFigures, measured, several_measured
 
-OUTSIDE = "~"
-"""The column of *none of ours*: no name, so no label can be called that, and last in order."""
-MANY_EXAMPLES = 5_000
-"""From here on a word must occur in two examples to count; with fewer, every word is worth keeping."""
-PROMISES = (0.01, 0.02, 0.05, 0.10)
-KEPT_IN_SCOPE = 0.97
-"""The suggested scope threshold lets this share of the held-out messages that are ours pass."""
-
-
+Backend = Literal["auto", "sklearn", "plain"]
+SHARE_OUTSIDE, SHARE_UNSEEN = 0.2, 0.05
+"""The share of traffic taken to be none of ours, where nobody says otherwise: with examples of it, and without."""
+_WITHHELD = 3
+"""How many times a third of the labels is withheld, to see how messages of unknown labels look."""
+_FOR_SHARPNESS = 1_500
+_KEPT_SCORES = 12
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many steps are done, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """Cross-validated figures. `promises` are for messages that are ours, without a scope gate."""
+    """What the table was made of, and what held-out messages say of it."""
 
+    backend: str
     examples: int
     out_of_scope: int
-    labels: tuple[tuple[str, int, float], ...]
-    """Each label with its examples and the share of them that was recognised."""
     folds: int
     features: int
-    accuracy: float
-    coverage_at_2_percent: float
-    coverage_at_5_percent: float
-    promises: tuple[tuple[float, Promise | None], ...]
-    scope: str
-    """The suggested scope threshold: `KEPT_IN_SCOPE` of what is ours passes it."""
-    scope_auroc: float | None
-    scope_recall: float | None
-    """The share of out-of-scope examples below the suggested scope; None without such examples."""
+    measured: Measurement
+    judged: tuple[Judged, ...]
+    """Every example as a table judged it that had not seen it: for other thresholds, costs and plots."""
+    several: SeveralFigures | None
+    """Of labels that are independent of each other, at the thresholds that are suggested."""
+    threshold: str | None
+    notice: str | None
+
+    @property
+    def accuracy(self) -> float:
+        return self.measured.accuracy
+
+    @property
+    def labels(self) -> tuple[tuple[str, int, float], ...]:
+        """Each label with its examples and the share of them that was recognised."""
+        return tuple((one.label, one.examples, one.recall) for one in self.measured.labels if one.examples)
+
+    @property
+    def promises(self) -> tuple[tuple[float, Promise | None], ...]:
+        return self.measured.promises
+
+    @property
+    def scope(self) -> str:
+        return self.measured.scope
+
+    @property
+    def scope_auroc(self) -> float | None:
+        return self.measured.scope_auroc
+
+    @property
+    def scope_recall(self) -> float | None:
+        return self.measured.scope_recall
+
+    def coverage_at(self, error: float) -> float:
+        """The share of what is ours that can be routed at this error."""
+        return next(ours for each, ours, _ in self.measured.coverage if each == error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,212 +94,265 @@ class TrainedRouter:
 
 
 def train(
-    examples: Iterable[tuple[str, str]], *, seed: int, out_of_scope: Iterable[str] = (), folds: int = 5
+    examples: Iterable[tuple[str, str]],
+    *,
+    seed: int,
+    out_of_scope: Iterable[str] = (),
+    folds: int = 5,
+    backend: Backend = "auto",
+    share: float | None = None,
 ) -> TrainedRouter:
-    """A linear table for (text, label) pairs. `out_of_scope` are messages that are none of ours.
+    """A linear table for (text, label) pairs; `train_examples` has the rest."""
+    pairs = [Example(text, frozenset({label})) for text, label in examples]
+    others = [Example(text, frozenset(), outside=True) for text in out_of_scope]
+    return train_examples([*pairs, *others], seed=seed, folds=folds, backend=backend, share=share)
 
-    Raises `SetupError` without scikit-learn, and `CallError` for labels that cannot be trained. Takes a
-    few seconds for ten thousand examples, times `folds` plus one.
+
+def train_examples(
+    examples: Iterable[Example],
+    *,
+    seed: int,
+    folds: int = 5,
+    backend: Backend = "auto",
+    share: float | None = None,
+    progress: Progress = lambda what, done, of: None,
+) -> TrainedRouter:
+    """A linear table, calibrated for traffic of which `share` is none of ours (a fifth with examples of it).
+
+    Where an example has several labels, or none, every label is scored for itself. Raises `SetupError` where
+    scikit-learn was asked for and is not there, and `CallError` for labels that cannot be trained. A few seconds
+    for ten thousand examples with scikit-learn and half a minute without, times `folds` plus four.
     """
-    _needs_sklearn()
-    pairs, outside = sorted(set(examples)), sorted(set(out_of_scope))
-    labels = _labels_of(pairs, folds)
-    for text in {text for text, _ in pairs}.intersection(outside):
-        raise CallError(f"The example {text[:60]!r} is labelled and out of scope.", fix="Keep one of them.")
-    texts = [text for text, _ in pairs] + outside
-    truth = [label for _, label in pairs] + [OUTSIDE] * len(outside)
-    held_out = _held_out_margins(texts, truth, folds, seed)
-    sharpness = _sharpness(held_out[: len(pairs), : len(labels)], [labels.index(label) for _, label in pairs])
-    scope = _scope(held_out, len(labels), len(pairs))
-    fitted = _fit(texts, truth, seed)
-    artefact = _exported(fitted, labels, bool(outside), sharpness, scope)
-    return TrainedRouter(
-        artefact, sha256_hex(artefact), _report(pairs, labels, held_out, sharpness, scope, folds, fitted)
-    )
+    name, fit = _fit_of(backend)
+    given = sorted(set(examples), key=lambda one: (one.outside, one.text, sorted(one.labels)))
+    labels = _labels_of(given, folds)
+    if share is None:
+        share = SHARE_OUTSIDE if any(one.outside for one in given) else SHARE_UNSEEN
+    if not 0 <= share < 1:
+        raise CallError(f"A share of {share} of the traffic is not possible.", fix="Give a number from 0 to below 1.")
+    work = _Work(given, labels, fit, seed, folds, progress)
+    return work.trained(share, name)
 
 
-def _needs_sklearn() -> None:
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
+def _fit_of(backend: Backend) -> tuple[str, Fit]:
+    if backend == "plain" or (backend == "auto" and not installed()):
+        return "standard library", fit_plain
+    if not installed():
         raise SetupError(
-            "Training a router needs scikit-learn, which is not installed.", fix="pip install 'interlock[ml]'"
-        ) from error
+            "Training with scikit-learn was asked for, and it is not installed.",
+            fix="pip install 'interlock[ml]', or train with the standard library: --backend plain.",
+        )
+    return "scikit-learn", fit_sklearn
 
 
-def _labels_of(pairs: Sequence[tuple[str, str]], folds: int) -> tuple[str, ...]:
-    counts = Counter(label for _, label in pairs)
+def _labels_of(examples: Sequence[Example], folds: int) -> tuple[str, ...]:
+    counts = Counter(label for one in examples for label in one.labels)
     if len(counts) < 2:
         raise CallError(f"There are examples of {len(counts)} labels.", fix="Give examples of at least two labels.")
     if folds < 2:
         raise CallError(f"{folds} folds leave nothing to measure on.", fix="Use 2 or more.")
+    several = any(len(one.labels) != 1 for one in examples if not one.outside)
     for label, count in sorted(counts.items()):
         if not _NAME.fullmatch(label):
             raise CallError(
                 f"The label {label!r} is not a name.", fix="Use ASCII letters, digits and underscores, at most 64."
             )
-        if count < folds:
+        if count < folds and not several:
             raise CallError(
                 f"The label {label!r} has {count} examples, fewer than the {folds} folds.",
                 fix="Write more examples, or use fewer folds.",
             )
-    text, occurs = Counter(text for text, _ in pairs).most_common(1)[0]
-    if occurs > 1:
-        raise CallError(f"The example {text[:60]!r} has {occurs} labels.", fix="Keep one of them.")
+    texts: dict[str, Example] = {}
+    for one in examples:
+        other = texts.setdefault(one.text, one)
+        if other.outside != one.outside:
+            raise CallError(f"The example {one.text[:60]!r} is labelled and out of scope.", fix="Keep one of them.")
+        if other is not one:
+            raise CallError(f"The example {one.text[:60]!r} has 2 labels.", fix="Keep one of them.")
     return tuple(sorted(counts))
 
 
 @dataclass(frozen=True, slots=True)
-class _Fitted:
-    words: Any
-    letters: Any
-    machine: Any
+class _Seen:
+    """A message as a table saw it that was not trained on it: its margins, and the share of its words it knows."""
 
-    def features(self, texts: Sequence[str]) -> Any:
-        from scipy.sparse import hstack
-
-        return hstack([self.words.transform(texts), self.letters.transform(texts)]).tocsr()
-
-    def margins(self, texts: Sequence[str]) -> Any:
-        """One column per label in sorted order, *none of ours* last."""
-        import numpy
-
-        found = self.machine.decision_function(self.features(texts))
-        return found if found.ndim == 2 else numpy.stack([-found, found], axis=1)
-
-    @property
-    def weights(self) -> tuple[Any, Any]:
-        """Weights by column and feature, and one intercept per column; two labels share one separating plane."""
-        import numpy
-
-        weights, intercepts = self.machine.coef_, self.machine.intercept_
-        if len(intercepts) == 1:
-            return numpy.vstack([-weights, weights]), numpy.concatenate([-intercepts, intercepts])
-        return weights, intercepts
+    margins: list[float]
+    known: float
 
 
-def _fit(texts: Sequence[str], truth: Sequence[str], seed: int) -> _Fitted:
-    from scipy.sparse import hstack
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.svm import LinearSVC
+class _Work:
+    """One training: the examples, and the fits that measuring and writing need."""
 
-    least = 1 if len(texts) < MANY_EXAMPLES else 2
-    words = TfidfVectorizer(analyzer=word_features, sublinear_tf=True, min_df=least)
-    letters = TfidfVectorizer(analyzer=letter_features, sublinear_tf=True, min_df=2)
-    features = hstack([words.fit_transform(texts), letters.fit_transform(texts)]).tocsr()
-    return _Fitted(words, letters, LinearSVC(C=1.0, random_state=seed).fit(features, truth))
+    def __init__(
+        self, given: Sequence[Example], labels: tuple[str, ...], fit: Fit, seed: int, folds: int, progress: Progress
+    ) -> None:
+        self.given, self.labels, self.fit, self.seed, self.folds = given, labels, fit, seed, folds
+        self.outside = any(one.outside for one in given)
+        self.independent = any(len(one.labels) != 1 for one in given if not one.outside)
+        self.columns = (*labels, *((OUTSIDE,) if self.outside else ()))
+        self.truth = [frozenset({OUTSIDE}) if one.outside else one.labels for one in given]
+        self.withheld = 0 if self.independent or len(labels) < 2 * _WITHHELD else _WITHHELD
+        self.progress, self.done = progress, 0
+
+    def trained(self, share: float, backend: str) -> TrainedRouter:
+        clusters = near_copies(self.given)
+        seen = self._held_out(folds_of(self.given, clusters, self.folds, self.seed))
+        scoring = self._scoring(seen, self._strangers(), share)
+        fitted = self._fitted(range(len(self.given)), self.columns, "learning from all examples")
+        artefact = written(fitted, scoring)
+        judged = tuple(
+            Judged(one.labels, *_shortened(scoring.of([*held.margins], held.known)), one.outside)
+            for one, held in zip(self.given, seen, strict=True)
+        )
+        counts = len(set(clusters)) / len(clusters)
+        report = self._report(judged, backend, fitted, share, counts)
+        return TrainedRouter(artefact, sha256_hex(artefact), report)
+
+    def _fitted(self, places: Sequence[int], columns: Sequence[str], what: str) -> Fitted:
+        self.progress(what, self.done, self.folds + self.withheld + 1)
+        texts, truth = [self.given[place].text for place in places], [self.truth[place] for place in places]
+        fitted = self.fit(texts, truth, columns, seed=self.seed)
+        self.done += 1
+        self.progress(what, self.done, self.folds + self.withheld + 1)
+        return fitted
+
+    def _seen(self, fitted: Fitted, places: Sequence[int]) -> list[_Seen]:
+        words, texts = frozenset(fitted.words.features), [self.given[place].text for place in places]
+        return [
+            _Seen(margins, known_share(words_of(text), words))
+            for text, margins in zip(texts, fitted.margins(texts), strict=True)
+        ]
+
+    def _held_out(self, folds: Sequence[int]) -> list[_Seen]:
+        found: dict[int, _Seen] = {}
+        for fold in range(self.folds):
+            away = [place for place, own in enumerate(folds) if own == fold]
+            kept = [place for place, own in enumerate(folds) if own != fold]
+            fitted = self._fitted(kept, self.columns, f"measuring on held-out messages, {fold + 1} of {self.folds}")
+            found.update(zip(away, self._seen(fitted, away), strict=True))
+        return [found[place] for place in range(len(folds))]
+
+    def _strangers(self) -> list[_Seen]:
+        """Messages of labels that the table does not know: what is like ours, and still none of them."""
+        order = list(self.labels)
+        seeded(self.seed).shuffle(order)
+        found: list[_Seen] = []
+        for turn in range(self.withheld):
+            gone = frozenset(order[turn :: self.withheld])
+            away = [place for place, labels in enumerate(self.truth) if labels & gone]
+            kept = [place for place, labels in enumerate(self.truth) if not labels & gone]
+            columns = [column for column in self.columns if column not in gone]
+            fitted = self._fitted(kept, columns, f"withholding labels, {turn + 1} of {self.withheld}")
+            some = sample(len(away), self.seed, LARGEST_SAMPLE // (2 * self.withheld))
+            found += self._seen(fitted, [away[place] for place in some])
+        return found
+
+    def _scoring(self, seen: Sequence[_Seen], strangers: Sequence[_Seen], share: float) -> Scoring:
+        ours = [place for place, one in enumerate(self.given) if not one.outside]
+        ours = [ours[place] for place in sample(len(ours), self.seed)]
+        others = [one for one, example in zip(seen, self.given, strict=True) if example.outside]
+        groups = [group for group in (others, strangers) if group]
+        sides = [self._sides([seen[place] for place in ours]), *(self._sides(group) for group in groups)]
+        scope = _scope(sides, self.outside)
+        if self.independent:
+            return self._made(1.0, scope, self._each([(seen[place], self.given[place]) for place in ours]))
+        own = [self.labels.index(next(iter(self.given[place].labels))) for place in ours]
+        margins = [margins for margins, _, _ in sides[0]]
+        sharpness = fit_sharpness(margins[:_FOR_SHARPNESS], own[:_FOR_SHARPNESS])
+        rows, right, weights = [], [], []
+        for number, side in enumerate(sides):
+            weight = (1 - share) / len(side) if not number else share / len(groups) / len(side)
+            for place, (one, outside, known) in enumerate(side):
+                best = max(one)
+                total = math.fsum(math.exp((margin - best) * sharpness) for margin in one)
+                rows.append(signals(one, outside, total, known))
+                right.append(not number and one.index(best) == own[place])
+                weights.append(weight * len(ours))
+        return self._made(sharpness, scope, fit_logistic(rows, right, weights))
+
+    def _made(self, sharpness: float, scope: tuple[float, float, float], confidence: Sequence[float]) -> Scoring:
+        """Rounded as they are written, so that what is reported is what the table will say."""
+        return Scoring(
+            self.labels,
+            self.outside,
+            round(sharpness * 1_000) / 1_000,
+            (round(scope[0], 3), round(scope[1], 3), round(scope[2], 3)),
+            tuple(round(one * 1_000) / 1_000 for one in confidence),
+            self.independent,
+        )
+
+    def _sides(self, seen: Sequence[_Seen]) -> list[tuple[list[float], float, float]]:
+        """Margins of labels, that of none of ours, and the share of known words."""
+        if self.outside:
+            return [(one.margins[:-1], one.margins[-1], one.known) for one in seen]
+        return [(one.margins, 0.0, one.known) for one in seen]
+
+    def _each(self, pairs: Sequence[tuple[_Seen, Example]]) -> tuple[float, ...]:
+        """For labels that are scored for themselves: the constant, and of the margin."""
+        rows = [
+            (margin, label in example.labels)
+            for one, example in pairs
+            for margin, label in zip(one.margins, self.labels, strict=False)
+        ]
+        rows = [rows[place] for place in sample(len(rows), self.seed, 5 * LARGEST_SAMPLE)]
+        return fit_logistic([(margin,) for margin, _ in rows], [right for _, right in rows])
+
+    def _report(
+        self, judged: tuple[Judged, ...], backend: str, fitted: Fitted, share: float, counts: float
+    ) -> TrainingReport:
+        threshold, notice = suggested(judged) if self.independent else (None, None)
+        several = None
+        if threshold is not None and notice is not None:
+            several = several_measured(judged, float(threshold), float(notice))
+        return TrainingReport(
+            backend=backend,
+            examples=sum(not one.outside for one in self.given),
+            out_of_scope=sum(one.outside for one in self.given),
+            folds=self.folds,
+            features=len(fitted.words.features) + len(fitted.letters.features),
+            measured=measured(judged, share=share, each_counts=counts),
+            judged=judged,
+            several=several,
+            threshold=threshold,
+            notice=notice,
+        )
 
 
-def _held_out_margins(texts: Sequence[str], truth: Sequence[str], folds: int, seed: int) -> Any:
-    """Margins of every text, from a table that did not see it."""
-    import numpy
-    from sklearn.model_selection import StratifiedKFold
-
-    margins = numpy.zeros((len(texts), len(set(truth))))
-    for seen, unseen in StratifiedKFold(folds, shuffle=True, random_state=seed).split(texts, truth):
-        fitted = _fit([texts[place] for place in seen], [truth[place] for place in seen], seed)
-        margins[unseen] = fitted.margins([texts[place] for place in unseen])
-    return margins
-
-
-def _sharpness(margins: Any, truth: Sequence[int]) -> int:
-    """The factor, in millionths, at which the softmax of the margins fits best: golden section on the log loss."""
-    import numpy
-
-    def loss(exponent: float) -> float:
-        scaled = margins * math.exp(exponent)
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        own = scaled[numpy.arange(len(truth)), truth]
-        return float((numpy.log(numpy.exp(scaled).sum(axis=1)) - own).mean())
-
-    low, high, golden = math.log(0.5), math.log(50.0), (math.sqrt(5) - 1) / 2
-    for _ in range(40):
-        left, right = high - golden * (high - low), low + golden * (high - low)
-        low, high = (low, right) if loss(left) < loss(right) else (left, high)
-    return round(math.exp((low + high) / 2) * 1_000) * 1_000
-
-
-def _scope(margins: Any, labels: int, inside: int) -> tuple[int, int, int]:
-    """The logistic over best and outside margin, in millionths; a fixed one where nothing outside was given."""
-    import numpy
-    from sklearn.linear_model import LogisticRegression
-
-    if inside == len(margins):
-        return 4 * MILLION, 0, 2 * MILLION
-    told = numpy.stack([margins[:, :labels].max(axis=1), margins[:, labels]], axis=1)
-    fitted = LogisticRegression(class_weight="balanced").fit(told, [place < inside for place in range(len(margins))])
-    of_best, of_outside = (round(float(number) * 1_000) * 1_000 for number in fitted.coef_[0])
-    return of_best, of_outside, round(float(fitted.intercept_[0]) * 1_000) * 1_000
-
-
-def _exported(
-    fitted: _Fitted, labels: tuple[str, ...], outside: bool, sharpness: int, scope: tuple[int, int, int]
-) -> bytes:
-    weights, intercepts = fitted.weights
-    step = max(1, math.ceil(float(abs(weights).max()) / (ZERO - 1) * 1_000_000_000))
-    words = len(fitted.words.vocabulary_)
-    file = TableFile(
-        format=FORMAT,
-        labels=labels,
-        outside=outside,
-        words=_exported_block(fitted.words, weights[:, :words], step),
-        letters=_exported_block(fitted.letters, weights[:, words:], step),
-        weight=step,
-        intercepts=tuple(round(float(number) * MILLION) for number in intercepts),
-        sharpness=sharpness,
-        scope=scope,
-    )
-    return canonical(file.model_dump(mode="json"))
-
-
-def _exported_block(vectorizer: Any, weights: Any, step: int) -> BlockFile:
-    import numpy
-
-    steps = numpy.rint(weights.T * (1_000_000_000 / step)).astype(numpy.int64) + ZERO
-    idf = numpy.rint(vectorizer.idf_ * UNIT)
-    return BlockFile(
-        features="\n".join(vectorizer.get_feature_names_out()),
-        idf=base64.b64encode(idf.astype("<u2").tobytes()).decode(),
-        weights=base64.b64encode(steps.astype("<u2").tobytes()).decode(),
-    )
-
-
-def _report(
-    pairs: Sequence[tuple[str, str]],
-    labels: tuple[str, ...],
-    margins: Any,
-    sharpness: int,
-    scope: tuple[int, int, int],
-    folds: int,
-    fitted: _Fitted,
-) -> TrainingReport:
-    import numpy
-
-    own = margins[: len(pairs), : len(labels)]
-    powers = numpy.exp((own - own.max(axis=1, keepdims=True)) * (sharpness / MILLION))
-    best = own.argmax(axis=1)
-    given = [(label, labels[place]) for (_, label), place in zip(pairs, best, strict=True)]
-    scored: list[Scored] = [
-        (float(score), true == found) for score, (true, found) in zip(1 / powers.sum(axis=1), given, strict=True)
+def _scope(sides: Sequence[Sequence[tuple[list[float], float, float]]], outside: bool) -> tuple[float, float, float]:
+    """Of the best margin, of the outside margin, and constant; a fixed one where nothing tells ours from others."""
+    ours, *others = sides
+    if not others:
+        return 4.0, 0.0, 2.0
+    rows = [(max(margins), *((margin,) if outside else ())) for side in sides for margins, margin, _ in side]
+    truth = [number == 0 for number, side in enumerate(sides) for _ in side]
+    weights = [
+        len(ours) / (len(side) * (len(others) if number else 1)) for number, side in enumerate(sides) for _ in side
     ]
-    told = numpy.stack([margins[:, : len(labels)].max(axis=1), margins[:, -1], numpy.ones(len(margins))], axis=1)
-    ours = [float(number) for number in 1 / (1 + numpy.exp(-told @ numpy.array(scope) / MILLION))]
-    inside, outside = ours[: len(pairs)], ours[len(pairs) :]
-    gate = math.floor(sorted(inside)[int(len(inside) * (1 - KEPT_IN_SCOPE))] * 1_000) / 1_000
-    return TrainingReport(
-        examples=len(pairs),
-        out_of_scope=len(outside),
-        labels=tuple(
-            (label, sum(true == label for true, _ in given), accuracy(pair for pair in given if pair[0] == label))
-            for label in labels
-        ),
-        folds=folds,
-        features=len(fitted.words.vocabulary_) + len(fitted.letters.vocabulary_),
-        accuracy=accuracy(given),
-        coverage_at_2_percent=coverage_at_error(scored, 0.02),
-        coverage_at_5_percent=coverage_at_error(scored, 0.05),
-        promises=tuple((error, promise(scored, error)) for error in PROMISES),
-        scope=fixed(gate),
-        scope_auroc=auroc(inside, outside) if outside else None,
-        scope_recall=out_of_scope_recall(outside, gate) if outside else None,
-    )
+    constant, of_best, *of_outside = fit_logistic(rows, truth, weights)
+    return of_best, of_outside[0] if of_outside else 0.0, constant
+
+
+def _shortened(
+    scored: tuple[tuple[tuple[str, float], ...], float],
+) -> tuple[tuple[tuple[str, float], ...], float]:
+    return scored[0][:_KEPT_SCORES], scored[1]
+
+
+def suggested(judged: Sequence[Judged]) -> tuple[str, str]:
+    """For independent labels: the threshold with the best balance of routed and wrongly routed labels (F1), and
+    the score from which all but one in twenty of the true labels are at least asked about."""
+    ranked = sorted(((score, label in one.labels) for one in judged for label, score in one.ranked), reverse=True)
+    total = sum(len(one.labels) for one in judged)
+    best, threshold, right = 0.0, 1.0, 0
+    for given, (score, true) in enumerate(ranked, 1):
+        right += true
+        balance = 2 * right / (given + total)
+        if balance > best:
+            best, threshold = balance, score
+    true_scores = sorted(score for score, true in ranked if true)
+    notice = true_scores[min(len(true_scores) - 1, max(0, total // 20 - (total - len(true_scores))))]
+    return _six_down(threshold), _six_down(min(threshold, notice))
+
+
+def _six_down(number: float) -> str:
+    return six(math.floor(number * 1_000) * 1_000)

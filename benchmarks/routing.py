@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from interlock.agents.classifier import LinearTable
-from interlock.agents.training import _exported, _fit
+from interlock.agents.classifier import LinearTable, Scoring
+from interlock.agents.exporting import written
+from interlock.agents.fitting_sklearn import fit_sklearn
 from interlock.contracts.flow import RouterSpec
 from interlock.examples.bank.train_router import OUT_OF_SCOPE, utterances
 from interlock.fsm.route import choose, evidence
@@ -35,8 +36,8 @@ def microseconds(call: Callable[[str], object], messages: Sequence[str]) -> tupl
 def compare(name: str, rows: Sequence[tuple[str, str]], messages: Sequence[str]) -> None:
     texts, truth = [text for text, _ in rows], [label for _, label in rows]
     labels = tuple(sorted(set(truth)))
-    fitted = _fit(texts, truth, seed=1)
-    artefact = _exported(fitted, labels, False, 4_000_000, (4_000_000, 0, 2_000_000))
+    fitted = fit_sklearn(texts, [frozenset({label}) for label in truth], labels, seed=1)
+    artefact = written(fitted, Scoring(labels, False, 4.0, (4.0, 0.0, 2.0), (-4.0, 1.0, 2.0, 1.0, 0.0, 4.0)))
     started = time.perf_counter()
     table = LinearTable.from_bytes(artefact)
     loaded = time.perf_counter() - started

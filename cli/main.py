@@ -6,6 +6,7 @@ import typer
 
 from . import commands
 from .failing import Command, Commands
+from .route import routing
 
 app = typer.Typer(
     cls=Commands,
@@ -24,6 +25,7 @@ app.command(cls=Command, rich_help_panel=START)(commands.new)
 app.command(cls=Command, rich_help_panel=START)(commands.chat)
 app.command(cls=Command, rich_help_panel=FLOWS)(commands.check)
 app.command(cls=Command, rich_help_panel=FLOWS)(commands.draw)
+app.add_typer(routing, name="route", rich_help_panel=FLOWS)
 app.command(cls=Command, rich_help_panel=LOG)(commands.log)
 app.command(cls=Command, rich_help_panel=LOG)(commands.verify)
 app.command(cls=Command, rich_help_panel=LOG)(commands.replay)

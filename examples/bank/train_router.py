@@ -30,11 +30,11 @@ def trained() -> TrainedRouter:
 
 
 def said(report: TrainingReport) -> str:
-    """The report in words."""
+    """The report in words; `interlock route train` says more."""
     lines = [
         f"{report.examples} examples of {len(report.labels)} labels, and {report.out_of_scope} out of scope",
         f"{report.features} features; measured in {report.folds} folds:",
-        f"  accuracy {report.accuracy:.1%}, routed at 5 % error {report.coverage_at_5_percent:.0%}",
+        f"  accuracy {report.accuracy:.1%}, routed at 5 % error {report.coverage_at(0.05):.0%}",
     ]
     lines += [f"  {label:<12} {right:>6.1%} of {count}" for label, count, right in report.labels]
     for error, promise in report.promises:
