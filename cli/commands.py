@@ -8,10 +8,15 @@ from typing import Annotated
 
 import typer
 
+from ..contracts.errors import CallError
 from .options import BaseUrl, Conversation, Db, Ending, FlowArgument, FlowOption, Format, Json, Model, OneOrAll
 
 
 def demo(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="storm", help="`storm`: agents that hand a customer back and forth, and to themselves."),
+    ] = "",
     db: Annotated[
         Path | None, typer.Option("--db", metavar="FILE", help="Keep the log in this file. [default: a temporary one]")
     ] = None,
@@ -23,8 +28,15 @@ def demo(
     """Play fourteen bank customers, verify their log, and decide it all again.
 
     Offline and without a key: the advisers are scripted. With OPENAI_API_KEY or --base-url the same flow
-    talks to that model. Exits with 1 unless everything held.
+    talks to that model. Exits with 1 unless everything held. `interlock demo storm` plays two incidents
+    instead, in a plain loop and under Interlock.
     """
+    if what == "storm":
+        from .storm import storm
+
+        raise typer.Exit(storm(json))
+    if what:
+        raise CallError(f"There is no demo {what!r}.", fix="Run `interlock demo`, or `interlock demo storm`.")
     from .demo import demo as run
 
     _end(run(db, keep, base_url, model, json))

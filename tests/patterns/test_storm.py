@@ -1,0 +1,95 @@
+"""The two incidents, with the same agents in a plain loop (the control, which must run away) and under Interlock."""
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from interlock.agents.scripted import ScriptedAgent
+from interlock.cli import storm
+from interlock.contracts.events import AgentRequested, HandoffMade, LimitReached, ReplySent, TaskOpened, TransitionTaken
+from interlock.contracts.limits import Limits
+from interlock.examples.storm.code import MESSAGE, scripted
+from interlock.examples.storm.loop import plain_loop
+from interlock.fsm.program import compiled
+from interlock.service.project import Project
+from support.patterns import playing
+
+DECLARED = {
+    "ping_pong": ("handoffs", 3, ["router", "billing", "router", "billing"]),
+    "self_handoff": ("self_handoffs", 1, ["triage", "triage"]),
+}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+async def test_the_control_runs_away(name: str) -> None:
+    """Nothing stops it, and each call costs more than the one before: the whole history goes along."""
+    flow = storm.storm_project(name).program.flow
+    spent = await plain_loop(scripted(), flow.agents, MESSAGE, calls=200)
+    assert len(spent) == 201
+    calls = [after.tokens - before.tokens for before, after in pairwise(spent)]
+    assert calls == sorted(calls)
+    assert calls[-1] > 10 * calls[0]
+
+
+@pytest.mark.parametrize("name", DECLARED)
+async def test_under_interlock_it_stops_at_the_declared_limit(name: str) -> None:
+    """The customer is told, a person has the case, and the log shows the whole cycle, row by row."""
+    limit, maximum, asked = DECLARED[name]
+    async with playing(storm.storm_project(name)) as play:
+        outcome = await play.say(MESSAGE)
+        assert [(one.limit, one.value, one.maximum) for one in play.of(LimitReached)] == [(limit, maximum, maximum)]
+        assert [one.agent for one in play.of(AgentRequested)] == asked
+        assert len(play.of(HandoffMade)) == (maximum if name == "ping_pong" else 0)
+        assert outcome.standing == "with_person"
+        assert outcome.replies[-1].startswith("I cannot settle this by myself.")
+        assert [one.role for one in play.of(TaskOpened)] == ["clerk"]
+        moves = [(one.source, one.target) for one in play.of(TransitionTaken) if one.on == "done"]
+        assert len(moves) == len(asked)
+        assert play.of(TransitionTaken)[-1].on == "limit"
+        assert play.of(ReplySent)[-1].text == "state.desk"
+
+
+async def test_a_flow_that_allows_more_stops_later_and_still_stops() -> None:
+    """The limit is what stops it, not the script: with others declared it stops elsewhere."""
+    base = storm.storm_project("self_handoff")
+    wide = base.program.flow.changed(limits=Limits(self_handoffs=5, same_pair=99, handoffs=99, agent_calls=4))
+    again = Project(compiled(wide, base.program.code), base.source, scripted=base.scripted)
+    async with playing(again) as play:
+        await play.say(MESSAGE)
+        assert [(one.limit, one.value) for one in play.of(LimitReached)] == [("agent_calls", 4)]
+
+
+async def test_an_agent_that_turns_to_the_customer_is_left_alone() -> None:
+    """No limit is reached where nothing goes round."""
+    answer = json.dumps({"next": "customer", "reply": "It was charged once."})
+    async with playing(storm.storm_project("ping_pong"), ScriptedAgent(lambda _: answer)) as play:
+        outcome = await play.say(MESSAGE)
+        assert play.of(LimitReached) == []
+        assert outcome.replies[0] == "It was charged once."
+
+
+def test_the_demo_shows_both_and_says_that_it_held(capsys: pytest.CaptureFixture[str]) -> None:
+    assert storm.storm(as_json=False) == 0
+    shown = capsys.readouterr().out
+    for words in (
+        "Billing and router ask each other",
+        "A triage agent hands to itself",
+        "still going after 500 calls",
+        "limit reached: handoffs, 3 of 3",
+        "limit reached: self handoffs, 1 of 1",
+        "a clerk has the case",
+        "every decision is the same when made again",
+    ):
+        assert words in " ".join(shown.split())
+
+
+def test_the_demo_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert storm.storm(as_json=True) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["held"] is True
+    first, second = document["incidents"]
+    assert (first["interlock"]["stopped_by"], first["interlock"]["handoffs"]) == ("handoffs", 3)
+    assert (second["interlock"]["stopped_by"], second["interlock"]["calls"]) == ("self_handoffs", 2)
+    assert all(one["plain_loop"]["calls"] == 500 for one in document["incidents"])
+    assert all(one["interlock"]["proved"] for one in document["incidents"])
