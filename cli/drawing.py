@@ -23,6 +23,7 @@ _LOOKS = {
     "call": ("component", "filled", "#dafbe1", "#1a7f37"),
     "broadcast": ("tripleoctagon", "filled", "#e8e4ff", "#5a32a3"),
     "human": ("house", "filled", "#ffe8d6", "#bc4c00"),
+    "subflow": ("box3d", "filled", "#f6f0e4", "#7d4e00"),
     "final": ("box", "filled,bold", "#eaeef2", "#24292f"),
 }
 """Shape, style, colour inside and colour of the line, by kind."""
@@ -34,6 +35,7 @@ _MEANINGS = {
     "call": "calls a function",
     "broadcast": "asks several agents at once",
     "human": "asks a person",
+    "subflow": "runs another flow",
     "final": "ends",
 }
 _FONT = "Helvetica"
@@ -129,6 +131,8 @@ def _detail(state: State) -> list[str]:
             return [f"call {state.tool}"]
         case "human":
             return [f"human {state.role}"]
+        case "subflow":
+            return [f"subflow {state.flow}"]
         case "route":
             return [f"route {state.router}"]
         case "broadcast":

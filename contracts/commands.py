@@ -9,6 +9,7 @@ from .facts import Control, FactReading, Unreadable
 from .limits import LimitHit, Usage
 from .payload import PayloadRef
 from .routing import RoutingEvidence
+from .subflow import ParentRef, SubflowReport
 from .values import Count, Digest, Instant, Name, SubjectId, Value, added
 
 ActorKind = Literal["human", "agent", "system", "tool"]
@@ -51,7 +52,10 @@ class Reading(Value):
 
 
 class Start(Value):
-    """Open a conversation on a flow. `facts` are those the caller already knows (a signed-in customer)."""
+    """Open a conversation on a flow. `facts` are those the caller already knows (a signed-in customer).
+
+    `parent` is where a child conversation belongs; None for one that a customer opened.
+    """
 
     kind: Literal["start"] = "start"
     flow: FlowRef
@@ -59,6 +63,7 @@ class Start(Value):
     facts: tuple[FactReading, ...] = ()
     tenant: Name | None = added(None)
     """Whose daily budget the conversation's calls are of."""
+    parent: ParentRef | None = None
 
 
 class Say(Value):
@@ -203,8 +208,33 @@ class Resolve(Value):
     how: Literal["again", "done", "failed"]
 
 
+class SubflowSaid(Value):
+    """The child that began at version `effect` told the customer something, in its own event `version`."""
+
+    kind: Literal["subflow_said"] = "subflow_said"
+    effect: Count
+    version: Count
+    reply: PayloadRef
+    token_bound: Count
+
+
+class SubflowDone(Value):
+    """The child that began at version `effect` has ended."""
+
+    kind: Literal["subflow_done"] = "subflow_done"
+    effect: Count
+    report: SubflowReport
+
+
+class Leave(Value):
+    """The parent of this child conversation goes on without it."""
+
+    kind: Literal["leave"] = "leave"
+
+
 CommandBody = Annotated[
-    Start | Say | Give | Routed | AgentEnded | ToolEnded | Decide | Fire | Resolve, Field(discriminator="kind")
+    Start | Say | Give | Routed | AgentEnded | ToolEnded | Decide | Fire | Resolve | SubflowSaid | SubflowDone | Leave,
+    Field(discriminator="kind"),
 ]
 
 

@@ -17,11 +17,14 @@ from .commands import (
     Fire,
     FlowRef,
     Give,
+    Leave,
     Reading,
     Resolve,
     Routed,
     Say,
     Start,
+    SubflowDone,
+    SubflowSaid,
     ToolEnded,
     ToolReport,
 )
@@ -30,6 +33,8 @@ from .handoff import Handoff, HistoryRef
 from .limits import LimitName
 from .payload import PayloadAt, PayloadRef
 from .routing import RoutingDecision, RoutingEvidence
+from .subflow import Failing, ParentRef
+from .subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
 from .values import Count, Digest, Instant, Name, SubjectId, Value, added
 
 SCHEMA = 1
@@ -53,26 +58,29 @@ class ConversationStarted(Value):
     turn_due: Instant
     origin: Literal["live", "forked", "imported"] = "live"
     tenant: Name | None = added(None)
+    parent: ParentRef | None = None
 
 
 class MessageReceived(Value):
     """`taken` moves the conversation now; `queued` waits for the work in hand; `noted` is kept for the
-    person who has the case; `refused` was too long or came too late."""
+    person who has the case; `forwarded` is for the child conversation that the person is in; `refused` was
+    too long or came too late."""
 
     type: Literal["message_received"] = "message_received"
     message: PayloadRef
     token_bound: Count
     reading: Reading
-    disposition: Literal["taken", "queued", "noted", "refused"]
+    disposition: Literal["taken", "queued", "noted", "refused", "forwarded"]
     turn_due: Instant | None = None
 
 
 class MessageTaken(Value):
-    """A queued message's turn has come."""
+    """A queued message's turn has come; `forwarded` to the child conversation that the person is in by now."""
 
     type: Literal["message_taken"] = "message_taken"
     message: Count
     turn_due: Instant
+    forwarded: bool = added(False)
 
 
 class InputReceived(Value):
@@ -349,7 +357,7 @@ class ToolReturned(Value):
 
 class ReplySent(Value):
     """What the customer was told. The text is a template of the flow filled with facts (`text` names it),
-    or the payload `reply` of the agent result at version `agent`."""
+    or the payload `reply` of the agent's result, or of the child's reply, at version `agent`."""
 
     type: Literal["reply_sent"] = "reply_sent"
     state: Name
@@ -420,12 +428,16 @@ class CommandRefused(Value):
         "role_missing",
         "not_pending",
         "not_waiting",
+        "no_parent",
     ]
 
 
 class ConversationEnded(Value):
+    """`failing` stands where the final state is a failure, or the parent left this conversation in any state."""
+
     type: Literal["conversation_ended"] = "conversation_ended"
     state: Name
+    failing: Failing | None = None
 
 
 Event = Annotated[
@@ -460,7 +472,12 @@ Event = Annotated[
     | LimitReached
     | EffectResolved
     | CommandRefused
-    | ConversationEnded,
+    | ConversationEnded
+    | SubflowStarted
+    | SubflowReplied
+    | SubflowLeft
+    | SubflowEnded
+    | ParentLeft,
     Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -470,7 +487,9 @@ def command_of(event: Event) -> CommandBody | None:
     """The command that `event` records, or None for an event that only follows from another."""
     match event:
         case ConversationStarted():
-            return Start(flow=event.flow, subject=event.subject, facts=event.facts, tenant=event.tenant)
+            return Start(
+                flow=event.flow, subject=event.subject, facts=event.facts, tenant=event.tenant, parent=event.parent
+            )
         case MessageReceived():
             return Say(message=event.message, token_bound=event.token_bound, reading=event.reading)
         case InputReceived():
@@ -487,6 +506,14 @@ def command_of(event: Event) -> CommandBody | None:
             return Fire(timer=event.timer)
         case EffectResolved():
             return Resolve(effect=event.effect, how=event.how)
+        case SubflowReplied():
+            return SubflowSaid(
+                effect=event.effect, version=event.version, reply=event.reply, token_bound=event.token_bound
+            )
+        case SubflowEnded():
+            return SubflowDone(effect=event.effect, report=event.report)
+        case ParentLeft():
+            return Leave()
         case CommandRefused():
             return event.command
         case (
@@ -512,6 +539,8 @@ def command_of(event: Event) -> CommandBody | None:
             | TimerSet()
             | LimitReached()
             | ConversationEnded()
+            | SubflowStarted()
+            | SubflowLeft()
         ):
             return None
         case _:

@@ -20,7 +20,7 @@ OPEN_TYPES = frozenset({"money", "integer", "date", "choice", "yes_no"})
 OpenValue = bool | SafeInt | str
 """The value of an open fact. Money is in minor units (cents); a date is `YYYY-MM-DD`."""
 
-FactSource = Literal["message", "agent", "tool", "person", "caller"]
+FactSource = Literal["message", "agent", "tool", "person", "caller", "subflow"]
 Control = Literal["yes", "no", "repeat", "back", "decline", "cancel"]
 """What a person may say to the form itself instead of answering it."""
 

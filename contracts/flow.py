@@ -8,6 +8,7 @@ from .canonical import digest_of
 from .facts import FactType
 from .handoff import HistoryPolicy
 from .limits import Limits, Price
+from .subflow import SubflowSpec
 from .tools import ToolSpec
 from .values import Count, Decimal6, Digest, Name, SafeInt, Seconds, Value, added
 
@@ -316,13 +317,37 @@ class HumanState(_State):
     deadline_seconds: Seconds
 
 
+class SubflowState(_State):
+    """Runs another flow as a child conversation, which hears the customer until it has ended."""
+
+    kind: Literal["subflow"] = "subflow"
+    flow: Name
+    """The name of the child flow under `subflows`."""
+    reads: tuple[Name, ...] = ()
+    """The facts the child is given, and no others."""
+    returns: tuple[Name, ...] = ()
+    """The facts that are taken from the child when it has ended, and no others."""
+    deadline_seconds: Seconds
+
+
 class FinalState(_State):
+    """`failure` marks an end that counts as an error to a parent conversation."""
+
     kind: Literal["final"] = "final"
     say: str = ""
+    failure: bool = added(False)
 
 
 State = Annotated[
-    WaitState | CollectState | RouteState | AgentState | CallState | BroadcastState | HumanState | FinalState,
+    WaitState
+    | CollectState
+    | RouteState
+    | AgentState
+    | CallState
+    | BroadcastState
+    | HumanState
+    | SubflowState
+    | FinalState,
     Field(discriminator="kind"),
 ]
 
@@ -361,6 +386,8 @@ class Flow(Value):
     guards: tuple[GuardSpec, ...] = ()
     """The guards that rows use, as declared in code when the flow was loaded."""
     tools: tuple[ToolSpec, ...] = ()
+    subflows: tuple[SubflowSpec, ...] = added(())
+    """The flows that run as child conversations, as they were when the flow was loaded."""
 
     def written(self) -> dict[str, Any]:
         """The flow as JSON data, without what is empty."""

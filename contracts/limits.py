@@ -20,6 +20,7 @@ LimitName = Literal[
     "conversation_cost",
     "conversation_messages",
     "digression_depth",
+    "subflow_depth",
     "message_bytes",
     "subtasks",
     "tool_calls",
@@ -68,6 +69,8 @@ class Limits(Value):
     not look at it."""
     agent_depth: Count = added(2)
     """Agents asked as tools inside one another: 1 lets a state's agent ask others, which ask nobody."""
+    subflow_depth: Count = added(3)
+    """Child conversations inside one another, below this one."""
 
 
 class LimitHit(Value):

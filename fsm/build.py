@@ -16,11 +16,21 @@ from pydantic import BaseModel, ValidationError
 
 from ..contracts.canonical import sha256_hex
 from ..contracts.errors import FlowError
-from ..contracts.flow import AgentSpec, FactSpec, Flow, Guard, RouterSpec, State, Transition
+from ..contracts.flow import (
+    AgentSpec,
+    FactSpec,
+    FinalState,
+    Flow,
+    Guard,
+    RouterSpec,
+    State,
+    Transition,
+)
 from ..contracts.limits import Limits
+from ..contracts.subflow import SubflowFact, SubflowSpec
 from ..contracts.values import printable
 from .check import faults_in, refused
-from .code import Code
+from .code import Code, Subflow
 from .guards import GuardMaker, as_guard
 
 
@@ -91,10 +101,30 @@ def completed(flow: Flow, code: Code) -> Flow:
     declared = code.every_guard
     guards = sorted({name for row in flow.transitions for name in guard_names(row.guard)} & set(declared))
     tools = sorted(set(tool_names(flow)) & set(code.tools))
+    files = {one.name: one.file for one in flow.subflows}
+    named = sorted({*files, *(state.flow for state in flow.states if state.kind == "subflow")} & set(code.subflows))
     return flow.changed(
         guards=tuple(declared[name].spec for name in guards),
         tools=tuple(code.tools[name].spec for name in tools),
         agents=tuple(_with_schema(agent, code) for agent in flow.agents),
+        subflows=tuple(subflow_spec(name, code.subflows[name], files.get(name, "")) for name in named),
+    )
+
+
+def subflow_spec(name: str, subflow: Subflow, file: str = "") -> SubflowSpec:
+    """What a parent flow holds of a child flow, under the name that its states call it by."""
+    flow = subflow.flow
+    ends = [state for state in flow.states if isinstance(state, FinalState)]
+    return SubflowSpec(
+        name=name,
+        flow=flow.name,
+        version=flow.version,
+        digest=flow.digest,
+        finals=tuple(state.name for state in ends),
+        failures=tuple(state.name for state in ends if state.failure),
+        facts=tuple(SubflowFact(name=one.name, type=one.type, choices=one.choices) for one in flow.facts),
+        levels=1 + max((one.levels for one in flow.subflows), default=0),
+        file=file or f"{name}.yaml",
     )
 
 

@@ -13,6 +13,7 @@ from .checks.graph import GRAPH
 from .checks.names import NAMES
 from .checks.routing import ROUTING
 from .checks.rows import ROWS, WHOLE_ROWS
+from .checks.subflows import SUBFLOWS
 from .checks.survey import Survey
 from .checks.teams import TEAMS
 from .code import Code
@@ -35,7 +36,7 @@ def faults_in(
     that was read with faults: what needs the whole table is then not judged, since it would mislead.
     """
     survey = Survey(flow, code, lines or {}, unread, partial)
-    checks = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *TEAMS, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
+    checks = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *TEAMS, *SUBFLOWS, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
     found = dict.fromkeys(fault for check in checks for fault in check(survey))
     return tuple(sorted(found, key=lambda fault: fault.line))
 

@@ -1,4 +1,4 @@
-"""The Python that a flow names: guards, tools, contracts, classifiers and readers, gathered in one value."""
+"""What a flow names and does not hold: guards, tools, contracts, classifiers, readers and child flows, in one value."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from ..contracts.errors import FlowError
+from ..contracts.flow import Flow
 from ..contracts.routing import Classifier
 from ..contracts.tools import Tool
 from .guards import BUILT_IN, GuardMaker
@@ -18,14 +19,24 @@ Reader = Callable[[str], str | int | bool | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Subflow:
+    """A flow that runs as a child conversation of another, with its own code."""
+
+    flow: Flow
+    code: "Code"
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
-    """What `flow.yaml` may name. `classifiers` are by digest, `readers` by the fact they find."""
+    """What `flow.yaml` may name. `classifiers` are by digest, `readers` by the fact they find, `subflows` by the
+    name that states call them by."""
 
     guards: Mapping[str, GuardMaker] = field(default_factory=lambda: MappingProxyType({}))
     tools: Mapping[str, Tool] = field(default_factory=lambda: MappingProxyType({}))
     contracts: Mapping[str, type[BaseModel]] = field(default_factory=lambda: MappingProxyType({}))
     classifiers: Mapping[str, Classifier] = field(default_factory=lambda: MappingProxyType({}))
     readers: Mapping[str, Reader] = field(default_factory=lambda: MappingProxyType({}))
+    subflows: Mapping[str, Subflow] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def every_guard(self) -> Mapping[str, GuardMaker]:
@@ -41,6 +52,7 @@ class Code:
         contracts: Iterable[type[BaseModel]] = (),
         classifiers: Iterable[Classifier] = (),
         readers: Mapping[str, Reader] | None = None,
+        subflows: Mapping[str, Subflow] | None = None,
     ) -> "Code":
         """Gather declarations; two of one kind with the same name are refused."""
         return cls(
@@ -49,6 +61,7 @@ class Code:
             contracts=_by_name("contracts", ((one.__name__, one) for one in contracts)),
             classifiers=_by_name("classifiers", ((one.digest, one) for one in classifiers)),
             readers=MappingProxyType(dict(readers or {})),
+            subflows=MappingProxyType(dict(subflows or {})),
         )
 
 

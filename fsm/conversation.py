@@ -18,6 +18,8 @@ from ..contracts.events import (
     ToolRequested,
 )
 from ..contracts.facts import FactReading, Facts, KnownFact
+from ..contracts.subflow import Failing, ParentRef
+from ..contracts.subflow_events import SubflowStarted
 from ..contracts.values import listed
 
 Pending = AgentRequested | ToolRequested
@@ -78,6 +80,8 @@ class Turn(_Changed):
     """Entries of each state; coming back from a digression is none."""
     contexts: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     """Entries with each context, where the flow limits `repeats`."""
+    failing: Failing | None = None
+    """The error that came up from a child conversation last."""
 
     @property
     def self_handoffs(self) -> int:
@@ -140,6 +144,18 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Child(_Changed):
+    """A child conversation whose end is not recorded yet. One that was `left` has still to be told so."""
+
+    started: SubflowStarted
+    heard: int = 0
+    """The first of the child's versions that may hold a reply which was not told."""
+    forwarded: tuple[tuple[int, MessageReceived], ...] = ()
+    """The customer's messages for it, with their versions here."""
+    left: bool = False
+
+
+@dataclass(frozen=True)
 class Conversation(_Changed):
     """One conversation after `version` events. Made by `evolve` alone."""
 
@@ -178,6 +194,11 @@ class Conversation(_Changed):
     """Members that were asked and have not answered, though nobody waits for them any more."""
     background: Mapping[int, RetryPlanned] = field(default_factory=lambda: NOTHING)
     """Background retries that are due later, by the version of their timer."""
+    parent: ParentRef | None = None
+    children: Mapping[int, Child] = field(default_factory=lambda: NOTHING)
+    """By the version of the event that began each."""
+    failing: Failing | None = None
+    """Why it ended badly, if it did."""
 
     @property
     def timers(self) -> tuple[tuple[int, datetime], ...]:
@@ -190,6 +211,11 @@ class Conversation(_Changed):
     def unfinished(self) -> Mapping[int, Pending]:
         """Every effect that was begun and has not ended, waited for or not."""
         return {**self.pending, **self.awaited} if self.awaited else self.pending
+
+    @property
+    def child(self) -> int | None:
+        """The event that began the child conversation in which the customer is now."""
+        return next((effect for effect, one in self.children.items() if not one.left), None)
 
     @property
     def facts(self) -> Facts:

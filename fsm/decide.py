@@ -15,10 +15,13 @@ from ..contracts.commands import (
     Decide,
     Fire,
     Give,
+    Leave,
     Resolve,
     Routed,
     Say,
     Start,
+    SubflowDone,
+    SubflowSaid,
     ToolEnded,
 )
 from ..contracts.events import (
@@ -40,11 +43,12 @@ from ..contracts.flow import (
     CollectState,
     HumanState,
     RouteState,
+    SubflowState,
     WaitState,
 )
-from . import broadcast, moves, runs
+from . import broadcast, moves, runs, subflow
 from .conversation import Conversation
-from .draft import CallAgent, Decision, Draft, Effect, RunTool
+from .draft import CallAgent, Decision, Draft, Effect, RunTool, TendChild
 from .program import Program
 from .route import choose
 
@@ -73,16 +77,28 @@ def decide(program: Program, conversation: Conversation, command: Command) -> De
             _fire(draft, command.body)
         case Resolve():
             _resolve(draft, command.body)
+        case SubflowSaid():
+            subflow.replied(draft, command.body)
+        case SubflowDone():
+            moves.settle(draft, subflow.ended(draft, command.body))
+        case Leave():
+            _left(draft, command.body)
         case _:
             assert_never(command.body)
     return draft.finished()
 
 
 def effects_of(conversation: Conversation) -> tuple[Effect, ...]:
-    """The effects that were begun and have not ended: what a restart performs, lists or has resolved."""
-    return tuple(
-        CallAgent(at, event) if isinstance(event, AgentRequested) else RunTool(at, event)
-        for at, event in sorted(conversation.unfinished.items())
+    """The effects that were begun and have not ended: what a restart performs, lists or has resolved.
+
+    Children come last: what this conversation has in hand itself goes before.
+    """
+    return (
+        *(
+            CallAgent(at, event) if isinstance(event, AgentRequested) else RunTool(at, event)
+            for at, event in sorted(conversation.unfinished.items())
+        ),
+        *(TendChild(effect) for effect in sorted(conversation.children)),
     )
 
 
@@ -103,6 +119,7 @@ def _start(draft: Draft, body: Start) -> None:
             facts=body.facts,
             turn_due=draft.turn_due,
             tenant=body.tenant,
+            parent=body.parent,
         )
     )
     draft.learn(body.facts, "caller", version)
@@ -120,7 +137,7 @@ def _say(draft: Draft, body: Say) -> None:
                     "token_bound": body.token_bound,
                     "reading": body.reading,
                     "disposition": disposition,
-                    "turn_due": draft.turn_due if disposition == "taken" else None,
+                    "turn_due": draft.turn_due if disposition in ("taken", "forwarded") else None,
                 }
             )
         )
@@ -142,6 +159,9 @@ def _say(draft: Draft, body: Say) -> None:
         moves.settle(
             draft, draft.reach("conversation_messages", conversation.received + 1, limits.conversation_messages)
         )
+    elif conversation.child is not None:
+        received("forwarded")
+        draft.effects.append(TendChild(conversation.child))
     else:
         version = received("taken")
         moves.settle(draft, moves.take_message(draft, body.reading, version))
@@ -204,6 +224,14 @@ def _fire(draft: Draft, body: Fire) -> None:
         moves.settle(draft, "expired")
     elif isinstance(draft.state, BroadcastState):
         moves.settle(draft, broadcast.settle(draft, draft.state, expired=True))
+    elif isinstance(draft.state, SubflowState):
+        moves.settle(draft, subflow.overdue(draft))
+
+
+def _left(draft: Draft, body: Leave) -> None:
+    reason = subflow.left(draft, body)
+    if reason is not None:
+        _refuse(draft, body, reason)
 
 
 def _resolve(draft: Draft, body: Resolve) -> None:

@@ -19,6 +19,7 @@ from ..contracts.flow import (
     RouterSpec,
     RoutingCosts,
     State,
+    SubflowState,
     Transition,
 )
 from ..contracts.limits import Limits
@@ -57,6 +58,7 @@ _LIMITS = {
     "self_handoffs": "handoffs from an agent to itself in a turn",
     "repeats": "entries of a state with the same facts and message in a turn",
     "agent_depth": "agents asked as tools inside one another",
+    "subflow_depth": "child conversations inside one another",
 }
 
 
@@ -221,8 +223,21 @@ def _does(flow: Flow, state: State) -> str:
             within = duration_in_words(state.deadline_seconds)
             decisions = joined(state.decisions, "or")
             return f"{_saying(state.say)}asks a person ({state.role}){shown} to decide {decisions} within {within}."
+        case "subflow":
+            return _runs_subflow(flow, state)
         case _:
-            return f"{_saying(state.say)}ends the conversation."
+            failure = ", as a failure" if state.failure else ""
+            return f"{_saying(state.say)}ends the conversation{failure}."
+
+
+def _runs_subflow(flow: Flow, state: SubflowState) -> str:
+    spec = next((one for one in flow.subflows if one.name == state.flow), None)
+    which = f"{spec.flow} v{spec.version}" if spec else state.flow
+    given = f", given {joined(state.reads)}" if state.reads else ""
+    taken = f", which returns {joined(state.returns)}" if state.returns else ""
+    ends = f"; it ends in {joined(spec.finals, 'or')}" if spec else ""
+    within = duration_in_words(state.deadline_seconds)
+    return f"runs the flow {which} as a child conversation{given}{taken}{ends}, at most {within}."
 
 
 def _broadcast(state: BroadcastState) -> str:
@@ -345,6 +360,8 @@ def _limits(flow: Flow) -> Iterator[str]:
     limits, digits = flow.limits, max(2, minor_digits(flow.currency))
     yield from ("", "LIMITS")
     for name in Limits.model_fields:
+        if name == "subflow_depth" and not flow.subflows:
+            continue
         amount = getattr(limits, name)
         if amount is None or (name == "agent_depth" and amount == Limits().agent_depth):
             continue  # no limit of its own, or one that this flow does not speak of

@@ -54,7 +54,15 @@ class RunTool:
     request: ToolRequested
 
 
-Effect = Route | CallAgent | RunTool
+@dataclass(frozen=True, slots=True)
+class TendChild:
+    """See that the child conversation of event `effect` is where this log says: begun, told what the customer said,
+    or left; and bring back what it replied, and its end (`SubflowSaid`, `SubflowDone`). Doing it twice does nothing."""
+
+    effect: int
+
+
+Effect = Route | CallAgent | RunTool | TendChild
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ from ..contracts.events import (
     TransitionTaken,
 )
 from ..contracts.facts import KnownFact
+from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
+from .children import forwarded, of_children
 from .conversation import NO_PENDING, NOTHING, REMEMBERED, Conversation, Frame, Question, Turn, Visit, less, more
 from .members import asked_all, asked_member, left_behind, member_answered, with_output, without_answer
 
@@ -71,14 +73,17 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
                 state=event.state,
                 turn=Turn(due=event.turn_due, visits=MappingProxyType({event.state: 1})),
                 visit=Visit(entered=at),
+                parent=event.parent,
             )
         case MessageReceived():
             return _received(conversation, event).changed(version=following)
         case MessageTaken():
             inbox = tuple(one for one in conversation.inbox if one[0] != event.message)
-            return conversation.changed(
+            taken = conversation.changed(
                 version=following, inbox=inbox, turn=_next_turn(conversation, event.turn_due, event.message)
             )
+            queued = next((one for one in conversation.inbox if one[0] == event.message), None)
+            return forwarded(taken, queued) if event.forwarded and queued else taken
         case InputReceived():
             turn = _next_turn(conversation, event.turn_due, conversation.turn.message)
             return conversation.changed(version=following, turn=turn)
@@ -155,7 +160,10 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
                 frames=(),
                 pending=NO_PENDING,
                 background=NOTHING,
+                failing=event.failing,
             )
+        case SubflowStarted() | SubflowReplied() | SubflowLeft() | SubflowEnded():
+            return of_children(conversation, event).changed(version=following)
         case BroadcastStarted():
             return asked_all(conversation, event).changed(version=following)
         case RetryPlanned():
@@ -170,6 +178,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             | BroadcastEnded()
             | LateResult()
             | Judged()
+            | ParentLeft()
         ):
             return conversation.changed(version=following)
         case _:
@@ -207,6 +216,8 @@ def _received(conversation: Conversation, event: MessageReceived) -> Conversatio
     known = known.changed(received=conversation.received + 1)
     if event.disposition == "queued":
         return known.changed(inbox=(*conversation.inbox, (at, event)))
+    if event.disposition == "forwarded":
+        return forwarded(known.changed(turn=_next_turn(conversation, event.turn_due, at)), (at, event))
     if event.disposition == "taken":
         visit = conversation.visit.changed(timer=None, due=None)
         return known.changed(turn=_next_turn(conversation, event.turn_due, at), visit=visit)

@@ -21,6 +21,7 @@ from ..contracts.flow import (
     HumanState,
     MemberSpec,
     RouteState,
+    SubflowState,
     WaitState,
 )
 from ..contracts.handoff import HistoryPolicy
@@ -301,7 +302,8 @@ STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
             "deadline": _DEADLINE,
         },
     ),
-    "final": (FinalState, {**_STATE, "say": _TEXT}),
+    "subflow": (SubflowState, {**_STATE, "flow": _A_NAME, "reads": _NAMES, "returns": _NAMES, "deadline": _DEADLINE}),
+    "final": (FinalState, {**_STATE, "say": _TEXT, "failure": Key(yes_no)}),
 }
 FACT_KEYS = {
     "type": Key(one_of(*get_args(FactType)), needed=True, stand_in="text"),

@@ -4,7 +4,7 @@ What cannot be read gets a stand-in, so that the rest is still checked in the sa
 would only follow from a stand-in are left out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -13,9 +13,10 @@ from ..contracts.canonical import sha256_hex
 from ..contracts.errors import Fault, FlowError, InterlockError
 from ..contracts.flow import AgentSpec, BreakerSpec, FactSpec, Flow, RouterSpec, RoutingCosts, RuleSpec, State
 from ..contracts.limits import Limits, Price
+from ..contracts.subflow import SubflowSpec
 from ..contracts.values import Value, printable
 from . import fields
-from .build import completed
+from .build import completed, subflow_spec
 from .check import faults_in, refused
 from .code import Code
 from .fields import Key, Misread, shown
@@ -29,7 +30,7 @@ FolderReader = Callable[[str], bytes]
 """Gives the bytes of a file beside the flow; raises `OSError` where there is none."""
 _DECIDE_OUTCOMES = (["inputs"], ["decisions"], ["labels"])
 """Keys without which it is not known what a state can end with."""
-_SECTIONS = ("code", "limits", "facts", "agents", "routers", "states", "transitions")
+_SECTIONS = ("code", "limits", "facts", "agents", "routers", "subflows", "states", "transitions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def read_flow(
         what = f"The file holds {shown(node)}, not a flow."
         notes.fault("R203", what, "Start with `flow:` and its name.", node.line, "")
         raise refused(notes.faults, file)
-    reading = _Reading(notes, folder_reader)
+    reading = _Reading(notes, folder_reader, code)
     flow = completed(reading.flow(node), code)
     spoilt = {fault.where for fault in notes.faults if fault.where}
     vague = {where.split(".")[1] for where in spoilt if where.split(".")[2:3] in _DECIDE_OUTCOMES}
@@ -86,6 +87,31 @@ def code_path_of(text: str | bytes) -> str:
     return str(path)
 
 
+def subflow_files_of(text: str | bytes) -> dict[str, str]:
+    """The files under `subflows:` by name, for whoever loads them before reading the flow; what cannot be read is
+    left out, and is a fault of the flow when that is read."""
+    node, _ = read_yaml(text)
+    if not isinstance(node, Table):
+        return {}
+    notes = Notes([])
+    return dict(_files_in(notes, notes.section(notes.table(node, ""), "subflows")))
+
+
+def _files_in(notes: Notes, section: Table) -> Iterator[tuple[str, str]]:
+    for name, node in section.entries.items():
+        where = f"subflows.{name}"
+        file = notes.read(Key(_path), node, where)
+        try:
+            fields.name(Scalar(section.key_lines[name], name, plain=True))
+        except Misread as problem:
+            notes.fault(problem.code, problem.what, problem.fix, section.key_lines[name], where)
+        else:
+            if file:
+                yield name, file
+            else:
+                notes.unread.add(name)
+
+
 def _follows(where: str, spoilt: set[str]) -> bool:
     """True if `where` lies in something that could not be read anyway."""
     parts = where.split(".")
@@ -98,6 +124,7 @@ class _Reading:
 
     notes: Notes
     folder_reader: FolderReader | None
+    code: Code
     code_path: str = ""
     currency: str = ""
 
@@ -115,6 +142,7 @@ class _Reading:
             "facts": self.named(table, "facts", self.fact),
             "agents": self.named(table, "agents", self.agent),
             "routers": self.named(table, "routers", self.router),
+            "subflows": self.subflows(table),
             "states": self.named(table, "states", self.state),
             "transitions": read_rows(table.entries.get("transitions"), notes),
         }
@@ -156,6 +184,19 @@ class _Reading:
         built: Any = self.notes.built(model, {**self.notes.values(table, keys, path), "name": name}, keys, path)
         state: State = built
         return state
+
+    def subflows(self, table: Table) -> tuple[SubflowSpec, ...]:
+        """The child flows that stand here and are loaded; the others are faults."""
+        section, found = self.notes.section(table, "subflows"), []
+        for name, file in _files_in(self.notes, section):
+            if name in self.code.subflows:
+                found.append(subflow_spec(name, self.code.subflows[name], file))
+                continue
+            self.notes.unread.add(name)
+            what = f"The flow {file!r} of the subflow {name!r} is not loaded."
+            fix = "Load the project with `load_project`, which reads the flows beside it, or give it in `code`."
+            self.notes.fault("S191", what, fix, section.key_lines[name], f"subflows.{name}")
+        return tuple(found)
 
     def fact(self, name: str, table: Table, path: str) -> FactSpec:
         kind = table.entries.get("type")
@@ -261,4 +302,4 @@ def _path(node: Node) -> str:
     return found
 
 
-__all__ = ["FlowError", "FolderReader", "LoadedFlow", "code_path_of", "read_flow"]
+__all__ = ["FlowError", "FolderReader", "LoadedFlow", "code_path_of", "read_flow", "subflow_files_of"]

@@ -16,6 +16,7 @@ _STYLES = {
     "call": "fill:#dafbe1,stroke:#1a7f37",
     "broadcast": "fill:#e8e4ff,stroke:#5a32a3",
     "human": "fill:#fff1e5,stroke:#bc4c00",
+    "subflow": "fill:#f6f0e4,stroke:#7d4e00",
     "final": "fill:#eaeef2,stroke:#24292f",
 }
 
@@ -58,6 +59,8 @@ def _kind(state: State) -> str:
             return f"call {state.tool}"
         case "broadcast":
             return f"broadcast {members_of(state)}"
+        case "subflow":
+            return f"subflow {state.flow}"
         case _:
             return state.kind
 

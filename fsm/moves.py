@@ -22,10 +22,11 @@ from ..contracts.flow import (
     FinalState,
     HumanState,
     RouteState,
+    SubflowState,
     Transition,
     WaitState,
 )
-from . import broadcast, forms, runs
+from . import broadcast, forms, runs, subflow
 from .draft import Draft, Route
 
 LIMIT = "limit"
@@ -40,6 +41,9 @@ def settle(draft: Draft, outcome: str | None) -> None:
     while True:
         while outcome is not None:
             outcome = move(draft, outcome)
+        conversation = draft.conversation
+        if conversation.inbox and conversation.child is not None and not conversation.pending:
+            subflow.forward(draft, conversation.child)
         if not (draft.conversation.inbox and _is_free(draft)):
             return
         version, event = draft.conversation.inbox[0]
@@ -79,6 +83,7 @@ def move(draft: Draft, on: str) -> str | None:
     if context is not None and (repeated := _repeated(draft, context)):
         return repeated
     draft.program.machine.step(conversation.state, index, target)
+    subflow.moving_on(draft, on)
     draft.record(
         TransitionTaken(
             source=conversation.state,
@@ -156,9 +161,12 @@ def enter(draft: Draft) -> str | None:
             draft.record(TimerSet(state=state.name, due=due))
             draft.reply(f"state.{state.name}")
             return None
+        case SubflowState():
+            return subflow.begin(draft, state)
         case FinalState():
             draft.reply(f"state.{state.name}")
-            draft.record(ConversationEnded(state=state.name))
+            failing = subflow.failing_end(draft) if state.failure else None
+            draft.record(ConversationEnded(state=state.name, failing=failing))
             return None
         case _:
             assert_never(state)

@@ -12,8 +12,10 @@ from ..contracts.flow import (
     HumanState,
     RouteState,
     State,
+    SubflowState,
     WaitState,
 )
+from ..contracts.subflow import FAILED
 
 AGENT_OUTCOMES = ("done", "unsure", "refused", "invalid", "timeout", "failed", "over_budget")
 
@@ -36,6 +38,9 @@ def outcomes_of(flow: Flow, state: State) -> tuple[str, ...]:
             return ("complete", "partial", "failed", *(("empty",) if state.plan is not None else ()))
         case HumanState():
             return (*state.decisions, "expired")
+        case SubflowState():
+            spec = next((one for one in flow.subflows if one.name == state.flow), None)
+            return tuple(dict.fromkeys((*(spec.finals if spec else ()), FAILED)))
         case FinalState():
             return ()
         case _:

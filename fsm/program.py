@@ -1,6 +1,6 @@
 """A flow compiled for deciding: its tables looked up once, its guards bound to their functions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -10,6 +10,7 @@ from ..contracts.errors import FlowError
 from ..contracts.events import Verdict
 from ..contracts.facts import Facts
 from ..contracts.flow import ANY, AgentSpec, FactSpec, Flow, RouterSpec, State, Transition
+from ..contracts.subflow import SubflowSpec
 from ..contracts.tools import Tool, ToolSpec
 from ..contracts.values import listed
 from .check import faults_in
@@ -46,6 +47,12 @@ class Program:
     choice_bytes: int
     """What the two labels of a clarifying question take in words, at most."""
     machine: FlowMachine
+    children: Mapping[str, "Program"]
+    """The programs of child conversations, by the names that states call them by."""
+
+    @property
+    def subflows(self) -> Mapping[str, SubflowSpec]:
+        return {one.name: one for one in self.flow.subflows}
 
     def rows_for(self, state: str, on: str) -> Rows:
         """The state's own rows for the trigger, then the flow-wide ones."""
@@ -99,7 +106,18 @@ def compiled(flow: Flow, code: Code) -> Program:
         ),
         choice_bytes=2 * max((len(text.encode()) for one in flow.routers for text in one.labels.values()), default=0),
         machine=FlowMachine(flow),
+        children=MappingProxyType(
+            {one.name: compiled(code.subflows[one.name].flow, code.subflows[one.name].code) for one in flow.subflows}
+        ),
     )
+
+
+def with_children(programs: Iterable[Program]) -> Iterator[Program]:
+    """The programs, and those of all child conversations below them; the given ones first."""
+    level = tuple(programs)
+    while level:
+        yield from level
+        level = tuple(child for program in level for child in program.children.values())
 
 
 def _refuse_other_code(flow: Flow, code: Code) -> None:
@@ -109,6 +127,7 @@ def _refuse_other_code(flow: Flow, code: Code) -> None:
         for kind, name, same in (
             *(("guard", one.name, code.every_guard[one.name].spec == one) for one in flow.guards),
             *(("tool", one.name, code.tools[one.name].spec == one) for one in flow.tools),
+            *(("subflow", one.name, code.subflows[one.name].flow.digest == one.digest) for one in flow.subflows),
         )
         if not same
     ]

@@ -41,6 +41,7 @@ def written_yaml(flow: Flow) -> str:
         *_long("agents", {one.name: _agent(one) for one in flow.agents}),
         *_long("routers", {one.name: _router(one, digits) for one in flow.routers}),
         *([f"digressions: {flow.digressions}"] if flow.digressions is not None else ()),
+        *_named("subflows", {one.name: _scalar(one.file or f"{one.name}.yaml") for one in flow.subflows}),
         *_named("states", {one.name: _table(_state(one)) for one in flow.states}),
         *_rows(flow.transitions),
     ]

@@ -102,4 +102,9 @@ CHECKS = (
     Check("S185", "Every member's deadline is within its broadcast's."),
     Check("S186", "A broadcast fits the model calls of a turn."),
     Check("S187", "A form that is content with some of its facts asks for more than those, and any may be declined."),
+    Check("S190", "Every subflow that is named is declared."),
+    Check("S191", "Every flow under subflows is loaded with its code."),
+    Check("S192", "What a subflow is given and returns is a fact of the same kind on both sides."),
+    Check("S193", "No end of a subflow has the name of another trigger."),
+    Check("S194", "Subflows stand no deeper than the limit."),
 )

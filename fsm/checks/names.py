@@ -93,7 +93,7 @@ def owned(survey: Survey) -> Iterator[Fault]:
 
 def writable(survey: Survey) -> Iterator[Fault]:
     """Texts that could not be written to a file and read back."""
-    for path, text in _texts(survey.flow.model_dump(mode="python", exclude={"guards", "tools"}), ""):
+    for path, text in _texts(survey.flow.model_dump(mode="python", exclude={"guards", "tools", "subflows"}), ""):
         strange = CONTROL.search(text)
         if strange:
             yield survey.fault(
@@ -273,6 +273,9 @@ def references(survey: Survey) -> Iterator[Fault]:
             yield from _unknown(survey, "S119", f"{path}.optional", "fact", state.optional, survey.facts)
         elif state.kind == "human":
             yield from _unknown(survey, "S119", f"{path}.shows", "fact", state.shows, survey.facts)
+        elif state.kind == "subflow":
+            yield from _unknown(survey, "S119", f"{path}.reads", "fact", state.reads, survey.facts)
+            yield from _unknown(survey, "S119", f"{path}.returns", "fact", state.returns, survey.facts)
     for router in flow.routers:
         if router.agent is not None:
             yield from _unknown(survey, "S115", f"routers.{router.name}.agent", "agent", (router.agent,), agents)

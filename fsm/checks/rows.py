@@ -88,7 +88,11 @@ def triggers_possible(survey: Survey) -> Iterator[Fault]:
 
 def _outcomes_unknown(survey: Survey, name: str) -> bool:
     state = survey.states[name]
-    return name in survey.unread or (state.kind == "route" and survey.labels_unknown(state.router))
+    return (
+        name in survey.unread
+        or (state.kind == "route" and survey.labels_unknown(state.router))
+        or (state.kind == "subflow" and state.flow not in survey.subflows)
+    )
 
 
 def flow_wide_used(survey: Survey) -> Iterator[Fault]:

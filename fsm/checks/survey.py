@@ -5,7 +5,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ...contracts.errors import Fault
-from ...contracts.flow import ANY, OPERATOR_INPUTS, RETURN, FactSpec, Flow, Guard, RouterSpec, State, Transition
+from ...contracts.flow import (
+    ANY,
+    OPERATOR_INPUTS,
+    RETURN,
+    FactSpec,
+    Flow,
+    Guard,
+    RouterSpec,
+    State,
+    Transition,
+)
+from ...contracts.subflow import SubflowSpec
 from ..code import Code
 from ..outcomes import outcomes_of
 
@@ -50,6 +61,10 @@ class Survey:
     @cached_property
     def routers(self) -> Mapping[str, RouterSpec]:
         return {router.name: router for router in self.flow.routers}
+
+    @cached_property
+    def subflows(self) -> Mapping[str, SubflowSpec]:
+        return {one.name: one for one in self.flow.subflows}
 
     def knows_state(self, name: str) -> bool:
         return name in self.states or name in self.unread

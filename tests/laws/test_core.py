@@ -3,15 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interlock.contracts.commands import SubflowDone
 from interlock.contracts.events import (
     AgentRequested,
     CommandRefused,
+    MessageTaken,
     TimerSet,
     ToolRequested,
     TransitionRefused,
     TransitionTaken,
 )
 from interlock.contracts.flow import ANY, RETURN, AgentState, CallState, RouteState
+from interlock.contracts.subflow_events import SubflowEnded, SubflowStarted
 from interlock.fsm.conversation import Conversation
 from interlock.fsm.evolve import evolve, fold
 from interlock.fsm.replay import redecide
@@ -146,3 +149,47 @@ def test_evolve_is_total(history: History, following: list[object]) -> None:
     for event in following:
         conversation = evolve(conversation, event)  # type: ignore[arg-type]
     assert conversation.version == history.conversation.version + len(following)
+
+
+@given(histories())
+def test_a_child_is_on_the_list_of_its_parent_until_its_end_is_recorded(history: History) -> None:
+    """Whatever row is taken meanwhile; only the child of the present state is not marked as left."""
+    open_children: set[int] = set()
+    conversation = Conversation(id=history.head.stream)
+    for version, entry in enumerate(history.entries):
+        conversation = evolve(conversation, entry.event)
+        if isinstance(entry.event, SubflowStarted):
+            open_children.add(version)
+        elif isinstance(entry.event, SubflowEnded):
+            open_children.remove(entry.event.effect)
+        assert set(conversation.children) == open_children
+    for step in history.steps:
+        after = step.decision.conversation
+        present = [one.started.state for one in after.children.values() if not one.left]
+        assert present in ([], [after.state])
+        assert after.status != "ended" or not present
+
+
+@given(histories())
+def test_no_message_is_lost_between_parent_and_child(history: History) -> None:
+    """One that was forwarded and not taken by the child is queued again when the child has ended."""
+    for step in history.steps:
+        body = step.command.body
+        child = step.before.children.get(body.effect) if isinstance(body, SubflowDone) else None
+        if child is None or not isinstance(body, SubflowDone):
+            continue
+        after = step.decision.conversation
+        taken = {event.message for event in step.decision.events if isinstance(event, MessageTaken)}
+        waiting = {version for version, _ in after.inbox}
+        assert set(body.report.untaken) <= taken | waiting
+
+
+@given(histories())
+def test_children_stand_no_deeper_than_the_limit(history: History) -> None:
+    """Neither this flow's own limit nor that of a flow above is passed."""
+    for entry in history.entries:
+        if isinstance(entry.event, SubflowStarted):
+            parent = history.conversation.parent
+            above, most = (parent.depth, parent.most) if parent else (0, entry.event.most)
+            assert entry.event.depth == above + 1
+            assert entry.event.depth <= min(most, above + history.program.flow.limits.subflow_depth)

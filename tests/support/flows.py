@@ -34,6 +34,7 @@ from interlock.contracts.flow import (
     RoutingCosts,
     RuleSpec,
     State,
+    SubflowState,
     Transition,
     WaitState,
     in_digression,
@@ -43,7 +44,7 @@ from interlock.contracts.limits import Limits, Price
 from interlock.contracts.tools import Tool, ToolSpec
 from interlock.contracts.values import fixed
 from interlock.fsm.build import flow, row
-from interlock.fsm.code import Code
+from interlock.fsm.code import Code, Subflow
 from interlock.fsm.guards import all_of, any_of, guard, not_
 from interlock.fsm.outcomes import AGENT_OUTCOMES
 
@@ -90,7 +91,35 @@ def look_up(amount: int = 0) -> dict[str, bool]:
     return {"verified": amount > 0}
 
 
+FACTS = (
+    FactSpec(name="amount", type="money", ask="How much?", says="the amount", minimum=1, maximum=1_000_000),
+    FactSpec(name="verified", type="yes_no", ask="Is it you?", confirm=True),
+    FactSpec(name="colour", type="choice", ask="Which colour?", choices=("red", "green")),
+    FactSpec(name="card", type="code", ask="Which card?", pattern="[0-9]{4}", help="The last four digits."),
+    FactSpec(name="story", type="text", ask="What happened?", volunteered=False),
+    FactSpec(name="day", type="date", ask="When?"),
+    FactSpec(name="count", type="integer", ask="How many?", minimum=-3, depends_on=("amount",)),
+)
+ASIDE = flow(
+    name="aside_flow",
+    version=2,
+    owner="tests",
+    initial="asking",
+    facts=FACTS,
+    states=(
+        WaitState(name="asking", say="What else?", deadline_seconds=60),
+        FinalState(name="solved"),
+        FinalState(name="broken", failure=True),
+    ),
+    transitions=(
+        row("asking", "message", otherwise, "solved", "A-1"),
+        row("asking", "expired", otherwise, "broken", "A-2"),
+        row("any", "limit", otherwise, "broken", "A-3"),
+    ),
+)
+"""What every random subflow state runs as a child."""
 CODE = Code.of(
+    subflows={"aside_flow": Subflow(ASIDE, Code())},
     guards=(amount_at_most, customer_is_verified, colour_is),
     tools=(
         Tool(ToolSpec(name="look_up", says="looks up", arguments=sha256_hex(b"look_up")), LookUp, look_up, False),
@@ -103,21 +132,12 @@ CODE = Code.of(
     ),
     contracts=(Advice, Steps, Opinion),
 )
-FACTS = (
-    FactSpec(name="amount", type="money", ask="How much?", says="the amount", minimum=1, maximum=1_000_000),
-    FactSpec(name="verified", type="yes_no", ask="Is it you?", confirm=True),
-    FactSpec(name="colour", type="choice", ask="Which colour?", choices=("red", "green")),
-    FactSpec(name="card", type="code", ask="Which card?", pattern="[0-9]{4}", help="The last four digits."),
-    FactSpec(name="story", type="text", ask="What happened?", volunteered=False),
-    FactSpec(name="day", type="date", ask="When?"),
-    FactSpec(name="count", type="integer", ask="How many?", minimum=-3, depends_on=("amount",)),
-)
 LABELS = ("card", "transfer", "question", "on", "no")
 """Labels, some of which YAML 1.1 would not take for words."""
 _FACT_NAMES = tuple(fact.name for fact in FACTS)
 _CALM = ("wait", "human")
 """Kinds of states that call nothing and hear people."""
-KINDS = ("wait", "collect", "route", "agent", "call", "human", "broadcast")
+KINDS = ("wait", "collect", "route", "agent", "call", "human", "broadcast", "subflow")
 
 letters = st.characters(exclude_categories=["C", "Zl", "Zp"])
 texts = st.text(letters | st.just("\n"), max_size=20)
@@ -250,8 +270,17 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
                 meanwhile=draw(sayings),
                 deadline_seconds=deadline,
             )
+        case "subflow":
+            return SubflowState(
+                name=name,
+                says=says,
+                flow="aside_flow",
+                reads=reads,
+                returns=draw(_some_facts),
+                deadline_seconds=deadline,
+            )
         case _:
-            return FinalState(name=name, says=says, say=draw(sayings))
+            return FinalState(name=name, says=says, say=draw(sayings), failure=draw(_coin))
 
 
 def _outcomes(state: State) -> tuple[str, ...]:
@@ -270,6 +299,8 @@ def _outcomes(state: State) -> tuple[str, ...]:
             return (*state.decisions, "expired")
         case BroadcastState():
             return ("complete", "partial", "failed", *(("empty",) if state.plan else ()))
+        case SubflowState():
+            return ("solved", "broken", "failed")
         case _:
             return ()
 

@@ -24,6 +24,7 @@ from interlock.contracts.commands import (
     Decide,
     Fire,
     Give,
+    Leave,
     PlannedTask,
     ProposedCall,
     Reading,
@@ -31,6 +32,8 @@ from interlock.contracts.commands import (
     Routed,
     Say,
     Start,
+    SubflowDone,
+    SubflowSaid,
     ToolEnded,
     ToolReport,
 )
@@ -40,7 +43,8 @@ from interlock.contracts.flow import OPERATOR_INPUTS
 from interlock.contracts.limits import LimitHit, Usage
 from interlock.contracts.payload import PayloadRef
 from interlock.contracts.routing import RoutingEvidence, Score, ScreenVerdict
-from interlock.contracts.values import SubjectId
+from interlock.contracts.subflow import Failing, ParentRef, Place, SubflowReport
+from interlock.contracts.values import ConversationId, SubjectId
 from interlock.fsm.conversation import Conversation
 from interlock.fsm.decide import decide
 from interlock.fsm.draft import Decision, Route
@@ -188,7 +192,8 @@ _readings = st.builds(
 )
 _says = st.builds(Say, message=refs, token_bound=st.integers(0, 50), reading=_readings)
 _KINDS = ("say", "say", "say", "give", "agent", "agent", "tool", "tool", "decide", "fire", "resolve", "start", "routed")
-_kinds = st.sampled_from(_KINDS)
+_kinds = st.sampled_from((*_KINDS, "subflow", "leave"))
+_kinds_in_a_child = st.sampled_from((*_KINDS, "leave", *("subflow",) * 8))
 _kinds_at_work = st.sampled_from((*_KINDS, *("agent", "tool") * 4))
 _some_version = st.integers(0, 40)
 
@@ -202,7 +207,12 @@ def a_command(draw: st.DrawFn, program: Program, conversation: Conversation) -> 
     def effect() -> int:
         return draw(st.sampled_from(effects) | _some_version) if effects else draw(_some_version)
 
-    match draw(_kinds_at_work if effects else _kinds):
+    kinds = _kinds_at_work if effects else _kinds_in_a_child if conversation.children else _kinds
+    match draw(kinds):
+        case "subflow":
+            return _of_a_child(draw, conversation)
+        case "leave":
+            return Leave()
         case "give":
             inputs = {name for state in program.flow.states for name in getattr(state, "inputs", ())}
             return Give(
@@ -230,6 +240,36 @@ def a_command(draw: st.DrawFn, program: Program, conversation: Conversation) -> 
             return draw(_says)
 
 
+_failings = st.none() | st.builds(
+    Failing, reason=st.just("timeout"), path=st.just((Place(flow="aside_flow", state="asking"),))
+)
+
+
+def _of_a_child(draw: st.DrawFn, conversation: Conversation) -> CommandBody:
+    """What a child says, or how it ended: mostly one that there is, and an end that its flow has."""
+    effect = draw(st.sampled_from(sorted(conversation.children)) if conversation.children else _some_version)
+    if draw(st.booleans()):
+        return SubflowSaid(effect=effect, version=draw(_some_version), reply=draw(refs), token_bound=10)
+    child = conversation.children.get(effect)
+    forwarded = [version for version, _ in child.forwarded] if child else []
+    report = SubflowReport(
+        outcome=draw(st.sampled_from(("solved", "broken", "failed", "undeclared"))),
+        failing=draw(_failings),
+        facts=draw(some_readings),
+        untaken=tuple(version for version in forwarded if draw(st.booleans())),
+    )
+    return SubflowDone(effect=effect, report=report)
+
+
+PARENTS = st.none() | st.builds(
+    ParentRef,
+    conversation=st.just(ConversationId("6f1f3c9e-0000-4000-8000-00000000000f")),
+    effect=st.just(3),
+    depth=st.integers(1, 4),
+    most=st.integers(1, 4),
+)
+
+
 @st.composite
 def histories(draw: st.DrawFn, *, most: int = 12, cases: st.SearchStrategy[FlowCase] | None = None) -> History:
     """A conversation on a random flow (or one of `cases`) after up to `most` random commands."""
@@ -240,7 +280,13 @@ def histories(draw: st.DrawFn, *, most: int = 12, cases: st.SearchStrategy[FlowC
         return draw(evidences)
 
     tenant = draw(st.none() | st.just("acme"))
-    start = Start(flow=program.ref, subject=SubjectId("somebody"), facts=draw(some_readings), tenant=tenant)
+    start = Start(
+        flow=program.ref,
+        subject=SubjectId("somebody"),
+        facts=draw(some_readings),
+        tenant=tenant,
+        parent=draw(PARENTS),
+    )
     history.do("c:start", CUSTOMER, start, evidence)
     for number in range(draw(_steps) % (most + 1)):
         history.at += timedelta(seconds=draw(_pauses))

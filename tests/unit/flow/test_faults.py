@@ -10,7 +10,17 @@ from dataclasses import replace
 import pytest
 
 from interlock.contracts.errors import FlowError
-from interlock.contracts.flow import AgentSpec, FactSpec, FinalState, Flow, Guard, WaitState, otherwise
+from interlock.contracts.flow import (
+    AgentSpec,
+    FactSpec,
+    FinalState,
+    Flow,
+    Guard,
+    SubflowState,
+    WaitState,
+    otherwise,
+)
+from interlock.contracts.subflow import SubflowFact, SubflowSpec
 from interlock.fsm.build import row
 from interlock.fsm.check import CHECKS, faults_in
 from interlock.fsm.code import Code
@@ -189,6 +199,10 @@ CASES: dict[str, tuple[str, str]] = {
     "a screening classifier that is not there": ('threshold: "0.55"', "screen_classifier: screen.json"),
     "a screening classifier without attacks": ('threshold: "0.55"', "screen_classifier: router.json"),
     "an unknown place in a text": ("{amount} is on", "{amonut} is on"),
+    "a subflow that is not declared": ("kind: call, tool: look_up, reads: [amount]", "kind: subflow, flow: research"),
+    "a subflow that is not loaded": ("states:\n", "subflows: {research: research.yaml}\nstates:\n"),
+    "a subflow outside": ("states:\n", "subflows: {research: ../research.yaml}\nstates:\n"),
+    "a subflow without a usable name": ("states:\n", "subflows: {the research: research.yaml}\nstates:\n"),
     "a brace without its pair": ("{amount} is on", "{amount is on"),
     "a broadcast that asks nobody": (TABLE, "  team: {kind: broadcast, deadline: 1m}\n" + TABLE),
     "a broadcast with members and a plan": (
@@ -273,8 +287,36 @@ def in_python() -> dict[str, tuple[Flow, Code]]:
             flow.changed(facts=(*flow.facts, days), transitions=(row("checking", "done", aged, "closed", "A"), *rows)),
             RETURNS_CODE,
         ),
+        **with_a_subflow(flow),
         "a classifier that is not loaded": (flow, forgetful),
         "a classifier with other labels": (flow, replace(RETURNS_CODE, classifiers={Trained.digest: strange})),
+    }
+
+
+def with_a_subflow(flow: Flow) -> dict[str, tuple[Flow, Code]]:
+    """One that does not fit its parent in each of the ways."""
+    child = SubflowSpec(name="research", flow="research", version=1, digest="0" * 64, finals=("found",))
+    strange = child.changed(finals=("limit", "found"), levels=4)
+    kinds = {"amount": "integer", "reason": "choice", "order": "code"}
+    knows = child.changed(
+        facts=tuple(
+            SubflowFact.model_validate({"name": name, "type": kind, "choices": ("bent",) if kind == "choice" else ()})
+            for name, kind in kinds.items()
+        )
+    )
+    asked = SubflowState(
+        name="research",
+        flow="research",
+        reads=("amount", "verified", "reason", "order"),
+        returns=("reason",),
+        deadline_seconds=60,
+    )
+    rows = (*(row("research", on, otherwise, "closed", "A-1") for on in ("found", "failed")), *flow.transitions)
+    to_it = row("checking", "done", customer_is_verified, "research", "A-1")
+    parent = flow.changed(states=(*flow.states, asked), transitions=(to_it, *rows))
+    return {
+        "facts that do not fit a subflow": (parent.changed(subflows=(knows,)), RETURNS_CODE),
+        "a subflow too deep, with an end that is a trigger": (flow.changed(subflows=(strange,)), RETURNS_CODE),
     }
 
 

@@ -1,0 +1,80 @@
+"""A child flow and its conversation as the parent sees them: what it takes and gives, where it belongs, how it ended,
+and the way an error came up."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .facts import FactReading, FactType
+from .values import ConversationId, Count, Digest, Name, Value, added
+
+FAILED = "failed"
+"""The outcome of a subflow state whose child could not start, was not ended by a row, or took too long."""
+PARENT_LEFT = "parent_left"
+"""Why a child conversation ended where it stood: its parent went on without it."""
+
+
+class Place(Value):
+    """A state of a flow: where an error happened, or through which state it came up."""
+
+    flow: Name
+    state: Name
+
+    def __str__(self) -> str:
+        return f"{self.flow}.{self.state}"
+
+
+class Failing(Value):
+    """Why a conversation ended badly: the trigger on which its state failed (`timeout`, `operator_kill`, ...), or
+    `deadline`, `not_loaded`, `parent_left`. `path` names the innermost failing state first, then each state of a
+    parent that the error came up through."""
+
+    reason: Name
+    path: tuple[Place, ...]
+
+
+class ParentRef(Value):
+    """Where a child conversation belongs: its parent, the version of the event that began it there, how many
+    conversations stand above it, and how many may at most."""
+
+    conversation: ConversationId
+    effect: Count
+    depth: Annotated[int, Field(ge=1)]
+    most: Count
+
+
+class SubflowReport(Value):
+    """How a child conversation ended: one of its final states, or `failed`.
+
+    `facts` are what it returns; `untaken` the parent's messages (their versions) that came too late for it.
+    """
+
+    outcome: Name
+    failing: Failing | None = None
+    facts: tuple[FactReading, ...] = ()
+    untaken: tuple[Count, ...] = added(())
+
+
+class SubflowFact(Value):
+    """A fact that a child flow can be given, or can return."""
+
+    name: Name
+    type: FactType
+    choices: tuple[Name, ...] = ()
+
+
+class SubflowSpec(Value):
+    """What the digest covers of a child flow, and what is checked of it without its file."""
+
+    name: Name
+    flow: Name
+    version: Count
+    digest: Digest
+    finals: tuple[Name, ...]
+    failures: tuple[Name, ...] = ()
+    """Those of the final states that count as errors."""
+    facts: tuple[SubflowFact, ...] = ()
+    levels: Count = 1
+    """How many flows stand inside one another, this one included."""
+    file: str = Field(default="", exclude=True)
+    """The file it is in, beside this flow's: not part of the flow's meaning, nor of its digest."""
