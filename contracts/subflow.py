@@ -70,6 +70,7 @@ class SubflowSpec(Value):
     flow: Name
     version: Count
     digest: Digest
+    currency: str
     finals: tuple[Name, ...]
     failures: tuple[Name, ...] = ()
     """Those of the final states that count as errors."""

@@ -120,6 +120,7 @@ def subflow_spec(name: str, subflow: Subflow, file: str = "") -> SubflowSpec:
         flow=flow.name,
         version=flow.version,
         digest=flow.digest,
+        currency=flow.currency,
         finals=tuple(state.name for state in ends),
         failures=tuple(state.name for state in ends if state.failure),
         facts=tuple(SubflowFact(name=one.name, type=one.type, choices=one.choices) for one in flow.facts),

@@ -10,7 +10,7 @@ from ..contracts.errors import CallError, FlowError, UnknownConversation
 from ..contracts.store import Store
 from ..contracts.values import listed
 from ..fsm.conversation import Conversation
-from ..fsm.program import Program
+from ..fsm.program import Program, with_children
 from .live import Live
 from .loading import loaded
 
@@ -20,7 +20,9 @@ class Conversations:
 
     def __init__(self, store: Store, programs: Iterable[Program], remembered: int = 1_000) -> None:
         self._store, self._remembered = store, remembered
-        self.programs = {program.ref.digest: program for program in programs}
+        given = tuple(programs)
+        self.programs = {program.ref.digest: program for program in with_children(given)}
+        self._given = frozenset(program.ref.digest for program in given)
         self._live: OrderedDict[str, Live] = OrderedDict()
         # Two readings of one conversation, one of them forgotten meanwhile, still take turns.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -95,8 +97,13 @@ class Conversations:
 
     def newest(self, flow: str | None) -> Program:
         """The highest loaded version of the flow; of the only flow where no name is given."""
-        found = [one for one in self.programs.values() if flow in (None, one.ref.name)]
-        names = sorted({one.ref.name for one in self.programs.values()})
+        # Flows that are there as subflows of others are started by name only.
+        found = [
+            one
+            for digest, one in self.programs.items()
+            if flow == one.ref.name or (flow is None and digest in self._given)
+        ]
+        names = sorted({one.ref.name for digest, one in self.programs.items() if digest in self._given})
         if not found or (flow is None and len(names) > 1):
             raise CallError(
                 f"No flow {flow!r} is loaded." if flow else "Several flows are loaded and none was named.",

@@ -25,18 +25,20 @@ from ..contracts.errors import CallError, LogError, StreamMoved
 from ..contracts.events import AgentRequested, ToolRequested
 from ..contracts.payload import Payload
 from ..contracts.store import Append, FlowRow, Store
+from ..contracts.subflow_events import SubflowStarted
 from ..fsm.conversation import Conversation
 from ..fsm.decide import decide, effects_of
-from ..fsm.draft import CallAgent, Effect, Route, RunTool
+from ..fsm.draft import CallAgent, Effect, Route, RunTool, TendChild
 from ..fsm.program import Program
 from ..persistence.presence import OnlyProcess, Presence
 from .admission import CONCURRENT, WAITING, Admission
 from .budgets import Budgets, Ledger
+from .children import Children
 from .clock import Clock, SystemClock
 from .conversations import Conversations
 from .live import Live
 from .observing import Unobserved
-from .outcome import TurnOutcome, Undecided, outcome_since
+from .outcome import TurnOutcome, Undecided
 from .perform import Performer, performer_of, repeatable
 from .projection import summary_of
 from .protection import Protection, Resilience
@@ -80,6 +82,7 @@ class TurnLoop:
         protection = Protection(resilience or Resilience(), self.clock)
         ledger = Ledger(store, budgets or Budgets(), self.clock)
         self.performer = Performer(self._observer.around(agents), self.texts, protection, ledger)
+        self._children = Children(store, self._conversations, self.texts, self._turn, self._once, self._perform_all)
         self._presence_given = presence
         self._sources, self._on_event = dict(sources or {}), on_event
         self.admission = Admission(concurrent, waiting)
@@ -134,15 +137,21 @@ class TurnLoop:
         """
         find = find or partial(self._conversations.known, conversation)
         if given.always:
-            return await self._in_hand(self._turn(await find(), given))
+            return await self._in_hand(self._submitted(await find(), given))
         self.admission.enter(conversation)
         return await self._in_hand(self._placed(conversation, given, find))
 
     async def _placed(self, conversation: str, given: Submission, find: Callable[[], Awaitable[Live]]) -> TurnOutcome:
         try:
-            return await self._turn(await find(), given)
+            return await self._submitted(await find(), given)
         finally:
             self.admission.leave(conversation)
+
+    async def _submitted(self, live: Live, given: Submission) -> TurnOutcome:
+        """The turn, and what it means to the parent of a child conversation."""
+        outcome = await self._turn(live, given)
+        await self._children.told_above(live)
+        return outcome
 
     async def _in_hand(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` in a task that closing waits for, and that goes on if the caller goes away."""
@@ -165,7 +174,7 @@ class TurnLoop:
                 repeated = live.keys.get(given.key)
                 if repeated is not None:
                     await check_same(self.store, live, repeated, given, body, payloads)
-                    return await outcome_since(live, self.texts, repeated)
+                    return await self._children.outcome(live, repeated)
                 version = live.conversation.version
                 try:
                     effects = await self._commit(live, given.key, given.actor, body, payloads)
@@ -174,7 +183,7 @@ class TurnLoop:
                         await self._conversations.reload(live)
                     continue
                 await self._perform_all(live, effects)
-                return await outcome_since(live, self.texts, version)
+                return await self._children.outcome(live, version)
             raise _never_settled(live)
 
     async def _commit(
@@ -226,7 +235,7 @@ class TurnLoop:
         return outside
 
     async def _append(self, live: Live, entries: list[Entry], conversation: Conversation, head: Head) -> None:
-        begins = any(isinstance(entry.event, AgentRequested | ToolRequested) for entry in entries)
+        begins = any(isinstance(entry.event, AgentRequested | ToolRequested | SubflowStarted) for entry in entries)
         # Effects in hand stay with the process that performs them, whoever writes meanwhile.
         owner = self._presence.owner if begins or not conversation.pending else live.owner or self._presence.owner
         summary = summary_of(conversation, entries[-1].at, live.started_at or entries[0].at, owner)
@@ -264,7 +273,15 @@ class TurnLoop:
         running: dict[Performing, CallAgent | RunTool] = {}
         try:
             while effects or running:
-                begun = [one for one in effects if not isinstance(one, Route) and await self._still_wanted(live, one)]
+                if (tending := next((one for one in effects if isinstance(one, TendChild)), None)) is not None:
+                    effects.remove(tending)
+                    effects += await self._children.tended(live, tending.effect)
+                    continue
+                begun = [
+                    one
+                    for one in effects
+                    if isinstance(one, CallAgent | RunTool) and await self._still_wanted(live, one)
+                ]
                 if len(begun) == 1 and not running and begun[0].effect in live.conversation.pending:
                     body, payloads = await self._performed(live, begun[0])
                     effects = await self._ended(live, begun[0], body, payloads)
@@ -332,12 +349,17 @@ class TurnLoop:
         self, live: Live, effect: CallAgent | RunTool, body: CommandBody, payloads: tuple[Payload, ...]
     ) -> list[Effect]:
         """Record how an effect ended, once; what that asks for."""
-        key = f"e:{effect.effect}"
+        return await self._once(live, f"e:{effect.effect}", performer_of(effect), body, payloads)
+
+    async def _once(
+        self, live: Live, key: str, actor: Actor, body: CommandBody, payloads: tuple[Payload, ...]
+    ) -> list[Effect]:
+        """Record a command that only follows from what was recorded before, if its key is not there yet."""
         for _ in range(MOST_RACES):
             if key in live.keys:
                 return []
             try:
-                return await self._commit(live, key, performer_of(effect), body, payloads)
+                return await self._commit(live, key, actor, body, payloads)
             except StreamMoved:
                 async with live.writing:
                     await self._conversations.reload(live)
@@ -353,6 +375,7 @@ class TurnLoop:
                 else:
                     again.append(effect)
             await self._perform_all(live, again)
+        await self._children.told_above(live)
         return left
 
 

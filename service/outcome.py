@@ -14,12 +14,14 @@ Standing = Literal["waiting", "working", "with_person", "ended"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An open task for a person: decide it with its `number`."""
+    """An open task for a person: decide it in its `conversation` with its `number`."""
 
     number: int
     role: str
     decisions: tuple[str, ...]
     due: datetime
+    conversation: str = ""
+    """Where it is open: in this conversation, or in a child of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +97,4 @@ def _task(live: Live) -> Task | None:
     visit = live.conversation.visit
     if visit.task is None or visit.opened is None:
         return None
-    return Task(visit.task, visit.opened.role, visit.opened.decisions, visit.opened.due)
+    return Task(visit.task, visit.opened.role, visit.opened.decisions, visit.opened.due, live.id)

@@ -36,7 +36,7 @@ from .clock import minted, random_id
 from .facts import given_facts
 from .live import Live
 from .loop import TurnLoop
-from .outcome import TurnOutcome, Undecided, outcome_since
+from .outcome import TurnOutcome, Undecided
 from .protection import Standing
 from .reading import message_read
 from .submission import Submission, submitted
@@ -239,7 +239,7 @@ class Runtime(TurnLoop):
     async def outcome(self, conversation: str) -> TurnOutcome:
         """Where the conversation stands, without moving it."""
         live = await self._conversations.current(conversation)
-        return await outcome_since(live, self.texts, live.conversation.version)
+        return await self._children.outcome(live, live.conversation.version)
 
     def conditions(self) -> tuple[Standing, ...]:
         """The breakers and limiters of this runtime as they stand, and whether a cost storm pauses agents."""

@@ -16,8 +16,9 @@ from ..contracts.values import listed
 from .clock import random_id
 from .live import Live
 
-OUTSIDE = ("c:", "t:")
-"""Prefixes of keys that begin something new: a caller's, a timer's. Effects' outcomes are `e:`, routes `r:`."""
+OUTSIDE = ("c:", "t:", "n:")
+"""Prefixes of keys that begin something new: a caller's, a timer's, news of a child conversation that somebody else
+moved. Effects' outcomes are `e:`, routes `r:`, what a child answers `s:`; what a parent gives its child is `p:`."""
 
 
 @dataclass(frozen=True, slots=True)

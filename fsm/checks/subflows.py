@@ -40,6 +40,9 @@ def _fact_fits(survey: Survey, where: str, spec: SubflowSpec, name: str, *, give
     elif ours is not None and ours.type != theirs.type:
         what = f"The fact {name!r} is {ours.type!r} here and {theirs.type!r} in the flow {spec.flow!r}."
         yield survey.fault("S192", where, what, "Give both the same type.")
+    elif ours is not None and ours.type == "money" and spec.currency != survey.flow.currency:
+        what = f"The fact {name!r} is in {survey.flow.currency} here and in {spec.currency} in the flow {spec.flow!r}."
+        yield survey.fault("S192", where, what, "Keep both flows in one currency.")
     elif ours is not None and (strange := _strange_choices(ours, theirs, gives=gives)):
         side = f"the flow {spec.flow!r}" if gives else "this flow"
         what = f"The fact {name!r} may be {listed(strange)}, which is no choice of it in {side}."

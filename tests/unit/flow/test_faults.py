@@ -295,7 +295,7 @@ def in_python() -> dict[str, tuple[Flow, Code]]:
 
 def with_a_subflow(flow: Flow) -> dict[str, tuple[Flow, Code]]:
     """One that does not fit its parent in each of the ways."""
-    child = SubflowSpec(name="research", flow="research", version=1, digest="0" * 64, finals=("found",))
+    child = SubflowSpec(name="research", flow="research", version=1, digest="0" * 64, currency="EUR", finals=("found",))
     strange = child.changed(finals=("limit", "found"), levels=4)
     kinds = {"amount": "integer", "reason": "choice", "order": "code"}
     knows = child.changed(
@@ -316,6 +316,10 @@ def with_a_subflow(flow: Flow) -> dict[str, tuple[Flow, Code]]:
     parent = flow.changed(states=(*flow.states, asked), transitions=(to_it, *rows))
     return {
         "facts that do not fit a subflow": (parent.changed(subflows=(knows,)), RETURNS_CODE),
+        "a subflow in another currency": (
+            parent.changed(subflows=(knows.changed(currency="USD", facts=(knows.facts[0].changed(type="money"),)),)),
+            RETURNS_CODE,
+        ),
         "a subflow too deep, with an end that is a trigger": (flow.changed(subflows=(strange,)), RETURNS_CODE),
     }
 
