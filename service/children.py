@@ -24,7 +24,7 @@ from ..contracts.store import Store
 from ..contracts.subflow import FAILED, Failing, Place, SubflowReport
 from ..contracts.values import SubjectId
 from ..fsm.conversation import Child
-from ..fsm.draft import Effect, TendChild
+from ..fsm.draft import Effect
 from ..fsm.render import ERASED
 from ..fsm.subflow import parent_of
 from .clock import minted
@@ -63,8 +63,12 @@ class Children:
     once: Once
     perform: Perform
 
-    async def tended(self, parent: Live, effect: int) -> list[Effect]:
-        """Do what is missing for the child that began at `effect`; what its end asks for in the parent."""
+    async def tended(self, parent: Live, effect: int, *, news: bool = False) -> list[Effect]:
+        """Do what is missing for the child that began at `effect`; what its end asks for in the parent.
+
+        `news` is true outside a turn of the parent: what somebody else moved in the child is then no answer to the
+        customer's last message.
+        """
         known = parent.conversation.children.get(effect)
         if known is None:
             return []
@@ -77,7 +81,7 @@ class Children:
         await self._forward(parent, effect, child)
         if self._is_left(parent, effect):
             await self._leave(child)
-        return await self._brought_back(parent, effect, child)
+        return await self._brought_back(parent, effect, child, news=news)
 
     # -- down -------------------------------------------------------------------------------------------
 
@@ -140,7 +144,7 @@ class Children:
 
     # -- up ---------------------------------------------------------------------------------------------
 
-    async def _brought_back(self, parent: Live, effect: int, child: Live) -> list[Effect]:
+    async def _brought_back(self, parent: Live, effect: int, child: Live, *, news: bool) -> list[Effect]:
         """The child's replies that the parent has not heard, in their order; then its end, if it has ended."""
         child = await self.conversations.current(child.id)
         conversation, lines = child.conversation, tuple(child.lines)
@@ -152,12 +156,12 @@ class Children:
                 said = SubflowSaid(
                     effect=effect, version=line.version, reply=reply.ref, token_bound=len(reply.plaintext)
                 )
-                key = f"{_prefix(child, line.version)}:{effect}:{line.version}"
+                key = f"{_prefix(child, line.version, news=news)}:{effect}:{line.version}"
                 effects += await self.once(parent, key, SYSTEM, said, (reply,))
         if conversation.status != "ended" or known is None:
             return effects
         report, payloads = await self._report(parent, known, child)
-        key = f"{_prefix(child, conversation.version)}:{effect}:end"
+        key = f"{_prefix(child, conversation.version, news=news)}:{effect}:end"
         return effects + await self.once(parent, key, SYSTEM, SubflowDone(effect=effect, report=report), payloads)
 
     async def _report(self, parent: Live, known: Child, child: Live) -> tuple[SubflowReport, tuple[Payload, ...]]:
@@ -189,7 +193,7 @@ class Children:
                 log.warning("parent_not_told", conversation=child.id, parent=above.conversation, error=error.code)
                 return
             async with parent.lock:
-                await self.perform(parent, [TendChild(above.effect)])
+                await self.perform(parent, await self.tended(parent, above.effect, news=True))
             child = parent
 
     async def outcome(self, live: Live, version: int) -> TurnOutcome:
@@ -243,9 +247,10 @@ def _forwarded_key(version: int) -> str:
     return f"{FROM_PARENT}{version}"
 
 
-def _prefix(child: Live, version: int) -> str:
-    """Of the keys in the parent: `s` where the child only went on with what the parent gave it, `n` where something
-    else moved it (a person, a deadline), so that what it says is no answer to the customer's last message."""
+def _prefix(child: Live, version: int, *, news: bool) -> str:
+    """Of the keys in the parent: `n` for news, where a person or a deadline moved the child; else `s`."""
+    if not news:
+        return "s"
     for key, at in reversed(child.keys.items()):
         if at <= version and key.startswith((FROM_PARENT, *OUTSIDE)):
             return "s" if key.startswith(FROM_PARENT) else "n"

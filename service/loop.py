@@ -372,6 +372,8 @@ class TurnLoop:
             for effect in effects_of(live.conversation):
                 if isinstance(effect, RunTool) and not repeatable(live.program, effect):
                     left.append(Undecided(live.id, effect.effect, effect.request.tool))
+                elif isinstance(effect, TendChild):
+                    again += await self._children.tended(live, effect.effect, news=True)
                 else:
                     again.append(effect)
             await self._perform_all(live, again)

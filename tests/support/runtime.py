@@ -16,6 +16,7 @@ from interlock.contracts.agents import AgentResult
 from interlock.contracts.commands import Actor
 from interlock.contracts.events import Event, TransitionTaken
 from interlock.contracts.store import Append, Store, StoredEntry, Summary
+from interlock.contracts.subflow import PARENT_LEFT
 from interlock.contracts.tools import Tool, ToolContext
 from interlock.fsm.code import Code
 from interlock.fsm.conversation import Conversation
@@ -307,7 +308,8 @@ def _can_go_on(program: Program, conversation: Conversation) -> None:
     """Ended, or a deadline runs, or an effect is in hand: there is always something that moves it."""
     assert conversation.state in program.states
     if conversation.status == "ended":
-        assert program.states[conversation.state].kind == "final"
+        left = conversation.failing is not None and conversation.failing.reason == PARENT_LEFT
+        assert left or program.states[conversation.state].kind == "final"
         return
     assert conversation.pending or conversation.visit.timer is not None, (
         f"{conversation.id} stands in {conversation.state!r}, and nothing will ever move it"

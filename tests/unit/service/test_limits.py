@@ -88,6 +88,7 @@ ELSEWHERE = {
     "message_bytes": f"{_HERE}::test_a_message_that_is_too_long_is_recorded_whole_and_read_by_nobody",
     "digression_depth": "tests/unit/service/test_agents_in_states.py::"
     "test_digressions_within_digressions_stop_at_the_declared_depth",
+    "subflow_depth": "tests/unit/flow/test_subflow_decisions.py::test_a_child_too_deep_takes_the_limit_row",
     "agent_depth": "tests/laws/test_limits.py::test_no_count_of_the_fold_ever_passes_its_limit",
 }
 """Limits with tests of their own."""
