@@ -46,13 +46,16 @@ class ParentRef(Value):
 class SubflowReport(Value):
     """How a child conversation ended: one of its final states, or `failed`.
 
-    `facts` are what it returns; `untaken` the parent's messages (their versions) that came too late for it.
+    `facts` are what it returns.
     """
 
     outcome: Name
     failing: Failing | None = None
     facts: tuple[FactReading, ...] = ()
+    upto: Count = added(0)
+    """The last of the parent's messages (its version there) that the child was given; later ones it never had."""
     untaken: tuple[Count, ...] = added(())
+    """Those of them that it was given and did not come to."""
 
 
 class SubflowFact(Value):

@@ -31,7 +31,7 @@ def of_children(
     if isinstance(event, SubflowLeft):
         told = conversation.changed(turn=conversation.turn.changed(failing=event.failing))
         return _with_child(told, event.effect, child.changed(left=True))
-    untaken = [one for one in child.forwarded if one[0] in event.report.untaken]
+    untaken = [one for one in child.forwarded if one[0] > event.report.upto or one[0] in event.report.untaken]
     ended = conversation.changed(
         children=less(conversation.children, event.effect),
         inbox=tuple(sorted((*untaken, *conversation.inbox), key=lambda one: one[0])),

@@ -171,14 +171,18 @@ class Children:
         facts, payloads = await self._copied(child, returns, program.facts)
         failing = conversation.failing
         ends = [state.name for state in child.program.flow.states if state.kind == "final"]
+        given = [
+            (int(key.removeprefix(FROM_PARENT)), at)
+            for key, at in child.keys.items()
+            if key.startswith(FROM_PARENT) and key.removeprefix(FROM_PARENT).isdecimal()
+        ]
         inbox = {version for version, _ in conversation.inbox}
         return SubflowReport(
             outcome=conversation.state if conversation.state in ends else FAILED,
             failing=failing and failing.changed(path=(*failing.path, _place(parent, known))),
             facts=facts,
-            untaken=tuple(
-                version for version, _ in known.forwarded if child.keys.get(_forwarded_key(version)) in (None, *inbox)
-            ),
+            upto=max((version for version, _ in given), default=0),
+            untaken=tuple(version for version, at in given if at in inbox),
         ), payloads
 
     async def told_above(self, child: Live) -> None:

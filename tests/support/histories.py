@@ -256,6 +256,7 @@ def _of_a_child(draw: st.DrawFn, conversation: Conversation) -> CommandBody:
         outcome=draw(st.sampled_from(("solved", "broken", "failed", "undeclared"))),
         failing=draw(_failings),
         facts=draw(some_readings),
+        upto=draw(_some_version),
         untaken=tuple(version for version in forwarded if draw(st.booleans())),
     )
     return SubflowDone(effect=effect, report=report)
