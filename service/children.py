@@ -99,6 +99,7 @@ class Children:
             flow=started.flow,
             subject=SubjectId(parent.conversation.subject),
             facts=facts,
+            tenant=parent.conversation.tenant,
             parent=parent_of(parent.id, effect, started),
         )
         child = self.conversations.opened(started.child, program)
