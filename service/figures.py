@@ -24,6 +24,8 @@ from ..contracts.events import (
     TransitionRefused,
     TransitionTaken,
 )
+from ..contracts.subflow import Failing
+from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowStarted
 from ..contracts.values import written_time
 from ..fsm.program import Program
 
@@ -78,8 +80,30 @@ def decision_figures(event: Event, state: str, routed: float | None) -> Figures 
             return {"source": state, "effect": event.effect, "how": event.how}
         case BroadcastEnded() | LateResult() | RetryPlanned() | Judged():
             return _joint(event)
+        case SubflowStarted() | SubflowLeft() | SubflowEnded() | ParentLeft():
+            return _of_children(event, state)
         case _:
             return None
+
+
+def _of_children(event: SubflowStarted | SubflowLeft | SubflowEnded | ParentLeft, state: str) -> Figures:
+    """What became of a child conversation, and by which states an error came up from it."""
+    match event:
+        case SubflowStarted():
+            return {"source": event.state, "child": event.child, "depth": event.depth, "facts": event.facts}
+        case SubflowEnded():
+            how: Figures = {"effect": event.effect, "outcome": event.report.outcome, "late": event.late}
+            return how | {"source": state} | _came_up(event.report.failing)
+        case SubflowLeft():
+            return {"source": state, "effect": event.effect} | _came_up(event.failing)
+        case ParentLeft():
+            return {"source": state, "reason": event.type}
+
+
+def _came_up(failing: Failing | None) -> Figures:
+    if failing is None:
+        return {}
+    return {"reason": failing.reason, "path": tuple(str(place) for place in failing.path)}
 
 
 def _joint(event: BroadcastEnded | LateResult | RetryPlanned | Judged) -> Figures:

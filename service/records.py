@@ -36,6 +36,7 @@ from ..contracts.events import (
     TransitionRefused,
     TransitionTaken,
 )
+from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowStarted
 from ..fsm.conversation import Conversation
 from ..fsm.program import Program
 from .figures import (
@@ -118,8 +119,12 @@ RECORDED: frozenset[type[Event]] = frozenset(
         LateResult,
         LimitReached,
         OverBudget,
+        ParentLeft,
         RetryPlanned,
         RoutingDecided,
+        SubflowEnded,
+        SubflowLeft,
+        SubflowStarted,
         TaskDecided,
         TaskOpened,
         ToolRefused,
@@ -141,6 +146,7 @@ FIELDS = frozenset(
         *("consequential", "role", "decisions", "decision", "due", "task", "condition", "screen"),
         *("subject", "before", "after", "until"),
         *("purpose", "member", "members", "broadcast", "valid", "percent", "disagreed", "judged", "verdict"),
+        *("child", "depth", "path"),
     }
 )
 """Every figure but the previews. None of them can hold what a person or a model wrote."""
@@ -150,7 +156,7 @@ PREVIEWS = frozenset({"prompt_preview", "reply_preview"})
 def begins_turn(event: Event) -> bool:
     """Whether the conversation's turn number goes up with the event; the fold says the same, a law compares."""
     if isinstance(event, MessageReceived):
-        return event.disposition == "taken"
+        return event.disposition in ("taken", "forwarded")
     return isinstance(event, MessageTaken | InputReceived | TaskDecided)
 
 
