@@ -1,6 +1,8 @@
 """One agent with tools: it calls what its state lists, once each, and nothing else."""
 
-from interlock.agents.scripted import after_tool, calls, rules
+from collections.abc import Iterator
+
+from interlock.agents.scripted import Answer, after_tool, calls, rules
 from interlock.contracts.agents import AgentReply, ToolCall
 from interlock.contracts.events import LimitReached, ToolRefused, ToolRequested, ToolReturned
 from interlock.examples.patterns.single_agent import ADDRESSES
@@ -25,7 +27,7 @@ async def test_what_changes_something_runs_once_under_its_own_key() -> None:
 
 
 async def test_a_tool_outside_the_state_is_refused_and_the_agent_told() -> None:
-    answers = iter([calls("drop_table"), "I cannot do that."])
+    answers: Iterator[Answer] = iter([calls("drop_table"), "I cannot do that."])
     async with playing("single_agent", {"helper": lambda _: next(answers)}) as play:
         outcome = await play.say(ASK)
         (refused,) = play.of(ToolRefused)
