@@ -21,7 +21,7 @@ _LOOKS = {
     "route": ("hexagon", "filled", "#fff8c5", "#9a6700"),
     "agent": ("ellipse", "filled", "#f3e8ff", "#8250df"),
     "call": ("component", "filled", "#dafbe1", "#1a7f37"),
-    "broadcast": ("tripleoctagon", "filled", "#e8e4ff", "#5a32a3"),
+    "broadcast": ("box3d", "filled", "#e8e4ff", "#5a32a3"),
     "human": ("house", "filled", "#ffe8d6", "#bc4c00"),
     "subflow": ("box3d", "filled", "#f6f0e4", "#7d4e00"),
     "final": ("box", "filled,bold", "#eaeef2", "#24292f"),
