@@ -10,14 +10,16 @@ from pydantic.errors import PydanticUserError
 
 from ..contracts.agents import ToolOffer
 from ..contracts.canonical import sha256_hex
+from ..contracts.consulting import ASK_SCHEMA, description, tool_name
 from ..contracts.errors import FlowError
+from ..contracts.flow import AgentSpec
 from ..contracts.tools import Tool, ToolContext, ToolSpec
 from ..contracts.values import listed
 from .contract import fitted
 from .strict_json import read_json, written
 from .tool_run import ToolRun, context_parameter, run_tool
 
-__all__ = ["ToolRun", "check_arguments", "offer", "run_tool", "tool"]
+__all__ = ["ToolRun", "check_arguments", "check_task", "offer", "offer_agent", "run_tool", "tool"]
 
 _NAME = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")
 
@@ -103,6 +105,31 @@ def check_arguments(declared: Tool, text: str) -> tuple[dict[str, Any] | None, t
         return None, (reading.problem,)
     result, data, problems = fitted(reading.value, declared.arguments, what="The argument text")
     return (None, problems) if result is None else (data, ())
+
+
+def offer_agent(agent: AgentSpec) -> ToolOffer:
+    """The same of an agent that may be asked as a tool."""
+    return ToolOffer(tool_name(agent.name), description(agent), dict(ASK_SCHEMA))
+
+
+class _Question(BaseModel):
+    """The arguments of an agent that is asked as a tool, as `ASK_SCHEMA` says them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: Annotated[str, Field(min_length=1)]
+
+
+def check_task(text: str) -> tuple[str | None, tuple[str, ...]]:
+    """The task in the arguments `text` that a model proposed, or None and the problems, safe for the log."""
+    reading = read_json(text, what="The argument text")
+    if reading.problem:
+        return None, (reading.problem,)
+    _, data, problems = fitted(reading.value, _Question, what="The argument text")
+    task = data.get("task", "") if not problems else ""
+    if not problems and not task.strip():
+        problems = ("task: is empty.",)
+    return (None, problems) if problems else (task, ())
 
 
 def _arguments(function: Callable[..., Any], own_name: str) -> tuple[type[BaseModel], str]:

@@ -126,7 +126,8 @@ def _node(name: str, kind: str, lines: Iterable[str], tooltip: str) -> str:
 def _detail(state: State) -> list[str]:
     match state.kind:
         case "agent":
-            return [f"agent {state.agent}"]
+            asks = textwrap.wrap(f"asks {', '.join(state.agents)}", _WIDTH) if state.agents else []
+            return [f"agent {state.agent}", *asks]
         case "call":
             return [f"call {state.tool}"]
         case "human":

@@ -12,6 +12,7 @@ from ..contracts.commands import Actor, Condition
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
+    AgentToolEnded,
     BroadcastEnded,
     BroadcastStarted,
     CommandRefused,
@@ -165,7 +166,7 @@ class _Teller:
             case ToolRefused():
                 return (
                     "refused",
-                    f"{event.tool or 'an unknown tool'} was proposed and not run: {event.reason}",
+                    f"{event.tool or event.agent or 'an unknown tool'} was proposed and not run: {event.reason}",
                     "",
                     [Note("bad", one) for one in event.problems],
                 )
@@ -254,7 +255,8 @@ class _Teller:
         report, who = event.report, self.asked.get(event.effect, "the agent")
         late = ", too late to matter" if event.late else ""
         if report.calls:
-            return f"{who} proposes {', '.join(call.name or 'an unknown tool' for call in report.calls)}{late}"
+            calls = (f"to ask {one.agent}" if one.agent else one.name or "an unknown tool" for one in report.calls)
+            return f"{who} proposes {', '.join(calls)}{late}"
         used = f", {counted(report.usage.tokens, 'token')}" if report.usage.measured else ""
         why = f" ({report.reason})" if report.reason else ""
         return f"{who}: {report.outcome}{why}{used}{late}"
@@ -359,11 +361,15 @@ def _working_words(event: Event) -> tuple[str, str]:
                     f", attempt {event.attempt}" if event.attempt > 1 else "",
                     f", tool round {event.round}" if event.round else "",
                     f" as {event.member}" if event.member and event.member != event.agent else "",
+                    " as a tool" if event.purpose == "tool" else "",
                     ", in the background" if event.background else "",
                     f", to repair {counted(len(event.repairs), 'violation')}" if event.repairs else "",
                 ]
             )
             return "agent", f"asks {event.agent}{extra} (at most {event.reserved_tokens:,} tokens)"
+        case AgentToolEnded():
+            answered = "answers its caller" if event.outcome == "done" else f"tells its caller {event.outcome}"
+            return ("agent" if event.outcome == "done" else "unsure"), f"{event.agent} {answered.replace('_', ' ')}"
         case BroadcastStarted():
             who = ", ".join(one.name for one in event.members) or "nobody"
             return "agent", f"asks {who} at once, and needs {counted(event.needed, 'valid result')}"

@@ -101,6 +101,10 @@ class ProposedCall(Value):
     name: Name | None = None
     arguments: PayloadRef
     problems: tuple[str, ...] = ()
+    agent: Name | None = None
+    """The agent that the call asks, where it is no tool but `ask_<agent>`."""
+    task: PayloadRef | None = None
+    """What that agent is asked; None where the arguments hold no task."""
 
 
 class PlannedTask(Value):

@@ -231,6 +231,24 @@ class AgentReturned(Value):
     """The provider counted more input tokens than the bound that was measured before the call."""
 
 
+ToolOutcome = AgentOutcome | Literal["over_budget"]
+
+
+class AgentToolEnded(Value):
+    """An agent that was asked as a tool has ended, and its caller goes on: the call at `position` of the agent
+    result at version `request` is answered with the text at `output`, or with how it ended."""
+
+    type: Literal["agent_tool_ended"] = "agent_tool_ended"
+    state: Name
+    request: Count
+    position: Count
+    agent: Name
+    outcome: ToolOutcome
+    output: PayloadAt | None = None
+    token_bound: Count = 0
+    """Of the text."""
+
+
 class OverBudget(Value):
     """A call was not made: what it needs does not fit what the agent's declared window holds."""
 
@@ -346,6 +364,8 @@ class ToolRefused(Value):
     position: Count
     reason: Literal["unknown", "not_allowed", "bad_arguments"]
     problems: tuple[str, ...] = ()
+    agent: Name | None = None
+    """The agent that was to be asked as a tool."""
 
 
 class ToolReturned(Value):
@@ -455,6 +475,7 @@ Event = Annotated[
     | HandoffMade
     | AgentRequested
     | AgentReturned
+    | AgentToolEnded
     | OverBudget
     | BroadcastStarted
     | BroadcastEnded
@@ -526,6 +547,7 @@ def command_of(event: Event) -> CommandBody | None:
             | TransitionRefused()
             | HandoffMade()
             | AgentRequested()
+            | AgentToolEnded()
             | OverBudget()
             | BroadcastStarted()
             | BroadcastEnded()

@@ -133,6 +133,10 @@ class AgentSpec(Value):
     """None takes the runtime's figures."""
     critical: bool = added(False)
     """Goes on through a cost storm."""
+    reads: tuple[Name, ...] = added(())
+    """The facts it is given when another agent asks it as a tool, besides the task. In a state, the state says."""
+    consults: tuple[Name, ...] = added(())
+    """Agents that it may ask in its turn when it is asked as a tool."""
 
 
 class RuleSpec(Value):
@@ -244,6 +248,8 @@ class AgentState(_State):
     """The facts the agent is given, and no others."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 2
     timeout_seconds: Seconds = 30
+    agents: tuple[Name, ...] = added(())
+    """Agents that it may ask as tools: each gets a task and the facts that it `reads`, and nothing else."""
     results: tuple[Name, ...] = added(())
     """States whose last results the agent is given, as data."""
     judges: Name | None = None

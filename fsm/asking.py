@@ -169,7 +169,7 @@ def _token_bound(draft: Draft, asking: Asking, history: HistoryRef) -> int:
         + program.fixed_bytes[asking.spec.name]
         + sum(known[name].length + FACT_BYTES for name in asking.facts)
         + sum(program.tool_bytes[name] for name in asking.tools)
-        + sum(program.fixed_bytes[name] for name in asking.agents)
+        + sum(program.asked_bytes[name] for name in asking.agents)
         + sum(ESCAPED * result.length + RESULT_BYTES for result in asking.results)
         + asking.criterion_bytes
         + (0 if asking.task is None else asking.task.length + PER_MESSAGE_TOKENS)

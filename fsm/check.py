@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from ..contracts.errors import Fault, FlowError
 from ..contracts.flow import Flow
 from .checks.codes import CHECKS, Check
+from .checks.consulting import CONSULTING
 from .checks.contents import CONTENTS
 from .checks.graph import GRAPH
 from .checks.names import NAMES
@@ -36,7 +37,8 @@ def faults_in(
     that was read with faults: what needs the whole table is then not judged, since it would mislead.
     """
     survey = Survey(flow, code, lines or {}, unread, partial)
-    checks = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *TEAMS, *SUBFLOWS, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
+    judged = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *TEAMS, *SUBFLOWS, *CONSULTING)
+    checks = (*judged, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
     found = dict.fromkeys(fault for check in checks for fault in check(survey))
     return tuple(sorted(found, key=lambda fault: fault.line))
 

@@ -18,6 +18,7 @@ from ..contracts.events import (
     ToolRequested,
 )
 from ..contracts.facts import FactReading, Facts, KnownFact
+from ..contracts.payload import PayloadAt
 from ..contracts.subflow import Failing, ParentRef
 from ..contracts.subflow_events import SubflowStarted
 from ..contracts.values import listed
@@ -110,6 +111,30 @@ class Member(_Changed):
     facts: tuple[FactReading, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An agent at work as another's tool: the call that asked it, and what it was asked."""
+
+    agent: str
+    caller: int
+    """Version of the agent result that proposed the call at `position`."""
+    position: int
+    task: PayloadAt | None
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An agent that waits for the one it asked: how far it is itself. `asked` is None of the state's own agent."""
+
+    asked: Asked | None
+    attempts: int
+    rounds: int
+    proposal: int
+    proposed: tuple[tuple[int, ProposedCall], ...]
+    carried_tokens: int
+
+
 @dataclass(frozen=True)
 class Visit(_Changed):
     """The stay in the present state; leaving ends it, a digression sets it aside."""
@@ -133,6 +158,10 @@ class Visit(_Changed):
     broadcast: int | None = None
     """Version of the broadcast in hand."""
     members: Mapping[str, Member] = field(default_factory=lambda: NOTHING)
+    asked: Asked | None = None
+    """Whose attempts, rounds and proposals these are: None for the state's own agent."""
+    callers: tuple[Caller, ...] = ()
+    """Agents that wait for one another, innermost last; leaving the state drops them."""
 
 
 @dataclass(frozen=True, slots=True)

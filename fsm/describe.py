@@ -207,9 +207,10 @@ def _does(flow: Flow, state: State) -> str:
             tools = f"may use {joined(state.tools)}" if state.tools else "has no tools"
             reads = f"reads {joined(state.reads)}" if state.reads else "reads no facts"
             tries = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
+            asks = f"; it may ask {joined(state.agents)} as tools" if state.agents else ""
             given = f"; it is given what came of {joined(state.results)}" if state.results else ""
             judged = f"; it judges what came of {state.judges} by “{state.criterion}”" if state.judges else ""
-            return f"runs the agent {state.agent}, which {tools} and {reads}{given}{judged}; {tries}."
+            return f"runs the agent {state.agent}, which {tools} and {reads}{asks}{given}{judged}; {tries}."
         case "call":
             given = f" with {joined(state.reads)}" if state.reads else ""
             tries = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
@@ -340,6 +341,10 @@ def _agents(flow: Flow) -> Iterator[str]:
             yield f"  Is not asked for {duration_in_words(pause)} after {failed}."
         if agent.critical:
             yield "  Goes on when spending rises so fast that other agents are paused."
+        if agent.reads or agent.consults:
+            reads = f"is given {joined(agent.reads)}" if agent.reads else "is given no facts"
+            asks = f" and may ask {joined(agent.consults)}" if agent.consults else ""
+            yield f"  Asked as a tool, it {reads}{asks}."
         yield from (f"  | {line}" for line in agent.instructions.split("\n"))
 
 

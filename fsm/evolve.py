@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
+    AgentToolEnded,
     BroadcastEnded,
     BroadcastStarted,
     CommandRefused,
@@ -43,6 +44,7 @@ from ..contracts.events import (
 )
 from ..contracts.facts import KnownFact
 from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
+from .callers import asked_as_tool, caller_goes_on
 from .children import forwarded, of_children
 from .conversation import NO_PENDING, NOTHING, REMEMBERED, Conversation, Frame, Question, Turn, Visit, less, more
 from .members import asked_all, asked_member, left_behind, member_answered, with_output, without_answer
@@ -108,6 +110,9 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             return _asked_agent(conversation, event).changed(version=following)
         case AgentReturned():
             return _agent_returned(conversation, event).changed(version=following)
+        case AgentToolEnded():
+            visit = _carrying(caller_goes_on(conversation.visit, event), event.token_bound + PER_CALL_TOKENS)
+            return conversation.changed(version=following, visit=_handled(visit, event.position))
         case ToolRequested():
             visit = _handled(conversation.visit, event.position)
             if event.caller == "state":
@@ -306,6 +311,8 @@ def _asked_agent(conversation: Conversation, event: AgentRequested) -> Conversat
 
 def _asked_run(conversation: Conversation, event: AgentRequested) -> Conversation:
     """The agent has the conversation now; a first call of a visit is a handoff within the turn."""
+    if event.purpose == "tool":
+        return conversation.changed(visit=asked_as_tool(conversation.visit, event))
     if event.purpose != "run":
         return conversation
     turn, visit = conversation.turn, conversation.visit

@@ -265,6 +265,7 @@ STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
             "reads": _NAMES,
             "attempts": _NUMBER,
             "timeout": _TIMEOUT,
+            "agents": _NAMES,
             "results": _NAMES,
             "judges": Key(name),
             "criterion": _TEXT,
@@ -339,6 +340,8 @@ AGENT_KEYS = {
     "max_output_tokens": _NUMBER,
     "temperature": Key(decimal6),
     "critical": Key(yes_no),
+    "reads": _NAMES,
+    "consults": _NAMES,
 }
 BREAKER_KEYS = {"failures": _NUMBER, "within": Key(duration, "window_seconds"), "open": Key(duration, "open_seconds")}
 _PER_MILLION = Key(decimal(3, "the currency per million tokens"))

@@ -54,7 +54,8 @@ def _lines(flow: Flow) -> Iterator[str]:
 def _kind(state: State) -> str:
     match state.kind:
         case "agent":
-            return f"agent {state.agent}"
+            asks = f", asks {', '.join(state.agents)}" if state.agents else ""
+            return f"agent {state.agent}{asks}"
         case "call":
             return f"call {state.tool}"
         case "broadcast":

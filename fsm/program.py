@@ -6,10 +6,11 @@ from types import MappingProxyType
 
 from ..contracts.canonical import canonical, digest_of
 from ..contracts.commands import FlowRef
+from ..contracts.consulting import ASK_SCHEMA, description, tool_name
 from ..contracts.errors import FlowError
 from ..contracts.events import Verdict
 from ..contracts.facts import Facts
-from ..contracts.flow import ANY, AgentSpec, FactSpec, Flow, RouterSpec, State, Transition
+from ..contracts.flow import ANY, AgentSpec, AgentState, FactSpec, Flow, RouterSpec, State, Transition
 from ..contracts.subflow import SubflowSpec
 from ..contracts.tools import Tool, ToolSpec
 from ..contracts.values import listed
@@ -44,6 +45,10 @@ class Program:
     """What each agent's instructions, scope and contract take in a prompt, at most. A token is at least a byte."""
     tool_bytes: Mapping[str, int]
     """What each tool's description and arguments take in a prompt, at most."""
+    asked_bytes: Mapping[str, int]
+    """What each agent takes in a prompt where it is offered as a tool, at most."""
+    consulting: bool
+    """Some agent of the flow may ask others."""
     choice_bytes: int
     """What the two labels of a clarifying question take in words, at most."""
     machine: FlowMachine
@@ -104,6 +109,8 @@ def compiled(flow: Flow, code: Code) -> Program:
         tool_bytes=MappingProxyType(
             {one.name: len(one.says.encode()) + _in_prompt(one.argument_bytes) for one in flow.tools}
         ),
+        asked_bytes=MappingProxyType({one.name: _asked_bytes(one) for one in flow.agents}),
+        consulting=any(isinstance(one, AgentState) and one.agents for one in flow.states),
         choice_bytes=2 * max((len(text.encode()) for one in flow.routers for text in one.labels.values()), default=0),
         machine=FlowMachine(flow),
         children=MappingProxyType(
@@ -141,6 +148,10 @@ def _refuse_other_code(flow: Flow, code: Code) -> None:
 def _fixed_bytes(agent: AgentSpec) -> int:
     scope = sum(len(text.encode()) + 8 for text in (*agent.handles, *agent.refuses))
     return len(agent.instructions.encode()) + scope + _in_prompt(agent.contract_bytes) + 600
+
+
+def _asked_bytes(agent: AgentSpec) -> int:
+    return len(tool_name(agent.name)) + len(description(agent).encode()) + _in_prompt(len(canonical(dict(ASK_SCHEMA))))
 
 
 def _in_prompt(schema_bytes: int) -> int:

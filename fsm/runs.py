@@ -20,7 +20,7 @@ from ..contracts.events import (
 )
 from ..contracts.flow import AgentState, BroadcastState, CallState
 from ..contracts.values import MAX_SAFE_INTEGER
-from . import broadcast
+from . import broadcast, consulting
 from .asking import Asking, ask, seconds_left, turn_is_over
 from .draft import Draft, RunTool
 
@@ -41,6 +41,7 @@ def ask_agent(
             rounds=rounds,
             facts=tuple(name for name in state.reads if draft.conversation.facts.known(name)),
             tools=state.tools if rounds < draft.program.flow.limits.tool_rounds else (),
+            agents=consulting.offered(draft, state.agents, rounds, 0),
             repairs=repairs,
             carried_tokens=draft.conversation.visit.carried_tokens,
             results=_results(draft, state),
@@ -112,7 +113,10 @@ def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, ef
         return _next_call(draft, state) if request.round < rounds else draft.reach("tool_rounds", request.round, rounds)
     if report.outcome in ("invalid", "timeout", "failed") and request.attempt < state.attempts:
         repairs = report.violations if report.outcome == "invalid" else ()
-        return ask_agent(draft, state, attempt=request.attempt + 1, rounds=request.round, repairs=repairs)
+        return _ask_again(draft, state, attempt=request.attempt + 1, rounds=request.round, repairs=repairs)
+    if request.purpose == "tool":
+        consulting.ended(draft, report, version)
+        return _next_call(draft, state)
     if state.judges is not None:
         return _judged(draft, state, report, effect) if report.outcome == "done" else report.outcome
     if report.outcome in ("done", "unsure", "refused"):
@@ -122,39 +126,56 @@ def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, ef
     return report.outcome
 
 
+def _ask_again(
+    draft: Draft, state: AgentState, *, attempt: int, rounds: int, repairs: tuple[str, ...] = ()
+) -> str | None:
+    """Another attempt or round of the agent at work: the state's own, or one that was asked as a tool."""
+    asked = draft.conversation.visit.asked
+    if asked is None:
+        return ask_agent(draft, state, attempt=attempt, rounds=rounds, repairs=repairs)
+    outcome = consulting.ask_again(draft, state, asked, attempt=attempt, rounds=rounds, repairs=repairs)
+    return _next_call(draft, state) if outcome == consulting.OVER_BUDGET else outcome
+
+
 def _next_call(draft: Draft, state: AgentState) -> str | None:
-    """Handle the proposed calls in order, each within the turn's time; after the last, ask the agent again."""
+    """Handle the proposed calls in order, each within the turn's time; after the last, ask their agent again."""
     visit = draft.conversation.visit
     while visit.proposed:
         if late := turn_is_over(draft):
             return late
         position, call = visit.proposed[0]
         refusal = _refusal(draft, state, call)
-        if refusal is None and call.name is not None:
+        if refusal is not None:
+            draft.record(
+                ToolRefused(
+                    state=state.name,
+                    tool=call.name if call.name in draft.program.tools else None,
+                    request=visit.proposal,
+                    position=position,
+                    reason=refusal,
+                    problems=call.problems,
+                    agent=call.agent if call.agent in draft.program.agents else None,
+                )
+            )
+        elif call.name is not None:
             return _run_tool(
                 draft, call.name, "agent", request=visit.proposal, position=position, timeout=state.timeout_seconds
             )
-        draft.record(
-            ToolRefused(
-                state=state.name,
-                tool=call.name if call.name in draft.program.tools else None,
-                request=visit.proposal,
-                position=position,
-                reason=refusal or "unknown",
-                problems=call.problems,
-            )
-        )
+        elif (outcome := consulting.begin(draft, state, position, call)) != consulting.OVER_BUDGET:
+            return outcome
         visit = draft.conversation.visit
-    return ask_agent(draft, state, attempt=visit.attempts, rounds=visit.rounds + 1)
+    return _ask_again(draft, state, attempt=visit.attempts, rounds=visit.rounds + 1)
 
 
 def _refusal(
     draft: Draft, state: AgentState, call: ProposedCall
 ) -> Literal["unknown", "not_allowed", "bad_arguments"] | None:
-    """Why a proposed call does not run; None where it may."""
+    """Why a proposed call does not run; None where it may. Agents asked as tools have no tools themselves."""
+    if call.agent is not None:
+        return consulting.refusal(draft, state, call)
     if call.name is None or call.name not in draft.program.tools:
         return "unknown"
-    if call.name not in state.tools:
+    if call.name not in state.tools or draft.conversation.visit.asked is not None:
         return "not_allowed"
     return "bad_arguments" if call.problems else None
 

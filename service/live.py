@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from ..contracts.envelope import Head
 from ..contracts.events import (
+    AgentRequested,
     AgentReturned,
+    AgentToolEnded,
     Event,
     MessageReceived,
     ReplySent,
@@ -21,7 +23,7 @@ from ..fsm.conversation import Conversation
 from ..fsm.evolve import fold, known_after
 from ..fsm.program import Program
 
-RoundEvent = AgentReturned | ToolRequested | ToolRefused | ToolReturned
+RoundEvent = AgentRequested | AgentReturned | AgentToolEnded | ToolRequested | ToolRefused | ToolReturned
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Live:
     head: Head
     lines: list[Line] = field(default_factory=list)
     rounds: list[tuple[int, RoundEvent]] = field(default_factory=list)
-    """Agent results and tool calls of the present visit."""
+    """Agent results, tool calls and agents asked as tools in the present visit."""
     keys: dict[str, int] = field(default_factory=dict)
     started_at: str = ""
     owner: str = ""
@@ -80,7 +82,9 @@ class Live:
     def _note(self, version: int, event: Event, known: Mapping[str, KnownFact], candidates: tuple[str, ...]) -> None:
         if isinstance(event, TransitionTaken):
             self.rounds.clear()
-        elif isinstance(event, AgentReturned | ToolRequested | ToolRefused | ToolReturned):
+        elif isinstance(event, AgentReturned | AgentToolEnded | ToolRequested | ToolRefused | ToolReturned) or (
+            isinstance(event, AgentRequested) and event.purpose == "tool"
+        ):
             self.rounds.append((version, event))
         elif isinstance(event, ReplySent) or (isinstance(event, MessageReceived) and event.disposition != "refused"):
             self.lines.append(Line(version, event, known, candidates))

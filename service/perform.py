@@ -111,7 +111,7 @@ class Performer:
                 request = replace(request, timeout_seconds=seconds_left)
             call = self.agent_for(spec.name).run(request)
             reply = await self.bounds.within(request.timeout_seconds, call, agent=spec.name, effect=request.effect)
-            performed = reported(program, spec, reply)
+            performed = reported(program, spec, reply, as_tool=effect.request.purpose == "tool")
         except AgentFailed as failure:
             performed = Performed(failed(failure))
         except asyncio.CancelledError as error:

@@ -3,11 +3,14 @@
 from bisect import bisect_left
 
 from ..agents.prompt import render
-from ..agents.tools import offer
+from ..agents.tools import offer, offer_agent
 from ..contracts.agents import AgentRequest, ChatMessage, ToolCall
+from ..contracts.commands import ProposedCall
+from ..contracts.consulting import tool_name
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
+    AgentToolEnded,
     MessageReceived,
     ResultAt,
     ToolRefused,
@@ -41,8 +44,8 @@ class Prompts:
             history.append(
                 ChatMessage("user", await self._texts.text(live.id, request.task.version, request.task.name))
             )
-        if request.purpose == "run":
-            history += await self._tool_rounds(live, version)
+        if request.purpose in ("run", "tool"):
+            history += await self._tool_rounds(live, version, request)
         known = live.conversation.known
         words = await self._texts.fact_texts(live.id, program, known, request.facts)
         personal = {name: text for name, text in words.items() if known[name].sealed is not None}
@@ -64,7 +67,10 @@ class Prompts:
                 results=await self._results(live, request.results),
                 criterion=_criterion(program, request),
             ),
-            tools=tuple(offer(program.tool(name)) for name in request.tools),
+            tools=(
+                *(offer(program.tool(name)) for name in request.tools),
+                *(offer_agent(program.agents[name]) for name in request.agents),
+            ),
             contract_name=spec.contract or "",
             contract=schema,
             temperature=spec.temperature,
@@ -81,17 +87,28 @@ class Prompts:
             for one in results
         }
 
-    async def _tool_rounds(self, live: Live, before: int) -> list[ChatMessage]:
-        """The tool calls of this visit and what came of each, as the model is to see them."""
+    async def _tool_rounds(self, live: Live, before: int, request: AgentRequested) -> list[ChatMessage]:
+        """The calls that the agent proposed in this visit and what came of each, as the model is to see them.
+
+        Each agent sees its own: the state's agent and every agent asked as a tool, in each call anew.
+        """
+        asked = {
+            version: (event.caller, event.position)
+            for version, event in live.rounds
+            if isinstance(event, AgentRequested)
+        }
+        own = (request.caller, request.position) if request.purpose == "tool" else None
         messages: list[ChatMessage] = []
         for version, event in live.rounds:
             if version >= before:
                 break
+            if isinstance(event, AgentReturned) and asked.get(event.effect) != own:
+                continue
             if isinstance(event, AgentReturned) and event.report.calls and not event.late:
                 calls = []
                 for position, call in enumerate(event.report.calls):
                     text = await self._texts.text(live.id, version, call.arguments.name)
-                    calls.append(ToolCall(_call_id(version, position), call.name or "unknown_tool", text))
+                    calls.append(ToolCall(_call_id(version, position), _called(call), text))
                 messages.append(ChatMessage("assistant", "", tool_calls=tuple(calls)))
                 messages += [await self._tool_answer(live, version, position) for position in range(len(calls))]
         return messages
@@ -109,7 +126,16 @@ class Prompts:
                 said = f"Refused ({event.reason}). {' '.join(event.problems)}".strip()
             elif isinstance(event, ToolReturned) and event.effect in effects:
                 said = await self._result_text(live, version, event)
+            elif isinstance(event, AgentToolEnded) and (event.request, event.position) == (request, position):
+                said = await self._agents_text(live, event)
         return ChatMessage("tool", said, tool_call_id=_call_id(request, position))
+
+    async def _agents_text(self, live: Live, event: AgentToolEnded) -> str:
+        how = "" if event.outcome == "done" else f"The agent ended with {event.outcome}."
+        text = ""
+        if event.output is not None:
+            text = await self._texts.text(live.id, event.output.version, event.output.name)
+        return "\n".join(part for part in (how, text) if part)
 
     async def _result_text(self, live: Live, version: int, event: ToolReturned) -> str:
         if event.report.outcome != "done":
@@ -122,6 +148,10 @@ class Prompts:
 def _criterion(program: Program, request: AgentRequested) -> str:
     state = program.states[request.state]
     return state.criterion if isinstance(state, AgentState) and request.purpose == "run" else ""
+
+
+def _called(call: ProposedCall) -> str:
+    return tool_name(call.agent) if call.agent is not None else call.name or "unknown_tool"
 
 
 def _call_id(version: int, position: int) -> str:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..agents.contract import checked, outcome_of
-from ..agents.tools import check_arguments
+from ..agents.tools import check_arguments, check_task
 from ..contracts.agents import AgentCutShort, AgentReply, Judgement, Plan
 from ..contracts.commands import AgentReport, PlannedTask, ProposedCall
+from ..contracts.consulting import asked_agent
 from ..contracts.errors import AgentFailed
 from ..contracts.flow import AgentSpec
 from ..contracts.limits import Usage
@@ -32,8 +33,11 @@ class Performed:
     payloads: tuple[Payload, ...] = ()
 
 
-def reported(program: Program, spec: AgentSpec, reply: AgentReply) -> Performed:
-    """A reply as a report: contract checked, texts as payloads, declared facts read."""
+def reported(program: Program, spec: AgentSpec, reply: AgentReply, *, as_tool: bool = False) -> Performed:
+    """A reply as a report: contract checked, texts as payloads, declared facts read.
+
+    Of an agent that was asked as a tool only the text is taken: it tells the customer nothing, and no fact.
+    """
     common = {
         "usage": _measured(reply.usage),
         "model": printable(reply.model).replace(" ", "?"),
@@ -47,6 +51,8 @@ def reported(program: Program, spec: AgentSpec, reply: AgentReply) -> Performed:
     outcome = outcome_of(found, reply.refused)
     payloads = [output]
     fields: dict[str, Any] = {"outcome": outcome, "output": output.ref, "violations": found.violations, **common}
+    if as_tool:
+        return Performed(AgentReport.model_validate(fields), tuple(payloads))
     if outcome in ("done", "unsure", "refused"):
         text = found.data.get("reply", "") if contract else reply.text
         if isinstance(text, str) and text.strip():
@@ -73,6 +79,15 @@ def _proposed(program: Program, reply: AgentReply, common: dict[str, Any]) -> Pe
     for position, call in enumerate(reply.tool_calls):
         arguments = minted(f"arguments_{position}", "arguments", bytes_of(call.arguments))
         payloads.append(arguments)
+        agent = asked_agent(call.name) if program.consulting and call.name not in program.code.tools else None
+        if agent in program.agents:
+            task, problems = check_task(call.arguments)
+            asked = minted(f"task_{position}", "arguments", bytes_of(task or ""))
+            payloads += (asked,) if task else ()
+            calls.append(
+                ProposedCall(agent=agent, arguments=arguments.ref, problems=problems, task=asked.ref if task else None)
+            )
+            continue
         known = call.name in program.code.tools
         problems = check_arguments(program.tool(call.name), call.arguments)[1] if known else ()
         calls.append(ProposedCall(name=call.name if known else None, arguments=arguments.ref, problems=problems))

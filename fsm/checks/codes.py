@@ -107,4 +107,7 @@ CHECKS = (
     Check("S192", "What a subflow is given and returns is a fact of the same kind on both sides."),
     Check("S193", "No end of a subflow has the name of another trigger."),
     Check("S194", "Subflows stand no deeper than the limit."),
+    Check("S195", "What holds of an agent as a tool is declared of agents that are asked as tools."),
+    Check("S196", "An agent that may ask others can do so within the depth."),
+    Check("S197", "An agent is listed once as a tool, under a name that no tool has."),
 )

@@ -256,6 +256,7 @@ def references(survey: Survey) -> Iterator[Fault]:
             yield from _unknown(survey, "S119", f"{path}.forgets", "fact", state.forgets, survey.facts)
         if state.kind == "agent":
             yield from _unknown(survey, "S115", f"{path}.agent", "agent", (state.agent,), agents)
+            yield from _unknown(survey, "S115", f"{path}.agents", "agent", state.agents, agents)
             yield from _unknown_tools(survey, f"{path}.tools", state.tools)
             yield from _unknown(survey, "S119", f"{path}.reads", "fact", state.reads, survey.facts)
         elif state.kind == "broadcast":
@@ -276,6 +277,9 @@ def references(survey: Survey) -> Iterator[Fault]:
         elif state.kind == "subflow":
             yield from _unknown(survey, "S119", f"{path}.reads", "fact", state.reads, survey.facts)
             yield from _unknown(survey, "S119", f"{path}.returns", "fact", state.returns, survey.facts)
+    for agent in flow.agents:
+        yield from _unknown(survey, "S119", f"agents.{agent.name}.reads", "fact", agent.reads, survey.facts)
+        yield from _unknown(survey, "S115", f"agents.{agent.name}.consults", "agent", agent.consults, agents)
     for router in flow.routers:
         if router.agent is not None:
             yield from _unknown(survey, "S115", f"routers.{router.name}.agent", "agent", (router.agent,), agents)

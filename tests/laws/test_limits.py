@@ -43,7 +43,7 @@ tight = st.builds(
     agent_calls=st.integers(1, 5),
     tool_rounds=_few,
     tool_calls=_optional,
-    agent_depth=_few,
+    agent_depth=st.integers(2, 3),
     steps=st.integers(2, 9),
     turn_tokens=st.sampled_from((2_000, 40_000, 200_000)),
     turn_cost=st.integers(20_000_000, 10**9),
@@ -81,6 +81,7 @@ def test_no_count_of_the_fold_ever_passes_its_limit(history: History) -> None:
         assert limits.tool_calls is None or turn.tool_calls <= limits.tool_calls
         assert turn.agent_calls <= limits.agent_calls
         assert conversation.visit.rounds <= limits.tool_rounds
+        assert len(conversation.visit.callers) <= limits.agent_depth
         assert turn.steps <= limits.steps + 1, "the step that the limit's own row takes"
         assert len(conversation.frames) <= limits.digression_depth
         assert conversation.handoffs <= limits.conversation_handoffs
@@ -148,26 +149,30 @@ version: 1
 owner: tests
 initial: start
 agents:
+  asker: {instructions: Ask., consults: [asker]}
   left:  {instructions: Hand it over., max_input_tokens: 9990, max_output_tokens: 10, price: {input: "1", output: "1"}}
   right: {instructions: Hand it back., max_input_tokens: 9990, max_output_tokens: 10, price: {input: "1", output: "1"}}
 states:
-  start: {kind: wait, inputs: [go_left, go_again, go_tool], deadline: 30m}
+  start: {kind: wait, inputs: [go_left, go_again, go_tool, go_ask], deadline: 30m}
   left:  {kind: agent, agent: left, tools: [look_up], attempts: 1}
   right: {kind: agent, agent: right, attempts: 1}
   again: {kind: agent, agent: left, attempts: 1}
   tool:  {kind: call, tool: look_up}
+  ask:   {kind: agent, agent: asker, agents: [asker]}
   desk:  {kind: wait, deadline: 30m}
   end:   {kind: final}
 transitions:
   - [start, go_left,  otherwise, left,  L-1]
   - [start, go_again, otherwise, again, L-1]
   - [start, go_tool,  otherwise, tool,  L-1]
+  - [start, go_ask,   otherwise, ask,   L-1]
   - [left,  unsure,   otherwise, right, L-1]
   - [right, unsure,   otherwise, left,  L-1]
   - [again, unsure,   otherwise, again, L-1]
   - [tool,  done,     otherwise, tool,  L-1]
   - [any, message,     otherwise, end,  L-2]
   - [any, done,        otherwise, desk, L-2]
+  - [ask, unsure,      otherwise, desk, L-2]
   - [any, refused,     otherwise, desk, L-2]
   - [any, invalid,     otherwise, desk, L-2]
   - [any, timeout,     otherwise, desk, L-2]
@@ -187,6 +192,7 @@ AMPLE = Limits(
     conversation_handoffs=10**6,
     conversation_tokens=10**12,
     conversation_cost=10**15,
+    agent_depth=10**6,
 )
 """As good as no limits."""
 TOKENS, COST = 10_000, 10_000 * 1_000
@@ -205,6 +211,7 @@ WAYS: dict[str, tuple[str, int]] = {
     "conversation_handoffs": ("go_left", 1),
     "conversation_tokens": ("go_left", TOKENS),
     "conversation_cost": ("go_left", COST),
+    "agent_depth": ("go_ask", 1),
 }
 """Where the endless way begins that this limit is about, and what one round of it takes."""
 MOST = 40
@@ -231,7 +238,9 @@ def endless(limits: Limits, way: str) -> History:
 
 def _answer(effect: Effect, way: str) -> CommandBody:
     if isinstance(effect, CallAgent):
-        calls = (ProposedCall(name="look_up", arguments=REF),) if way == "rounds" else ()
+        looks = (ProposedCall(name="look_up", arguments=REF),) if way == "rounds" else ()
+        asks = (ProposedCall(agent="asker", arguments=REF, task=REF),) if way == "go_ask" else ()
+        calls = looks or asks
         return AgentEnded(effect=effect.effect, report=AgentReport(outcome="done" if calls else "unsure", calls=calls))
     return ToolEnded(effect=effect.effect, report=ToolReport(outcome="done"))  # type: ignore[union-attr]
 
@@ -254,6 +263,8 @@ def _counted(conversation: Conversation, limit: str) -> int:
             return max(turn.contexts.values(), default=0)
         case "tool_rounds":
             return conversation.visit.rounds
+        case "agent_depth":
+            return len(conversation.visit.callers)
         case "turn_tokens" | "turn_cost":
             return int(getattr(turn, limit.removeprefix("turn_")))
         case "conversation_handoffs" | "conversation_tokens" | "conversation_cost":
@@ -267,7 +278,8 @@ def _counted(conversation: Conversation, limit: str) -> int:
 def test_what_would_never_stop_stops_at_the_declared_number(limit: str, data: st.DataObject) -> None:
     """Any number up to six rounds: it is reached, never passed, and the conversation stands where the row leads."""
     way, unit = WAYS[limit]
-    maximum = data.draw(st.integers(1, 6)) * unit + data.draw(st.integers(0, unit - 1))
+    least = 2 if limit == "agent_depth" else 1  # a flow whose agents could ask nobody is refused
+    maximum = data.draw(st.integers(least, 6)) * unit + data.draw(st.integers(0, unit - 1))
     history = endless(AMPLE.changed(**{limit: maximum}), way)
     reached = [entry.event for entry in history.entries if isinstance(entry.event, LimitReached)]
     assert [(one.limit, one.maximum) for one in reached] == [(limit, maximum)]

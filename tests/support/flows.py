@@ -237,6 +237,7 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
                 reads=reads,
                 attempts=1 + draw(_numbers) % 10,
                 timeout_seconds=1 + draw(_numbers) % 120,
+                agents=_pick(draw, ((), (), ("clerk",), ("clerk", "adviser"))),
             )
         case "call":
             return CallState(name=name, says=says, tool=_pick(draw, ("look_up", "pay_back")), reads=reads)
@@ -443,7 +444,7 @@ def _working_together(draw: st.DrawFn, states: tuple[State, ...]) -> tuple[State
         elif isinstance(state, AgentState) and state.agent != "planner" and draw(_coin):
             if draw(_coin):
                 judged = _pick(draw, having)
-                state = state.changed(agent="judge", tools=(), judges=judged, criterion="Is it right?")
+                state = state.changed(agent="judge", tools=(), agents=(), judges=judged, criterion="Is it right?")
             else:
                 state = state.changed(results=(_pick(draw, having),))
         found.append(state)
@@ -462,7 +463,10 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
     rows = draw(transitions_of(states, digressing))
     if digressing:
         states = (*states, draw(states_of("aside", "agent")))
-    clerk = AgentSpec(name="clerk", instructions="Help.\nBriefly.")
+    clerk = AgentSpec(name="clerk", instructions="Help.\nBriefly.", says="Knows the files.", handles=("files",))
+    if any(isinstance(state, AgentState) and state.agents for state in states):
+        consults = _pick(draw, ((), ("adviser",), ("clerk", "adviser")))
+        clerk = clerk.changed(reads=draw(_some_facts), consults=consults)
     planner = AgentSpec(name="planner", instructions="Plan.", contract="Steps")
     judge = AgentSpec(name="judge", instructions="Judge.", contract="Opinion")
     built = flow(

@@ -156,12 +156,27 @@ evidences = st.builds(
     screen=st.sampled_from(((), (), (ScreenVerdict(rule="size", blocked=True),))),
 )
 some_readings = st.lists(readings(), max_size=3).map(tuple)
-_calls = st.builds(
+_tool_calls = st.builds(
     ProposedCall,
     name=st.sampled_from((None, *sorted(CODE.tools))),
     arguments=refs,
     problems=st.sampled_from(((), ("amount: is missing.",))),
 )
+_tasks = st.none() | st.builds(
+    PayloadRef,
+    name=st.just("task_0"),
+    kind=st.just("arguments"),
+    commit=st.just(DIGEST),
+    length=st.sampled_from((5, 900, 90_000)),
+)
+_agent_calls = st.builds(
+    ProposedCall,
+    agent=st.sampled_from(("clerk", "clerk", "adviser", "nobody")),
+    arguments=refs,
+    task=_tasks,
+    problems=st.sampled_from(((), (), ("task: is missing.",))),
+)
+_calls = _tool_calls | _agent_calls
 _subtasks = st.builds(PlannedTask, worker=st.sampled_from(("adviser", "clerk", None)), task=refs)
 _reports = st.builds(
     AgentReport,

@@ -233,6 +233,17 @@ CASES: dict[str, tuple[str, str]] = {
     "members that are a word": (TABLE, "  team: {kind: broadcast, members: adviser, deadline: 1m}\n" + TABLE),
     "results of a state without any": ("{kind: agent, ", "{kind: agent, results: [closed], "),
     "a judge without a criterion": ("{kind: agent, ", "{kind: agent, judges: answer, "),
+    "an unknown agent as a tool": ("{kind: agent, ", "{kind: agent, agents: [advisor], "),
+    "an agent twice as a tool": ("{kind: agent, ", "{kind: agent, agents: [adviser, adviser], "),
+    "a judge that asks others": (
+        "{kind: agent, ",
+        '{kind: agent, judges: answer, criterion: "Is it right?", agents: [adviser], ',
+    ),
+    "facts of a tool that nobody asks": ("    handles: [opening", "    reads: [order]\n    handles: [opening"),
+    "agents and facts that there are not": (
+        "    handles: [opening",
+        "    consults: [advisor]\n    reads: [ordr]\n    handles: [opening",
+    ),
     "an unknown place in a phrase": ("{reference}", "{referense}"),
 }
 # Cases that a file cannot make, or that lie in the code.
@@ -254,6 +265,28 @@ def said(text: str | bytes, code: Code = RETURNS_CODE) -> str:
     with pytest.raises(FlowError) as refused:
         returns(text, code)
     return "\n".join(f"  {fault}" for fault in refused.value.faults)
+
+
+def _agents_as_tools(flow: Flow) -> dict[str, tuple[Flow, Code]]:
+    """Flows whose agents could not be asked as they are declared."""
+    long = "x" * 61
+
+    def asking(*agents: AgentSpec, depth: int = 2) -> Flow:
+        states = tuple(
+            state.changed(agents=(agents[0].name,)) if state.name == "advise" else state for state in flow.states
+        )
+        limits = flow.limits.changed(agent_depth=depth)
+        return flow.changed(agents=(*flow.agents, *agents), states=states, limits=limits)
+
+    clash = replace(RETURNS_CODE, tools={**RETURNS_CODE.tools, "ask_clerk": RETURNS_CODE.tools["look_up"]})
+    clerk = AgentSpec(name="clerk", instructions="Help.")
+    files = AgentSpec(name="files", instructions="Look.", consults=("clerk",))
+    return {
+        "agents deeper than the limit": (asking(clerk.changed(consults=("files",)), files), RETURNS_CODE),
+        "a cycle at depth one": (asking(clerk.changed(consults=("clerk",)), depth=1), RETURNS_CODE),
+        "an agent with the name of a tool": (asking(clerk), clash),
+        "an agent with a name too long for a tool": (asking(clerk.changed(name=long)), RETURNS_CODE),
+    }
 
 
 def in_python() -> dict[str, tuple[Flow, Code]]:
@@ -288,6 +321,7 @@ def in_python() -> dict[str, tuple[Flow, Code]]:
             RETURNS_CODE,
         ),
         **with_a_subflow(flow),
+        **_agents_as_tools(flow),
         "a classifier that is not loaded": (flow, forgetful),
         "a classifier with other labels": (flow, replace(RETURNS_CODE, classifiers={Trained.digest: strange})),
     }

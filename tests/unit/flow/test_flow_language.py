@@ -31,12 +31,17 @@ def test_the_flow_of_the_page_has_no_faults():
 
 @pytest.mark.parametrize("block", BLOCKS[1:])
 def test_each_other_block_fits_into_that_flow(block: str):
-    """In the place of the section of the same name; rows are put before the others."""
+    """In the place of the section of its name; rows are put before the others, a state in the place of its name."""
     parts = sections(WHOLE)
     added = sections(block)
     if "transitions" in added:
         first = "  - [greeting, message,  otherwise,           triage,      CS-1]\n"
         added["transitions"] = parts["transitions"].replace(first, added["transitions"].partition("\n")[2])
+    if "states" in added:
+        for state in added["states"].splitlines()[1:]:
+            name = re.escape(state.partition(":")[0])
+            parts["states"] = re.sub(rf"^{name}:.*$", state, parts["states"], flags=re.MULTILINE)
+        added["states"] = parts["states"]
     read_flow("".join({**parts, **added}.values()), CODE)
 
 
