@@ -3,6 +3,8 @@
 What "accepted" means stands in `support/star_walk.py` and in docs/procedures.md; the shares are printed with `-s`.
 """
 
+from pathlib import Path
+
 import pytest
 
 from interlock.fsm.check import faults_in
@@ -174,3 +176,9 @@ def test_a_dialogue_holds_the_facts_that_were_queried():
     """Found in what the person said: most questions that the wizard passed over had been answered."""
     some = [step for one in dialogues(charts()) for step in one.steps if isinstance(step, Message)]
     assert sum(bool(one.facts) for one in some) > 500
+
+
+def test_the_page_shows_what_is_measured():
+    """docs/procedures.md holds the tables as they are printed today."""
+    page = (Path(__file__).parents[2] / "docs" / "procedures.md").read_text("utf-8")
+    assert [line for line in star_report.tables() if line not in page] == []

@@ -4,11 +4,12 @@ The files beside this one were written after the company's guidelines for its ag
 """
 
 import json
+from pathlib import Path
 
 import pytest
 
 from interlock.fsm.check import faults_in
-from support.abcd import NAMES, NOT_TOLD, Case, Held, held, program_of
+from support.abcd import BUTTONS, NAMES, NOT_TOLD, Case, Held, held, program_of
 from support.conversations import DATA
 
 NO_ORACLE = {"ask_the_oracle": {"oracle_yes": False}}
@@ -239,3 +240,28 @@ async def test_buttons_are_pressed_in_the_order_of_the_knowledge_base(name: str)
     for talk in talks:
         places = [order.index(button) for button in talk if button in order]
         assert places == sorted(places), talk
+
+
+def test_the_page_counts_what_is_only_in_python():
+    """docs/procedures.md: how large the procedures are, and the tools that say what the language cannot."""
+    page = " ".join((Path(__file__).parents[2] / "docs" / "procedures.md").read_text("utf-8").split())
+    flows = [program_of(name).flow for name in NAMES]
+    rows = [row for flow in flows for row in flow.transitions]
+    talks = sum(len(CASES[name]) + len(EVERYWHERE) for name in NAMES)
+    assert f"{sum(len(flow.states) for flow in flows)} states and {len(rows)} rows. {talks} conversations" in page
+    assert f"The {sum(row.guard.op != 'otherwise' for row in rows)} conditions of the 29" in page
+    company = BUTTONS.Company()
+    for kind, tools in (("a fixed word", company.constants()), ("something worked out", company.computing())):
+        names = {tool.name for tool in tools}
+        calls = [
+            (flow.name, state.tool)
+            for flow in flows
+            for state in flow.states
+            if state.kind == "call" and state.tool in names
+        ]
+        line = page[page.index(f"| {kind}") :].split("|")
+        assert [cell.strip() for cell in line[2:5]] == [
+            str(count) for count in (len(names), len(calls), len({flow for flow, _ in calls}))
+        ]
+    some = {flow.name for flow in flows for state in flow.states if state.kind == "collect" and state.enough == 3}
+    assert f"{len(some)} of the procedures need" in page

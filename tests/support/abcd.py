@@ -100,12 +100,12 @@ def buttons_module() -> ModuleType:
     return module
 
 
-_BUTTONS = buttons_module()
+BUTTONS = buttons_module()
 
 
 @cache
 def program_of(name: str) -> Program:
-    return compiled(read_file(FOLDER / f"{name}.yaml", _BUTTONS.code).flow, _BUTTONS.code)
+    return compiled(read_file(FOLDER / f"{name}.yaml", BUTTONS.code).flow, BUTTONS.code)
 
 
 async def held(name: str, case: Case) -> Held:
@@ -120,7 +120,7 @@ _HELD: dict[str, Held] = {}
 
 
 async def _held(name: str, case: Case) -> Held:
-    company = _BUTTONS.COMPANY
+    company = BUTTONS.COMPANY
     company.start_over(deepcopy(dict(case.company)))
     program, store = program_of(name), MemoryStore()
     async with Runtime(store, program, ScriptedAgent([])) as runtime:

@@ -45,7 +45,7 @@ from interlock.contracts.tools import Tool, ToolSpec
 from interlock.contracts.values import fixed
 from interlock.fsm.build import flow, row
 from interlock.fsm.code import Code, Subflow
-from interlock.fsm.guards import all_of, any_of, guard, not_
+from interlock.fsm.guards import all_of, any_of, at_least, at_most, guard, is_, is_true, known, not_
 from interlock.fsm.outcomes import AGENT_OUTCOMES
 
 T = TypeVar("T")
@@ -166,6 +166,11 @@ def guards(depth: int = 2) -> st.SearchStrategy[Guard]:
         st.just(customer_is_verified()),
         st.just(in_digression),
         st.builds(colour_is, texts, st.booleans()),
+        st.builds(known, st.sampled_from(_FACT_NAMES)),
+        st.just(is_true("verified")),
+        st.sampled_from(("red", "green")).map(lambda choice: is_("colour", choice)),
+        st.integers(-10, 10).map(lambda most: at_most("count", most)),
+        st.integers(-10, 10).map(lambda least: at_least("count", least)),
     )
     if depth == 0:
         return simple

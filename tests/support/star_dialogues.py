@@ -83,8 +83,11 @@ class Dialogue:
     steps: tuple[Message | Act, ...]
 
 
-def dialogues(charts: Sequence[Chart]) -> tuple[Dialogue, ...]:
-    """Every dialogue about one task. Skips the test where the data is absent."""
+def dialogues(charts: Sequence[Chart], *, literally: bool = False) -> tuple[Dialogue, ...]:
+    """Every dialogue about one task. `literally`: a message holds only values whose words stand in it.
+
+    Skips the test where the data is absent.
+    """
     path = DATA / "star" / "dialogues.json"
     if not path.is_file():
         pytest.skip(f"no recorded dialogues at {path}; set INTERLOCK_DATA")
@@ -94,13 +97,13 @@ def dialogues(charts: Sequence[Chart]) -> tuple[Dialogue, ...]:
         scenario = one["Scenario"]
         if not scenario["MultiTask"]:
             task = scenario["WizardCapabilities"][0]["Task"]
-            steps = tuple(_steps(by_task[task], one["Events"]))
+            steps = tuple(_steps(by_task[task], one["Events"], literally))
             found.append(Dialogue(f"star-{one['DialogueID']}", task, scenario["Happy"], steps))
     return tuple(found)
 
 
-def _steps(chart: Chart, events: Sequence[Mapping[str, Any]]) -> Iterator[Message | Act]:
-    held = _held(chart, events)
+def _steps(chart: Chart, events: Sequence[Mapping[str, Any]], literally: bool) -> Iterator[Message | Act]:
+    held = _held(chart, events, literally)
     last = max((at for at, event in enumerate(events) if event["Action"] == "query"), default=-1)
     for at, event in enumerate(events):
         match event["Agent"], event["Action"]:
@@ -144,7 +147,7 @@ def _constraints(event: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(value) for one in event["Constraints"] for key, value in one.items()}
 
 
-def _held(chart: Chart, events: Sequence[Mapping[str, Any]]) -> Mapping[int, Mapping[str, str]]:
+def _held(chart: Chart, events: Sequence[Mapping[str, Any]], literally: bool) -> Mapping[int, Mapping[str, str]]:
     """By event: the facts that a message holds, from the queries after it."""
     found: dict[int, dict[str, str]] = {}
     values: dict[str, tuple[str, int]] = {}
@@ -158,7 +161,7 @@ def _held(chart: Chart, events: Sequence[Mapping[str, Any]]) -> Mapping[int, Map
             value = "; ".join(given[name] for name in names if name in given)
             before, since = values.get(fact, ("", -1))
             if value and value != before:
-                place = _place(value, fact, events, since, at)
+                place = _place(value, "" if literally else fact, events, since, at)
                 if place is not None:
                     found.setdefault(place, {})[fact] = value
                     values[fact] = (value, at)
@@ -171,7 +174,8 @@ def _plain(written: str) -> str:
 
 
 def _place(value: str, fact: str, events: Sequence[Mapping[str, Any]], since: int, until: int) -> int | None:
-    """The message that holds the value, after the event `since` and before `until`."""
+    """The message that holds the value, after the event `since` and before `until`; without a `fact` only one that
+    holds its words."""
     said = [
         at
         for at in range(max(since, 0), until)
@@ -183,6 +187,8 @@ def _place(value: str, fact: str, events: Sequence[Mapping[str, Any]], since: in
         numbers = {word for word in words if word.isdigit()}
         if words and numbers <= there and 2 * sum(word in there for word in words) >= len(words):
             return at
+    if not fact:
+        return None
     asked = [at for at in range(max(since, 0), until) if events[at].get("ActionLabel") == fact]
     answers = [at for at in said if asked and at > asked[-1]]
     return answers[0] if answers else said[-1] if said else None
