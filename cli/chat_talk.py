@@ -117,7 +117,12 @@ class Talk:
             )
         name = "".join(one for one in os.environ.get("USER", "") if one.isascii() and one.isalnum()) or "somebody"
         actor = Actor(kind="human", id=name, roles=(standing.task.role,), authn="chat")
-        self._show(await self.runtime.decide_task(self.conversation, standing.task.number, decision, actor=actor))
+        task = standing.task
+        decided = await self.runtime.decide_task(task.conversation, task.number, decision, actor=actor)
+        if task.conversation != self.conversation:  # a child's: what it led to is told here
+            here = await self.runtime.outcome(self.conversation)
+            decided = replace(here, replies=self._since(self._shown))
+        self._show(decided)
 
     async def _watch_deadlines(self) -> None:
         """Fire deadlines, and say what came of those of this conversation."""

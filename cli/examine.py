@@ -15,9 +15,12 @@ from typing import Literal
 from ..contracts.errors import InterlockError
 from ..contracts.store import Summary
 from ..contracts.values import written_time
+from ..fsm.conversation import Conversation
+from ..fsm.evolve import fold
 from ..persistence.settings import WAL_RESET_FIXED, needs_write_lock
 from ..persistence.sqlite_store import SqliteStore
 from ..service.auditing import audited
+from ..service.loading import recorded
 from ..service.wiring import found_flows, open_log
 from .terminal import counted
 
@@ -161,8 +164,13 @@ def _intact(store: SqliteStore, full: bool) -> Finding:
     return Finding("chain", "ok", f"{counted(found.streams, 'conversation')} hold ({which})")
 
 
+def _folded(store: SqliteStore, one: Summary) -> Conversation:
+    return fold(one.stream, (entry.event for entry in recorded(store.read(one.stream))))
+
+
 def _open_ends(store: SqliteStore) -> Iterator[Finding]:
-    undecided = store.summaries(undecided=True)
+    # One that only waits for a child conversation has nothing that began and did not end.
+    undecided = [one for one in store.summaries(undecided=True) if _folded(store, one).unfinished]
     if undecided:
         yield Finding(
             "undecided",

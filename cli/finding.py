@@ -8,6 +8,7 @@ from typing import Any
 from ..contracts.errors import CallError, UnknownConversation
 from ..contracts.flow import Flow
 from ..contracts.store import Store
+from ..fsm.program import with_children
 from ..persistence.sqlite_store import SqliteStore
 from ..service.project import Project
 from ..service.wiring import FoundFlow, db_path, found_flow, open_log, recorded_flow
@@ -49,10 +50,11 @@ def flow_of(store: Store, digest: str) -> Flow | None:
 
 def runnable(store: Store, project: Project) -> list[FoundFlow]:
     """The flows of the log's open conversations that load, beside the project's own."""
-    wanted = {one.flow_digest for one in store.summaries(status="open")} - {project.program.ref.digest}
+    wanted = {one.flow_digest for one in store.summaries(status="open")}
+    wanted -= {one.ref.digest for one in with_children([project.program])}
     if not wanted:
         return []
-    found = (found_flow(row) for row in store.flows() if row.digest in wanted)
+    found = (found_flow(row, kept=store.flow) for row in store.flows() if row.digest in wanted)
     return [one for one in found if one.program is not None]
 
 

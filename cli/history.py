@@ -18,7 +18,10 @@ from .terminal import MARKS, Terminal, counted, write_json
 
 def listed_document(store: Store, limit: int) -> dict[str, Any]:
     """`{"log", "conversations": [{"id", "flow", "version", "digest", "state", "status", "events", "turns",
-    "started", "updated", "undecided", "tasks"}]}`: newest first."""
+    "started", "updated", "undecided", "tasks", "parent", "child"}]}`: newest first.
+
+    `parent` is the conversation that a child belongs to, `child` the open child that has the customer.
+    """
     return {"log": store.log, "conversations": [_summary(store, one) for one in store.summaries(limit=limit)]}
 
 
@@ -36,8 +39,10 @@ def _summary(store: Store, one: Summary) -> dict[str, Any]:
         "turns": folded.turn.number,
         "started": one.started_at,
         "updated": one.updated_at,
-        "undecided": one.undecided,
+        "undecided": len(folded.unfinished),
         "tasks": list(one.tasks),
+        "parent": folded.parent.conversation if folded.parent else None,
+        "child": folded.children[folded.child].started.child if folded.child is not None else None,
     }
 
 
@@ -74,6 +79,8 @@ def list_all(db: Path | None, limit: int, as_json: bool) -> None:
 def _waits(one: dict[str, Any]) -> tuple[str, str]:
     if one["undecided"]:
         return f"{one['undecided']} undecided", "red"
+    if one["child"]:
+        return f"its child {one['child'][:8]}", ""
     if one["tasks"]:
         return f"a person, task {one['tasks'][0]}", "yellow"
     return ("", "dim") if one["status"] == "ended" else ("the customer", "dim")

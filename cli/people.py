@@ -1,7 +1,7 @@
 """`interlock tasks`, `decide` and `resolve`: what people do, also while a server has the same log open."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ..contracts.commands import Actor
 from ..contracts.envelope import opened
 from ..contracts.errors import CallError, SetupError
-from ..contracts.events import CommandRefused, TaskOpened
+from ..contracts.events import CommandRefused, ConversationStarted, TaskOpened
 from ..contracts.store import FlowRow, Store, Summary
 from ..service.loading import recorded
 from ..service.outcome import TurnOutcome
@@ -135,14 +135,16 @@ def _acted(place: Place, act: Act, as_json: bool, task: int | None = None) -> in
     """Load the conversation's own flow, act on it in a runtime, and say what followed; 1 if it was refused."""
     with existing_log(place.db) as store:
         stream = stream_named(store, place.prefix)
-        found = found_flow(_flow_row(store, stream), load_project(place.flow) if place.flow else None)
+        given = load_project(place.flow) if place.flow else None
+        # What is moved in a child is told to its parents, so their flows are needed too.
+        found, *above = (found_flow(_flow_row(store, one), given, kept=store.flow) for one in _line(store, stream))
         before = store.head(stream).length
     if found.project is None or found.program is None:
         raise SetupError(
             "The conversation's flow cannot be loaded.", where=found.problem, fix="Give its place with --flow."
         )
     choice = ModelChoice(place.base_url, place.model)
-    with wired(db_path(place.db), found.project, choice, others=[found], create=False) as wire:
+    with wired(db_path(place.db), found.project, choice, others=[found, *above], create=False) as wire:
 
         async def run() -> TurnOutcome:
             async with wire.running() as runtime:
@@ -154,6 +156,16 @@ def _acted(place: Place, act: Act, as_json: bool, task: int | None = None) -> in
     document = acted_document(outcome, refused, meant.decisions if meant else ())
     write_json(document) if as_json else _show_acted(document)
     return 1 if refused else 0
+
+
+def _line(store: Store, stream: str) -> Iterator[str]:
+    """The conversation, its parent, and so on up."""
+    above: str | None = stream
+    while above is not None:
+        yield above
+        entries = store.read(above, limit=1)
+        first = opened(entries[0].data)[1] if entries else None
+        above = first.parent.conversation if isinstance(first, ConversationStarted) and first.parent else None
 
 
 def _flow_row(store: Store, stream: str) -> FlowRow:

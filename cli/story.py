@@ -49,12 +49,14 @@ from ..contracts.events import (
 from ..contracts.facts import KnownFact
 from ..contracts.flow import Flow
 from ..contracts.payload import Payload, PayloadAt
+from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
 from ..contracts.values import written_time
 from ..fsm.conversation import Conversation
 from ..fsm.describe import guard_sentence
 from ..fsm.evolve import evolve, fold
 from ..fsm.render import ERASED, filled, places_in, said, template_of
 from ..fsm.replay import Recorded
+from .story_children import came_up, child_words
 from .terminal import counted, safe
 
 
@@ -285,6 +287,7 @@ _REFUSED = {
 _DISPOSITION = {
     "queued": "kept until the work in hand is done",
     "noted": "kept for the person who has the case",
+    "forwarded": "forwarded to the child conversation",
     "refused": "not read",
 }
 _STAGE = {"rules": "a rule", "picked": "the customer's choice", "classifier": "the classifier", "screen": "the screen"}
@@ -312,7 +315,8 @@ def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
     match event:
         case ConversationStarted():
             given = f", with {', '.join(one.name for one in event.facts)}" if event.facts else ""
-            return "start", f"starts on {event.flow.name} v{event.flow.version} in {event.state}{given}"
+            below = f", as a child of {event.parent.conversation}" if event.parent else ""
+            return "start", f"starts on {event.flow.name} v{event.flow.version} in {event.state}{given}{below}"
         case MessageTaken():
             return "note", f"takes up message {event.message}"
         case InputReceived():
@@ -341,7 +345,9 @@ def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
         case CommandRefused():
             return "refused", f"{event.command.kind} by {who} is refused: {event.reason.replace('_', ' ')}"
         case ConversationEnded():
-            return "end", f"ends in {event.state}"
+            return "end", f"ends in {event.state}{came_up(event.failing)}"
+        case SubflowStarted() | SubflowReplied() | SubflowLeft() | SubflowEnded() | ParentLeft():
+            return child_words(event)
         case _:
             return _working_words(event)
 

@@ -193,6 +193,8 @@ class _Reading:
                 found.append(subflow_spec(name, self.code.subflows[name], file))
                 continue
             self.notes.unread.add(name)
+            if self.folder_reader is not None and not self.digest_of_file(file, f"subflows.{name}"):
+                continue
             what = f"The flow {file!r} of the subflow {name!r} is not loaded."
             fix = "Load the project with `load_project`, which reads the flows beside it, or give it in `code`."
             self.notes.fault("S191", what, fix, section.key_lines[name], f"subflows.{name}")

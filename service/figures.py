@@ -92,10 +92,10 @@ def _of_children(event: SubflowStarted | SubflowLeft | SubflowEnded | ParentLeft
         case SubflowStarted():
             return {"source": event.state, "child": event.child, "depth": event.depth, "facts": event.facts}
         case SubflowEnded():
-            how: Figures = {"effect": event.effect, "outcome": event.report.outcome, "late": event.late}
-            return how | {"source": state} | _came_up(event.report.failing)
+            report, failing = event.report, _came_up(event.report.failing)
+            return {"source": state, "effect": event.effect, "outcome": report.outcome, "late": event.late, **failing}
         case SubflowLeft():
-            return {"source": state, "effect": event.effect} | _came_up(event.failing)
+            return {"source": state, "effect": event.effect, **_came_up(event.failing)}
         case ParentLeft():
             return {"source": state, "reason": event.type}
 

@@ -8,16 +8,16 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
 from ..contracts.agents import Agent
-from ..contracts.errors import SetupError
+from ..contracts.errors import FlowError, SetupError
 from ..contracts.flow import Flow
 from ..contracts.values import listed
-from ..fsm.code import Code
-from ..fsm.load import LoadedFlow, read_flow
+from ..fsm.code import Code, Subflow
+from ..fsm.load import LoadedFlow, read_flow, subflow_files_of
 from ..fsm.program import Program, compiled
 
 BUILT_IN = {"bank": "interlock.examples.bank"}
@@ -62,11 +62,13 @@ def load_project(spec: str) -> Project:
 def _pattern(name: str) -> Project:
     """One of the patterns that come with the package."""
     folder = Path(_imported("interlock.examples.patterns").__file__ or "").parent
-    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    # A file without a module of its name is a part of another pattern.
+    known = sorted(file.stem for file in folder.glob("*.yaml") if file.with_suffix(".py").is_file())
     if name not in known:
         raise SetupError(f"There is no pattern {name!r}.", fix=f"The patterns are {listed(known)}.")
     source = f"{PATTERNS}{name}"
-    return _project(folder / f"{name}.yaml", source, _imported(f"interlock.examples.patterns.{name}"), None)
+    code = _imported(f"interlock.examples.patterns.{name}")
+    return _project(folder / f"{name}.yaml", source, code, None, _Beside(package="interlock.examples.patterns"))
 
 
 def _from_package(name: str) -> Project:
@@ -80,15 +82,62 @@ def _from_package(name: str) -> Project:
         )
     code = _imported(f"{name}.code") if (folder / "code.py").is_file() else None
     script = _imported(f"{name}.scripted") if (folder / "scripted.py").is_file() else None
-    return _project(folder / "flow.yaml", name, code, script)
+    return _project(folder / "flow.yaml", name, code, script, _Beside(package=name))
 
 
 def _from_file(path: Path, source: str) -> Project:
     folder = path.resolve().parent
-    named = _code_named_in(path)
-    code = _module_at(folder, named) if named else None
+    beside = _Beside()
+    code = beside.code_of(path)
     script = _module_at(folder, "scripted.py") if (folder / "scripted.py").is_file() else None
-    return _project(path, source, code, script)
+    return _project(path, source, code, script, beside)
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What lies beside a flow: code, imported once however many flows name it, and the flows that it contains.
+
+    `above` are the files of the flows that contain this one, the outermost first.
+    """
+
+    package: str = ""
+    modules: dict[Path, ModuleType] = field(default_factory=dict)
+    above: tuple[Path, ...] = ()
+
+    def code_of(self, path: Path) -> ModuleType | None:
+        """The code that the flow file names under `code:`."""
+        named, folder = _code_named_in(path), path.resolve().parent
+        if not named:
+            return None
+        target = (folder / named).resolve()
+        if target not in self.modules:
+            inside = self.package and "/" not in named and named.endswith(".py")
+            module = f"{self.package}.{named.removesuffix('.py')}"
+            self.modules[target] = _imported(module) if inside else _module_at(folder, named)
+        return self.modules[target]
+
+    def subflows_of(self, path: Path) -> dict[str, Subflow]:
+        """The flows that the file names under `subflows:`, each with its own code and subflows.
+
+        What is not there is left out: reading the flow says so, with its line. Raises `FlowError` for a flow that
+        contains itself.
+        """
+        target = path.resolve()
+        if target in self.above:
+            names = (*(one.name for one in self.above[self.above.index(target) :]), target.name)
+            raise FlowError(
+                f"The flow {target.name!r} contains itself: {' → '.join(names)}.",
+                where=str(path),
+                fix="Take it out of `subflows` in one of these files: a conversation in it would never end.",
+            )
+        inner = replace(self, above=(*self.above, target))
+        found: dict[str, Subflow] = {}
+        for name, file in subflow_files_of(_bytes_of(path)).items():
+            child = target.parent / file
+            if child.is_file() and target.parent in child.resolve().parents:
+                program = _project(child, str(child), inner.code_of(child), None, inner).program
+                found[name] = Subflow(program.flow, program.code)
+        return found
 
 
 def _code_named_in(path: Path) -> str:
@@ -128,7 +177,7 @@ def _module_at(folder: Path, relative: str) -> ModuleType:
     return module
 
 
-def _project(path: Path, source: str, code: ModuleType | None, script: ModuleType | None) -> Project:
+def _project(path: Path, source: str, code: ModuleType | None, script: ModuleType | None, beside: _Beside) -> Project:
     named = getattr(code, "code", None) if code else Code()
     if not isinstance(named, Code):
         raise SetupError(
@@ -136,6 +185,7 @@ def _project(path: Path, source: str, code: ModuleType | None, script: ModuleTyp
             where=str(path),
             fix="Gather guards, tools and contracts in a value called `code`.",
         )
+    named = replace(named, subflows={**named.subflows, **beside.subflows_of(path)})
     loaded = read_file(path, named)
     scripted = getattr(script, "scripted", None) or getattr(code, "scripted", None)
     return Project(compiled(loaded.flow, named), source, dict(loaded.lines), scripted, str(path))
@@ -151,13 +201,16 @@ def read_file(path: Path, code: Code) -> LoadedFlow:
             raise FileNotFoundError(name)
         return target.read_bytes()
 
+    return read_flow(_bytes_of(path), code, file=str(path), folder_reader=beside)
+
+
+def _bytes_of(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise SetupError(
             f"The flow cannot be read: {error.strerror}.", where=str(path), fix="Check the path and its permissions."
         ) from error
-    return read_flow(data, code, file=str(path), folder_reader=beside)
 
 
 def _from_object(module: str, attribute: str) -> Project:

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from ..contracts.agents import Agent, AgentReply, AgentRequest
 from ..contracts.envelope import Entry
 from ..contracts.errors import InterlockError, SetupError
-from ..contracts.flow import Flow
+from ..contracts.flow import AgentSpec, Flow
 from ..contracts.store import FlowRow, Store
-from ..fsm.program import Program, compiled
+from ..fsm.code import Code, Subflow
+from ..fsm.program import Program, compiled, with_children
 from ..persistence.presence import Presence
 from ..persistence.sqlite_store import SqliteStore
 from .clock import Clock
@@ -122,7 +123,7 @@ def agents_for(project: Project, choice: ModelChoice) -> Agents:
         return _real(project, choice)
     if project.scripted is not None:
         return Agents(project.scripted(), "scripted: canned answers, no model is called", scripted=True)
-    if not project.program.flow.agents:
+    if not _agents_of(project):
         return Agents(NoAgent(), "the flow has no agents", scripted=True)
     raise SetupError(
         f"Flow {project.program.flow.name!r} has agents and no script, and no model is configured.",
@@ -140,11 +141,16 @@ class NoAgent:
         raise SetupError(f"No agent is configured for {request.agent!r}.", fix="Set OPENAI_API_KEY or give --base-url.")
 
 
+def _agents_of(project: Project) -> list[AgentSpec]:
+    """The agents of the flow and of those that it contains."""
+    return [agent for program in with_children([project.program]) for agent in program.flow.agents]
+
+
 def _real(project: Project, choice: ModelChoice) -> Agents:
     from ..agents.openai_model import DEFAULT_MODEL, OpenAIAgent
 
     renamed = choice.model or os.environ.get("INTERLOCK_MODEL", "")
-    models = {renamed} if renamed else {one.model or DEFAULT_MODEL for one in project.program.flow.agents}
+    models = {renamed} if renamed else {one.model or DEFAULT_MODEL for one in _agents_of(project)}
     agent: Agent = OpenAIAgent(
         base_url=choice.server or None, send_temperature=not any(one.startswith(NO_TEMPERATURE) for one in models)
     )
@@ -178,21 +184,50 @@ def recorded_flow(row: FlowRow) -> Flow:
 
 
 def found_flow(
-    row: FlowRow, given: Project | None = None, *, load: Callable[[str], Project] = load_project
+    row: FlowRow,
+    given: Project | None = None,
+    *,
+    load: Callable[[str], Project] = load_project,
+    kept: Callable[[str], FlowRow | None] = lambda _: None,
 ) -> FoundFlow:
-    """The flow of a log row, with its code found where the row says, or taken from the project `given`."""
+    """The flow of a log row, with its code found where the row says, or taken from the project `given`.
+
+    A row of a child flow says where the flow is that contains it. `kept` gives other rows of the log by digest: the
+    flows that a recorded one contained then, where the project contains others today.
+    """
     try:
         project = given or load(row.source)
     except InterlockError as error:
         return FoundFlow(row, problem=str(error) if row.source else "The log does not say where its code is.")
-    if project.program.ref.digest == row.digest:
-        return FoundFlow(row, project.program, project)
+    today = _today(project, row)
+    if today.ref.digest == row.digest:
+        return FoundFlow(row, today, project)
     try:
-        program = compiled(recorded_flow(row), project.program.code)
+        flow = recorded_flow(row)
+        program = compiled(flow, _code_then(flow, today.code, kept))
     except InterlockError as error:
         problem = f"today's code does not fit the recorded flow: {error}"
-        return FoundFlow(row, project=project, changed=project.program.ref.digest, problem=problem)
-    return FoundFlow(row, program, project, changed=project.program.ref.digest)
+        return FoundFlow(row, project=project, changed=today.ref.digest, problem=problem)
+    return FoundFlow(row, program, project, changed=today.ref.digest)
+
+
+def _today(project: Project, row: FlowRow) -> Program:
+    """The project's flow that the row stands for, itself or one that it contains: the same, or one of its name."""
+    family = tuple(with_children([project.program]))
+    same = (one for one in family if one.ref.digest == row.digest)
+    named = (one for one in family if one.ref.name == row.name)
+    return next(same, None) or next(named, None) or project.program
+
+
+def _code_then(flow: Flow, code: Code, kept: Callable[[str], FlowRow | None]) -> Code:
+    """Today's code, with the child flows that the recorded flow contained."""
+    subflows = dict(code.subflows)
+    for spec in flow.subflows:
+        now, row = subflows.get(spec.name), kept(spec.digest)
+        if now is not None and now.flow.digest != spec.digest and row is not None:
+            child = recorded_flow(row)
+            subflows[spec.name] = Subflow(child, _code_then(child, now.code, kept))
+    return replace(code, subflows=subflows)
 
 
 def found_flows(store: Store, given: Project | None = None) -> dict[str, FoundFlow]:
@@ -204,11 +239,12 @@ def found_flows(store: Store, given: Project | None = None) -> dict[str, FoundFl
             loaded[source] = load_project(source)
         return loaded[source]
 
-    return {row.digest: found_flow(row, _of(given, row), load=load) for row in store.flows()}
+    return {row.digest: found_flow(row, _of(given, row), load=load, kept=store.flow) for row in store.flows()}
 
 
 def _of(given: Project | None, row: FlowRow) -> Project | None:
-    return given if given is not None and given.program.ref.name == row.name else None
+    names = {one.ref.name for one in with_children([given.program])} if given is not None else set()
+    return given if row.name in names else None
 
 
 # -- the runtime ----------------------------------------------------------------------------------------
@@ -273,10 +309,12 @@ def wired(
 
 def _programs(project: Project, others: Iterable[FoundFlow]) -> tuple[dict[str, Program], Mapping[str, str]]:
     """By digest, the project's own first: of two with one version, the first is what new conversations start on."""
-    ref = project.program.ref
-    programs, sources = {ref.digest: project.program}, {ref.digest: project.source}
-    for one in others:
-        if one.program is not None:
-            programs.setdefault(one.row.digest, one.program)
-            sources.setdefault(one.row.digest, one.row.source)
+    programs = {project.program.ref.digest: project.program}
+    # A child flow is found where the flow is that contains it: both are needed to go on with it.
+    sources = {one.ref.digest: project.source for one in with_children([project.program])}
+    for other in others:
+        if other.program is not None:
+            programs.setdefault(other.row.digest, other.program)
+            for one in with_children([other.program]):
+                sources.setdefault(one.ref.digest, other.row.source)
     return programs, sources
