@@ -73,7 +73,8 @@ def decision_figures(event: Event, state: str, routed: float | None) -> Figures 
         case OverBudget():
             return {"source": state, "agent": event.agent, "tokens": event.token_bound, "maximum": event.maximum}
         case ToolRefused():
-            return {"source": state, "tool": event.tool, "reason": event.reason, "position": event.position}
+            asked: Figures = {"tool": event.tool, "agent": event.agent}
+            return {"source": state, **asked, "reason": event.reason, "position": event.position}
         case CommandRefused():
             return {"source": state, "command": event.command.kind, "reason": event.reason}
         case EffectResolved():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from interlock.agents.scripted import ScriptedAgent, calls, gives
 from interlock.agents.tools import check_task, tool
+from interlock.cli.story import told as told_story
 from interlock.contracts.agents import AgentReply, AgentRequest, AgentResult, ToolCall
 from interlock.contracts.errors import AgentFailed, StorageError
 from interlock.contracts.events import (
@@ -28,6 +29,7 @@ from interlock.fsm.code import Code
 from interlock.fsm.load import read_flow
 from interlock.fsm.program import Program, compiled
 from interlock.persistence.memory_store import MemoryStore
+from interlock.service.loading import recorded
 from interlock.service.outcome import TurnOutcome
 from interlock.service.runtime import Runtime
 from support.runtime import FailingStore, check_log, events_of, of_type, path_of
@@ -371,7 +373,12 @@ def test_no_prompt_of_an_asked_agent_holds_history_or_a_fact_outside_its_list(sc
     """Canaries in the customer's message, in an earlier reply and in a fact of the caller's; and every prompt is
     as large as its bound says, or smaller."""
     left = list(script)
-    agent = ScriptedAgent(lambda _: left.pop(0) if left else gives(reply=CANARIES[2]))
+
+    def answer(request: AgentRequest) -> AgentReply:
+        said = CANARIES[2] if request.agent == "adviser" else "Fine."
+        return left.pop(0) if left else gives(reply=said)
+
+    agent = ScriptedAgent(answer)
     store = MemoryStore()
 
     async def turns() -> None:
@@ -446,3 +453,12 @@ async def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(appends: in
     prompts = {one.effect: one.messages for one in (*before.requests, *after.requests)}
     assert prompts == {one.effect: one.messages for one in whole_agent.requests}
     check_log(store, program())
+
+
+async def test_the_log_tells_who_asked_whom_and_how_it_ended() -> None:
+    """In the words of `interlock log`."""
+    store, _ = await talk(ScriptedAgent({"adviser": adviser, "lawyer": fails}))
+    lines = [one.text for one in told_story(recorded(store.read("talk")), program().flow)]
+    assert "adviser proposes to ask lawyer" in lines
+    assert any(line.startswith("asks lawyer, attempt 2 as a tool") for line in lines)
+    assert "lawyer tells its caller failed" in lines

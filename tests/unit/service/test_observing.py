@@ -59,6 +59,7 @@ RECORDED = {
 }
 WITHOUT_RECORD = {
     "agent_requested": "its end has one",
+    "agent_tool_ended": "each of its model calls has one, with the purpose `tool`",
     "broadcast_started": "each member's call has one",
     "conversation_ended": "the row that led there has one",
     "conversation_started": "nothing was decided yet",
