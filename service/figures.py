@@ -1,8 +1,6 @@
 """Figures: what each recorded event says, in the words of records. Ids, names, codes and counts only."""
 
-from typing import Any
-
-from ..contracts.commands import AgentReport
+from ..contracts.commands import AgentReport, Condition
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
@@ -239,14 +237,16 @@ def tool_call_figures(event: ToolReturned, request: Request | None) -> Figures:
     }
 
 
-def condition_figures(condition: Any, request: Request | None, known: frozenset[str]) -> Figures:
-    """A change of a breaker or a limiter that came with a report: its plain fields that records know."""
-    said = condition.model_dump(mode="json") if hasattr(condition, "model_dump") else {"kind": str(condition)}
-    said["condition"] = said.pop("kind", "")
-    kept: Figures = {
-        name: one for name, one in said.items() if name in known and isinstance(one, str | int | float | bool)
+def condition_figures(condition: Condition) -> Figures:
+    """A breaker, a limiter or the pause after a cost storm, as this attempt left it for the ones after it."""
+    return {
+        "condition": condition.kind,
+        "subject": condition.subject,
+        "before": condition.before,
+        "after": condition.after,
+        "reason": condition.reason,
+        "until": written_time(condition.until) if condition.until else None,
     }
-    return ({"agent": request.agent} if isinstance(request, AgentRequested) else {}) | kept
 
 
 def _number(text: str | None) -> float | None:

@@ -144,9 +144,9 @@ FIELDS = frozenset(
         *("attempt", "round", "outcome", "input_tokens", "output_tokens", "measured", "cost_nano", "currency"),
         *("latency_ms", "retry_after_seconds", "request_id", "calls", "violations", "finish", "late", "caller"),
         *("consequential", "role", "decisions", "decision", "due", "task", "condition", "screen"),
-        *("subject", "before", "after", "until"),
         *("purpose", "member", "members", "broadcast", "valid", "percent", "disagreed", "judged", "verdict"),
         *("child", "depth", "path"),
+        *("subject", "before", "after", "until"),
     }
 )
 """Every figure but the previews. None of them can hold what a person or a model wrote."""
@@ -217,8 +217,8 @@ def _told(
             seen = performing(event.effect)
             request = requests.get(event.effect) or (seen.request if seen else None)
             yield "model_call", model_call_figures(program, event, request) | _performed(seen)
-            for condition in getattr(event.report, "conditions", ()):
-                yield "condition", condition_figures(condition, request, FIELDS)
+            for condition in event.report.conditions:
+                yield "condition", condition_figures(condition)
         case ToolReturned():
             seen = performing(event.effect)
             request = requests.get(event.effect) or (seen.request if seen else None)

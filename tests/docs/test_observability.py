@@ -51,7 +51,9 @@ def test_the_demo_writes_the_records_that_the_page_lists(tmp_path: Path) -> None
 
 def test_every_field_in_the_table_is_a_field_of_records() -> None:
     """The table names nothing that no record has."""
-    rows = re.findall(r"^\| (`[^|]+`) \| (?:all|decision|handoff|model_call|tool_call|task) \|", PAGE, re.MULTILINE)
+    rows = re.findall(
+        r"^\| (`[^|]+`) \| (?:all|decision|handoff|model_call|tool_call|task|condition) \|", PAGE, re.MULTILINE
+    )
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert len(named) > 40
     assert named - {"event"} <= FIELDS | PREVIEWS

@@ -5,6 +5,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, get_args
 
@@ -16,8 +17,11 @@ from structlog.testing import capture_logs
 
 from interlock.agents.scripted import ScriptedAgent, after_tool, calls, fails, gives, rules, when
 from interlock.contracts.agents import AgentReply, AgentRequest
+from interlock.contracts.commands import AgentEnded, AgentReport, Command, Condition
+from interlock.contracts.envelope import Head, sealed
 from interlock.contracts.events import AgentReturned, Event, ToolRequested, TransitionTaken
 from interlock.contracts.limits import Usage
+from interlock.fsm.conversation import Conversation
 from interlock.fsm.evolve import evolve
 from interlock.fsm.program import Program
 from interlock.persistence.memory_store import MemoryStore
@@ -114,8 +118,6 @@ async def run(program: Program, agent: Any, texts: Sequence[str], observer: Obse
 
 def expected(store: MemoryStore, program: Program) -> list[tuple[str, dict[str, Any]]]:
     """What the log alone says must be recorded: kind, and the figures that matter, read without `records_of`."""
-    from interlock.fsm.conversation import Conversation
-
     conversation = Conversation(id="talk")
     events = events_of(store, "talk")
     found: list[tuple[str, dict[str, Any]]] = []
@@ -253,6 +255,35 @@ def test_records_can_be_made_of_any_history(history: History) -> None:
             expected += [event.type] * (1 + len(changes))
         assert [one.entry for one in made] == expected
         assert all(one.fields().keys() <= FIELDS for one in made)
+
+
+def test_a_breaker_that_opened_has_a_record_of_its_own() -> None:
+    """Beside that of the attempt that opened it, with what changed and until when."""
+    program, at = mini(), datetime(2026, 1, 5, 9, 5, tzinfo=UTC)
+    opened = Condition(
+        kind="breaker", subject="agent helper", before="closed", after="open", reason="failures", until=at
+    )
+    report = AgentReport(outcome="failed", reason="server_error", conditions=(opened,))
+    command = Command(key="e:1", at=at, actor=CLERK, body=AgentEnded(effect=1, report=report))
+    entries = sealed(
+        (AgentReturned(effect=1, report=report, cost=5),),
+        head=Head("talk"),
+        command=command,
+        flow=program.ref.digest,
+        code="test/1",
+        log="test",
+    )
+    call, condition = records_of(program, Conversation(id="talk"), entries, lambda _: None)
+    assert (call.kind, condition.kind, call.version, condition.version) == ("model_call", "condition", 0, 0)
+    assert condition.figures == {
+        "condition": "breaker",
+        "subject": "agent helper",
+        "before": "closed",
+        "after": "open",
+        "reason": "failures",
+        "until": "2026-01-05T09:05:00.000000Z",
+    }
+    assert condition.fields().keys() <= FIELDS
 
 
 async def test_a_handoff_and_a_model_call_say_what_a_dashboard_asks() -> None:
