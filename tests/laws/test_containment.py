@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from interlock.agents import tool_run
 from interlock.contracts.agents import AgentReply, AgentRequest, AgentResult
 from interlock.contracts.commands import Actor
 from interlock.contracts.envelope import opened
@@ -338,7 +339,7 @@ async def test_the_second_lock_holds_when_the_first_is_open(monkeypatch: pytest.
     """The core's filter removed: the log shows the intent, and the tool does not run."""
     monkeypatch.setattr(runs, "_refusal", leaky)
     started: list[str] = []
-    real = perform.run_tool
+    real = tool_run.run_tool
 
     async def noted(tool: Any, *rest: Any, **more: Any) -> Any:
         try:

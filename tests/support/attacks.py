@@ -244,7 +244,7 @@ class Attacker:
         if self.chance(0.7):
             best = self._aims[router.name]
         score = self.one_of(("0.999999", "0.999999", "0.600000", "0.300000"))
-        scores = (Score(label=best, score=score),)
+        scores: tuple[Score, ...] = (Score(label=best, score=score),)
         if second != best:
             scores += (Score(label=second, score="0.000001"),)
         return RoutingEvidence(

@@ -211,22 +211,22 @@ class Talk:
         """Commands that nobody may give now, or that nobody with this role may give."""
         attacker, visit = self.attacker, self.conversation.visit
         number = int(attacker.one_of(range(40)))
+        options: tuple[tuple[Actor, CommandBody], ...]
         decisions = [name for state in self.program.flow.states for name in getattr(state, "decisions", ())]
         done = AgentReport(outcome="done")
         if visit.opened is not None and attacker.chance(0.6):
             return STRANGER, Decide(task=visit.task or 0, decision=attacker.one_of(visit.opened.decisions))
-        return attacker.one_of(
-            (
-                (STRANGER, Decide(task=visit.task or number, decision=attacker.one_of(decisions or ["approved"]))),
-                (MODEL, Decide(task=number, decision="approved")),
-                (CUSTOMER, Give(name=attacker.one_of(OPERATOR_INPUTS))),
-                (MODEL, AgentEnded(effect=number, report=done)),
-                (MODEL, ToolEnded(effect=number, report=ToolReport(outcome="done"))),
-                (CUSTOMER, Start(flow=self.program.ref, subject=SubjectId("somebody"))),
-                (STRANGER, Resolve(effect=number, how="done")),
-                (SYSTEM, Fire(timer=number)),
-            )
+        options = (
+            (STRANGER, Decide(task=visit.task or number, decision=attacker.one_of(decisions or ["approved"]))),
+            (MODEL, Decide(task=number, decision="approved")),
+            (CUSTOMER, Give(name=attacker.one_of(OPERATOR_INPUTS))),
+            (MODEL, AgentEnded(effect=number, report=done)),
+            (MODEL, ToolEnded(effect=number, report=ToolReport(outcome="done"))),
+            (CUSTOMER, Start(flow=self.program.ref, subject=SubjectId("somebody"))),
+            (STRANGER, Resolve(effect=number, how="done")),
+            (SYSTEM, Fire(timer=number)),
         )
+        return options[int(attacker.one_of(range(len(options))))]
 
     def do(self, actor: Actor, body: CommandBody) -> None:
         """Decide a command and the routes that follow from it; the reader sees every event."""
