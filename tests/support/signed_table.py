@@ -72,7 +72,10 @@ class Table:
             if name == "any_of":
                 return lambda facts: any(one(facts) for one in parts)
             return lambda facts: not parts[0](facts)
-        return self._guard(name, tuple(ast.literal_eval(one) for one in part.args))
+        # A bare word is a text, such as the name of a fact.
+        return self._guard(
+            name, tuple(one.id if isinstance(one, ast.Name) else ast.literal_eval(one) for one in part.args)
+        )
 
     def _guard(self, name: str, arguments: tuple[Any, ...]) -> Condition:
         function = self._guards[name]
