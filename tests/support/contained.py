@@ -29,12 +29,14 @@ from interlock.contracts.commands import (
     Routed,
     Say,
     Start,
+    SubflowDone,
     ToolEnded,
     ToolReport,
 )
 from interlock.contracts.events import AgentRequested
 from interlock.contracts.flow import OPERATOR_INPUTS
 from interlock.contracts.payload import PayloadRef
+from interlock.contracts.subflow import SubflowReport
 from interlock.contracts.values import SubjectId
 from interlock.fsm.code import Code
 from interlock.fsm.conversation import Conversation
@@ -151,6 +153,8 @@ class Talk:
         pending = conversation.unfinished
         if attacker.chance(0.05):
             self.do(*self.forged())
+        elif conversation.children and attacker.chance(0.5):
+            self.child_ends(attacker.one_of(sorted(conversation.children)))
         elif attacker.chance(0.002):
             self.do(OPERATOR, Give(name=attacker.one_of(OPERATOR_INPUTS)))
         elif pending and attacker.chance(0.95):
@@ -206,6 +210,14 @@ class Talk:
         self.do(
             Actor(kind="tool", id="tool"), ToolEnded(effect=effect, report=ToolReport(outcome=outcome, facts=facts))
         )
+
+    def child_ends(self, effect: int) -> None:
+        """A child conversation says how it ended; its own flow is attacked on its own."""
+        state: Any = self.program.states[self.conversation.children[effect].started.state]
+        finals = next((one.finals for one in self.program.flow.subflows if one.name == state.flow), ())
+        facts, _ = readings_from(self.program, self.attacker.result(), self.conversation.known)
+        outcome = self.attacker.one_of((*finals, *finals, "failed", "approved"))
+        self.do(SYSTEM, SubflowDone(effect=effect, report=SubflowReport(outcome=outcome, facts=facts)))
 
     def forged(self) -> tuple[Actor, CommandBody]:
         """Commands that nobody may give now, or that nobody with this role may give."""

@@ -190,7 +190,7 @@ class Reader:
                 case "message_received":
                     self.messages += 1
                     self.confirmed = event.disposition == "taken" and event.reading.control == "yes"
-                    self._turn(event.disposition == "taken")
+                    self._turn(event.disposition in ("taken", "forwarded"))
                 case "message_taken" | "input_received":
                     self.confirmed = False
                     intervenes = event.type == "input_received" and event.name.startswith("operator_")
