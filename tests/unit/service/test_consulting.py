@@ -462,3 +462,20 @@ async def test_the_log_tells_who_asked_whom_and_how_it_ended() -> None:
     assert "adviser proposes to ask lawyer" in lines
     assert any(line.startswith("asks lawyer, attempt 2 as a tool") for line in lines)
     assert "lawyer tells its caller failed" in lines
+
+
+async def test_a_person_may_give_up_the_call_of_an_asked_agent() -> None:
+    """Resolved as failed, it counts as an attempt; after the last one the caller is told and goes on."""
+    store = MemoryStore()
+    agent = ScriptedAgent({"adviser": adviser, "lawyer": fails})
+    async with Runtime(DiesAt(store, 3), program(), agent) as runtime:
+        await runtime.start(conversation="talk")
+        with pytest.raises(StorageError):
+            await runtime.say("talk", "May I cancel?")
+    async with Runtime(store, program(), agent) as runtime:
+        (effect,) = check_log(store, program()).folds["talk"].pending
+        outcome = await runtime.resolve("talk", effect, "failed")
+    assert [event.outcome for event in of_type(store, "talk", AgentToolEnded)] == ["failed"]
+    assert [event.attempt for event in of_type(store, "talk", AgentRequested) if event.purpose == "tool"] == [1, 2]
+    assert outcome.replies[0] == "The agent ended with failed."
+    check_log(store, program())
