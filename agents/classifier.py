@@ -369,13 +369,13 @@ def _block(name: str, file: BlockFile, lanes: int, where: str) -> _Block:
         raise _unreadable(f"{name}: a feature occurs twice", where)
     if len(names) > MAX_FEATURES or len(names) * lanes > MAX_TABLE_CELLS:
         raise _unreadable(f"{name}: {len(names)} features are too many", where)
-    idf = _numbers(f"{name}.idf", file.idf, len(names), where)
+    idf = numbers_in(f"{name}.idf", file.idf, len(names), where)
     if idf and min(idf) == 0:
         raise _unreadable(f"{name}.idf: a feature weighs nothing", where)
-    return _Block(features, idf, _numbers(f"{name}.weights", file.weights, len(names) * lanes, where), lanes)
+    return _Block(features, idf, numbers_in(f"{name}.weights", file.weights, len(names) * lanes, where), lanes)
 
 
-def _numbers(name: str, encoded: str, count: int, where: str) -> "array[int]":
+def numbers_in(name: str, encoded: str, count: int, where: str) -> "array[int]":
     """`count` unsigned 16-bit numbers."""
     try:
         data = base64.b64decode(encoded, validate=True)

@@ -71,22 +71,24 @@ def read_examples(path: Path, *, parts: Sequence[str] = (), prefer: Sequence[str
     else:
         entries = _csv_entries(data, path)
     names: dict[str, str] = {}
-    merged: dict[str, tuple[set[str], bool]] = {}
+    merged: dict[str, tuple[frozenset[str], bool]] = {}
     for place, text, labels, outside in entries:
         if not text.strip():
             raise CallError("An example has no text.", where=f"{path}, {place}", fix="Write the text, or delete it.")
         written = [_name_of(label, names, f"{path}, {place}") for label in labels if label not in OUTSIDE_LABELS]
-        known, was_outside = merged.setdefault(text, (set(), outside or not OUTSIDE_LABELS.isdisjoint(labels)))
-        known.update(written)
-        if known and (was_outside or outside):
+        known, was_outside = merged.get(text, (frozenset[str](), False))
+        away = was_outside or outside or not OUTSIDE_LABELS.isdisjoint(labels)
+        known |= set(written)
+        if known and away:
             raise CallError(
                 f"The example {printable(text, 60)!r} is labelled and out of scope.",
                 where=f"{path}, {place}",
                 fix="Keep one of them.",
             )
+        merged[text] = known, away
     if not merged:
         raise CallError("The file holds no examples.", where=str(path), fix="Write a text and a label in each row.")
-    found = tuple(Example(text, frozenset(known), away) for text, (known, away) in merged.items())
+    found = tuple(Example(text, known, away) for text, (known, away) in merged.items())
     return Read(found, taken, tuple((label, name) for label, name in names.items() if label != name))
 
 

@@ -42,10 +42,10 @@ def _rows(block: FittedBlock) -> Sequence[Sequence[float]]:
 def _block(block: FittedBlock, step: int) -> BlockFile:
     factor = 1_000_000_000 / step
     weights = array("H", (round(weight * factor) + ZERO for row in _rows(block) for weight in row))
-    return BlockFile(features="\n".join(block.features), idf=_encoded(array("H", block.idf)), weights=_encoded(weights))
+    return BlockFile(features="\n".join(block.features), idf=encoded(array("H", block.idf)), weights=encoded(weights))
 
 
-def _encoded(numbers: "array[int]") -> str:
+def encoded(numbers: "array[int]") -> str:
     if sys.byteorder == "big":
         numbers.byteswap()
     return base64.b64encode(numbers.tobytes()).decode()

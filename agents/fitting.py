@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .calibration import seeded
-from .classifier import UNIT, letter_features, word_features
+from .classifier import UNIT, known_share, letter_features, word_features, words_of
 
 MANY_EXAMPLES = 5_000
 """From here on a word must occur in two examples to count; with fewer, every word is worth keeping."""
@@ -49,6 +49,10 @@ class Fitted(Protocol):
         """One row per text, one margin per column."""
         ...
 
+    def known(self, text: str) -> float:
+        """The share of the words in `text` that were trained."""
+        ...
+
 
 class Fit(Protocol):
     """Learns from texts and their labels; the same call gives the same weights."""
@@ -63,7 +67,7 @@ def fit_plain(texts: Sequence[str], truth: Truth, columns: Sequence[str], *, see
     letters = Vocabulary.of(texts if few else (), letter_features, 2)
     place = {column: number for number, column in enumerate(columns)}
     own = [sorted(place[label] for label in labels) for labels in truth]
-    learner = _Learner(len(columns), (len(words.idf), len(letters.idf)))
+    learner = Learner(len(columns), len(words.idf) + len(letters.idf))
     vectors = [_joined(words.vector(text), letters.vector(text), len(words.idf)) for text in texts]
     learner.learn(vectors, own, seeded(seed))
     weights = learner.averaged()
@@ -122,6 +126,9 @@ class PlainFitted:
     def margins(self, texts: Sequence[str]) -> list[list[float]]:
         return [self._margins(text) for text in texts]
 
+    def known(self, text: str) -> float:
+        return known_share(words_of(text), self._words.numbers)
+
     def _margins(self, text: str) -> list[float]:
         total = [0.0] * len(self.intercepts)
         for block, vocabulary in ((self.words, self._words), (self.letters, self._letters)):
@@ -130,13 +137,13 @@ class PlainFitted:
         return total
 
 
-class _Learner:
+class Learner:
     """One row of weights per feature, made when the feature is first moved."""
 
-    def __init__(self, columns: int, sizes: tuple[int, int]) -> None:
+    def __init__(self, columns: int, features: int) -> None:
         self.columns = columns
-        self.rows: list[list[float] | None] = [None] * sum(sizes)
-        self.moved: list[list[float] | None] = [None] * sum(sizes)
+        self.rows: list[list[float] | None] = [None] * features
+        self.moved: list[list[float] | None] = [None] * features
         """Each change times the step at which it was made, for the average over all steps."""
         self.steps = 1
 

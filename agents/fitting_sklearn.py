@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .classifier import UNIT, letter_features, word_features
+from .classifier import UNIT, known_share, letter_features, word_features, words_of
 from .fitting import MANY_EXAMPLES, FittedBlock, Truth
 
 
@@ -18,31 +18,36 @@ def installed() -> bool:
 
 def fit_sklearn(texts: Sequence[str], truth: Truth, columns: Sequence[str], *, seed: int) -> "SklearnFitted":
     """One separating plane per column over words, pairs and letters. Half a second per thousand examples."""
-    import numpy
     from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.svm import LinearSVC
 
     least = 1 if len(texts) < MANY_EXAMPLES else 2
     words = TfidfVectorizer(analyzer=word_features, sublinear_tf=True, min_df=least)
     letters = TfidfVectorizer(analyzer=letter_features, sublinear_tf=True, min_df=2)
     features = hstack([words.fit_transform(texts), letters.fit_transform(texts)]).tocsr()
+    weights, intercepts = planes(features, truth, columns, seed)
+    return SklearnFitted.of(words, letters, weights, intercepts)
+
+
+def planes(features: Any, truth: Truth, columns: Sequence[str], seed: int) -> tuple[Any, Any]:
+    """Weights and intercept of one separating plane per column."""
+    import numpy
+    from sklearn.svm import LinearSVC
+
     if all(len(labels) == 1 for labels in truth):
         machine = LinearSVC(C=1.0, random_state=seed).fit(features, [next(iter(labels)) for labels in truth])
         weights, intercepts = machine.coef_, machine.intercept_
         if len(intercepts) == 1:  # two labels share one plane
             weights = numpy.vstack([-weights, weights])
             intercepts = numpy.concatenate([-intercepts, intercepts])
-    else:
-        machines = [
-            LinearSVC(C=1.0, random_state=seed, class_weight="balanced").fit(
-                features, [one in labels for labels in truth]
-            )
-            for one in columns
-        ]
-        weights = numpy.vstack([one.coef_ for one in machines])
-        intercepts = numpy.concatenate([one.intercept_ for one in machines])
-    return SklearnFitted.of(words, letters, weights, intercepts)
+        return weights, intercepts
+    weights, intercepts = numpy.zeros((len(columns), features.shape[1])), numpy.full(len(columns), -1.0)
+    for place, column in enumerate(columns):
+        own = [column in labels for labels in truth]
+        if any(own) and not all(own):  # in a fold, a rare label may have no example
+            machine = LinearSVC(C=1.0, random_state=seed, class_weight="balanced").fit(features, own)
+            weights[place], intercepts[place] = machine.coef_[0], machine.intercept_[0]
+    return weights, intercepts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,9 @@ class SklearnFitted:
             (words, letters),
             weights,
         )
+
+    def known(self, text: str) -> float:
+        return known_share(words_of(text), self._vectorizers[0].vocabulary_)
 
     def margins(self, texts: Sequence[str]) -> list[list[float]]:
         from scipy.sparse import hstack

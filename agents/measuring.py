@@ -190,6 +190,8 @@ class SeveralFigures:
     asked: int
     left: int
     alone: int
+    asking: int
+    """Messages in which something is asked about."""
 
     @property
     def recall(self) -> float:
@@ -207,16 +209,17 @@ class SeveralFigures:
 
 def several_measured(judged: Iterable[Judged], threshold: float, notice: float) -> SeveralFigures:
     """What a router with `several` does with independent scores; one noticed label makes the rest be asked about."""
-    messages = labels = routed = wrongly = asked = left = alone = 0
+    messages = labels = routed = wrongly = asked = left = alone = asking = 0
     for one in judged:
         clear = {label for label, score in one.ranked if score >= threshold}
         noticed = {label for label, score in one.ranked if score >= notice} - clear
         rest = one.labels - clear
         messages, labels = messages + 1, labels + len(one.labels)
         routed, wrongly = routed + len(one.labels & clear), wrongly + len(clear - one.labels)
+        asking += bool(noticed)
         if noticed:
             asked += len(rest)
         else:
             left += len(rest)
             alone += len(rest) if not clear else 0
-    return SeveralFigures(messages, labels, routed, wrongly, asked, left, alone)
+    return SeveralFigures(messages, labels, routed, wrongly, asked, left, alone, asking)

@@ -10,13 +10,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from ..contracts.canonical import sha256_hex
 from ..contracts.errors import CallError, SetupError
 from ..fsm.thresholds import six
 from .calibration import LARGEST_SAMPLE, fit_logistic, fit_sharpness, sample, seeded
-from .classifier import Scoring, known_share, signals, words_of
+from .classifier import Scoring, signals
 from .evaluation import Promise
 from .examples import Example, folds_of, near_copies
 from .exporting import written
@@ -29,10 +29,12 @@ SHARE_OUTSIDE, SHARE_UNSEEN = 0.2, 0.05
 """The share of traffic taken to be none of ours, where nobody says otherwise: with examples of it, and without."""
 _WITHHELD = 3
 """How many times a third of the labels is withheld, to see how messages of unknown labels look."""
+_MOST_SILENT = 0.05
 _FOR_SHARPNESS = 1_500
 _KEPT_SCORES = 12
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
 
+F = TypeVar("F", bound=Fitted)
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many steps are done, and of how many."""
 
@@ -108,6 +110,10 @@ def train(
     return train_examples([*pairs, *others], seed=seed, folds=folds, backend=backend, share=share)
 
 
+def quiet(what: str, done: int, of: int) -> None:
+    """Nothing is shown."""
+
+
 def train_examples(
     examples: Iterable[Example],
     *,
@@ -115,7 +121,7 @@ def train_examples(
     folds: int = 5,
     backend: Backend = "auto",
     share: float | None = None,
-    progress: Progress = lambda what, done, of: None,
+    progress: Progress = quiet,
 ) -> TrainedRouter:
     """A linear table, calibrated for traffic of which `share` is none of ours (a fifth with examples of it).
 
@@ -124,14 +130,28 @@ def train_examples(
     for ten thousand examples with scikit-learn and half a minute without, times `folds` plus four.
     """
     name, fit = _fit_of(backend)
+    return train_with(examples, fit, written, name, seed=seed, folds=folds, share=share, progress=progress)
+
+
+def train_with(
+    examples: Iterable[Example],
+    fit: Callable[..., F],
+    write: Callable[[F, Scoring], bytes],
+    name: str,
+    *,
+    seed: int,
+    folds: int,
+    share: float | None,
+    progress: Progress,
+) -> TrainedRouter:
+    """The same with any way to fit, and to write what was fitted."""
     given = sorted(set(examples), key=lambda one: (one.outside, one.text, sorted(one.labels)))
     labels = _labels_of(given, folds)
     if share is None:
         share = SHARE_OUTSIDE if any(one.outside for one in given) else SHARE_UNSEEN
     if not 0 <= share < 1:
         raise CallError(f"A share of {share} of the traffic is not possible.", fix="Give a number from 0 to below 1.")
-    work = _Work(given, labels, fit, seed, folds, progress)
-    return work.trained(share, name)
+    return _Work(given, labels, fit, seed, folds, progress).trained(write, share, name)
 
 
 def _fit_of(backend: Backend) -> tuple[str, Fit]:
@@ -180,11 +200,17 @@ class _Seen:
     known: float
 
 
-class _Work:
+class _Work(Generic[F]):
     """One training: the examples, and the fits that measuring and writing need."""
 
     def __init__(
-        self, given: Sequence[Example], labels: tuple[str, ...], fit: Fit, seed: int, folds: int, progress: Progress
+        self,
+        given: Sequence[Example],
+        labels: tuple[str, ...],
+        fit: Callable[..., F],
+        seed: int,
+        folds: int,
+        progress: Progress,
     ) -> None:
         self.given, self.labels, self.fit, self.seed, self.folds = given, labels, fit, seed, folds
         self.outside = any(one.outside for one in given)
@@ -194,12 +220,12 @@ class _Work:
         self.withheld = 0 if self.independent or len(labels) < 2 * _WITHHELD else _WITHHELD
         self.progress, self.done = progress, 0
 
-    def trained(self, share: float, backend: str) -> TrainedRouter:
+    def trained(self, write: Callable[[F, Scoring], bytes], share: float, backend: str) -> TrainedRouter:
         clusters = near_copies(self.given)
         seen = self._held_out(folds_of(self.given, clusters, self.folds, self.seed))
         scoring = self._scoring(seen, self._strangers(), share)
         fitted = self._fitted(range(len(self.given)), self.columns, "learning from all examples")
-        artefact = written(fitted, scoring)
+        artefact = write(fitted, scoring)
         judged = tuple(
             Judged(one.labels, *_shortened(scoring.of([*held.margins], held.known)), one.outside)
             for one, held in zip(self.given, seen, strict=True)
@@ -208,7 +234,7 @@ class _Work:
         report = self._report(judged, backend, fitted, share, counts)
         return TrainedRouter(artefact, sha256_hex(artefact), report)
 
-    def _fitted(self, places: Sequence[int], columns: Sequence[str], what: str) -> Fitted:
+    def _fitted(self, places: Sequence[int], columns: Sequence[str], what: str) -> F:
         self.progress(what, self.done, self.folds + self.withheld + 1)
         texts, truth = [self.given[place].text for place in places], [self.truth[place] for place in places]
         fitted = self.fit(texts, truth, columns, seed=self.seed)
@@ -217,11 +243,8 @@ class _Work:
         return fitted
 
     def _seen(self, fitted: Fitted, places: Sequence[int]) -> list[_Seen]:
-        words, texts = frozenset(fitted.words.features), [self.given[place].text for place in places]
-        return [
-            _Seen(margins, known_share(words_of(text), words))
-            for text, margins in zip(texts, fitted.margins(texts), strict=True)
-        ]
+        texts = [self.given[place].text for place in places]
+        return [_Seen(margins, fitted.known(text)) for text, margins in zip(texts, fitted.margins(texts), strict=True)]
 
     def _held_out(self, folds: Sequence[int]) -> list[_Seen]:
         found: dict[int, _Seen] = {}
@@ -339,8 +362,8 @@ def _shortened(
 
 
 def suggested(judged: Sequence[Judged]) -> tuple[str, str]:
-    """For independent labels: the threshold with the best balance of routed and wrongly routed labels (F1), and
-    the score from which all but one in twenty of the true labels are at least asked about."""
+    """For independent labels: the threshold with the best balance of routed and wrongly routed labels (F1), and the
+    highest score to ask from at which at most one true label in twenty is left in silence."""
     ranked = sorted(((score, label in one.labels) for one in judged for label, score in one.ranked), reverse=True)
     total = sum(len(one.labels) for one in judged)
     best, threshold, right = 0.0, 1.0, 0
@@ -349,9 +372,10 @@ def suggested(judged: Sequence[Judged]) -> tuple[str, str]:
         balance = 2 * right / (given + total)
         if balance > best:
             best, threshold = balance, score
-    true_scores = sorted(score for score, true in ranked if true)
-    notice = true_scores[min(len(true_scores) - 1, max(0, total // 20 - (total - len(true_scores))))]
-    return _six_down(threshold), _six_down(min(threshold, notice))
+    least = float(_six_down(threshold))
+    steps = [least * step / 40 for step in range(39, 0, -1)]
+    notice = next((step for step in steps if several_measured(judged, least, step).silent <= _MOST_SILENT), steps[-1])
+    return _six_down(threshold), _six_down(notice)
 
 
 def _six_down(number: float) -> str:

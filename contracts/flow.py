@@ -196,7 +196,7 @@ class RouterSpec(Value):
     """A message that stays unclear stays with the label that has the conversation."""
     several: bool = added(False)
     """Several issues in one message are queued and handled in turn."""
-    notice: Decimal6 = added("0.200000")
+    notice: Decimal6 = added("0.100000")
     """With `several`: the least score at which a further issue is asked about rather than left."""
 
 

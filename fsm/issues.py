@@ -37,8 +37,8 @@ def issues_in(spec: RouterSpec, evidence: RoutingEvidence) -> Issues:
     ruled = _by_rules(spec, whole)
     labels = distinct((*found, *ruled))
     known = set(labels)
-    if not evidence.independent:  # a clause whose second guess is clear already says more of the same
-        likely = [one for one in likely if known.isdisjoint(one[:2])]
+    if not evidence.independent:  # a clause whose best guess is clear already says more of the same
+        likely = [one for one in likely if one and one[0] not in known]
     unclear = distinct(label for one in likely for label in one if label not in known)
     by_rules = frozenset((*ruled, *(label for part in parts for label in _by_rules(spec, part))))
     return Issues(labels, by_rules, unclear)
@@ -91,7 +91,5 @@ def by_own_classifier(spec: RouterSpec, evidence: RoutingEvidence) -> bool:
 
 def _noticed(spec: RouterSpec, part: RoutingPart) -> tuple[str, ...]:
     """Labels that are likely enough to be asked about, the best first."""
-    if not in_scope(spec, part.scope):
-        return ()
     least = millionths(spec.notice)
     return tuple(one.label for one in part.scores if one.label in spec.labels and millionths(one.score) >= least)
