@@ -17,7 +17,7 @@ from .story import Told, known_words, told
 from .terminal import Terminal, safe
 
 HELP = (
-    ("/task DECISION", "decide the open task as the person it waits for; /DECISION is the same"),
+    ("/task DECISION", "decide the open task as the person it waits for; /DECISION is the same, /DECISION NAME who"),
     ("/state", "where the conversation stands, and what it knows"),
     ("/log", "what happened so far, event by event"),
     ("/quit", "leave; the conversation stays, and --resume goes on"),
@@ -100,7 +100,8 @@ class Talk:
         elif name == "log":
             self._log()
         elif len(meant) == 1 or (name == "task" and rest):
-            await self._decide(standing, meant[0] if len(meant) == 1 else rest[0])
+            decision, *who = (meant[0], *rest) if len(meant) == 1 else rest
+            await self._decide(standing, decision, who[0] if who else os.environ.get("USER", ""))
         elif name == "help":
             for command, what in HELP:
                 self.terminal.hang(self.terminal.text((f"{command:<15}", "bold")), (what, "dim"), indent=4)
@@ -108,17 +109,21 @@ class Talk:
             known = ", ".join(f"/{one}" for one in ("state", "log", "quit", *decisions))
             self.terminal.line((f"There is no command /{safe(name, 40)}; there are {known}.", "yellow"), indent=4)
 
-    async def _decide(self, standing: TurnOutcome, decision: str) -> None:
+    async def _decide(self, standing: TurnOutcome, decision: str, who: str) -> None:
         if standing.task is None:
             raise CallError("No task is open.", fix="A task opens when the flow asks a person.")
         if decision not in standing.task.decisions:
             raise CallError(
                 f"The task does not know {decision!r}.", fix=f"Type /{' or /'.join(standing.task.decisions)}."
             )
-        name = "".join(one for one in os.environ.get("USER", "") if one.isascii() and one.isalnum()) or "somebody"
+        name = "".join(one for one in who if one.isascii() and one.isalnum()) or "somebody"
         actor = Actor(kind="human", id=name, roles=(standing.task.role,), authn="chat")
         task = standing.task
-        decided = await self.runtime.decide_task(task.conversation, task.number, decision, actor=actor)
+        shown = task.shown if task.approves else None
+        decided = await self.runtime.decide_task(task.conversation, task.number, decision, actor=actor, shown=shown)
+        for told in self._told():
+            if told.version >= standing.length and told.kind == "refused":
+                self.terminal.line((told.text, "yellow"), indent=4)
         if task.conversation != self.conversation:  # a child's: what it led to is told here
             here = await self.runtime.outcome(self.conversation)
             decided = replace(here, replies=self._since(self._shown))
@@ -154,8 +159,10 @@ class Talk:
         standing = {"with_person": "with a person", "ended": "ended"}.get(outcome.standing, "")
         self.terminal.line((f"{outcome.state}{f' · {standing}' if standing else ''}", "dim"), indent=4)
         if outcome.task is not None:
-            choice = " or ".join(f"/{one}" for one in outcome.task.decisions)
-            self.terminal.line((f"task {outcome.task.number} for {outcome.task.role}: {choice}", "yellow"), indent=4)
+            task = outcome.task
+            choice = " or ".join(f"/{one}" for one in task.decisions)
+            several = f" ({len(task.endorsed)} of {task.approvals} approvals)" if task.approvals > 1 else ""
+            self.terminal.line((f"task {task.number} for {task.role}: {choice}{several}", "yellow"), indent=4)
 
     def _state(self, outcome: TurnOutcome) -> None:
         store = self.wired.store

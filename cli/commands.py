@@ -151,6 +151,9 @@ def decide(
     who: Annotated[str, typer.Option("--as", metavar="NAME", help="Who decides; it stands in the log.")],
     role: Annotated[list[str], typer.Option("--role", metavar="ROLE", help="A role you hold; may be repeated.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept as an erasable text.")] = "",
+    shown: Annotated[
+        str, typer.Option("--shown", metavar="DIGEST", help="What you were shown, as `interlock tasks` lists it.")
+    ] = "",
     flow: FlowOption = "",
     base_url: BaseUrl = "",
     model: Model = "",
@@ -161,7 +164,7 @@ def decide(
     from .people import Place
     from .people import decide as run
 
-    _end(run(Place(db, conversation, flow, base_url, model), task, decision, who, role, reason, as_json=json))
+    _end(run(Place(db, conversation, flow, base_url, model), task, decision, who, role, reason, shown, as_json=json))
 
 
 def resolve(

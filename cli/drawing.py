@@ -131,7 +131,7 @@ def _detail(state: State) -> list[str]:
         case "call":
             return [f"call {state.tool}"]
         case "human":
-            return [f"human {state.role}"]
+            return [f"human {state.role}", *([f"{state.approvals} approvals"] if state.approvals > 1 else ())]
         case "subflow":
             return [f"subflow {state.flow}"]
         case "route":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts.errors import CallError, UnknownConversation
+from ..contracts.events import TaskOpened
 from ..contracts.flow import Flow
 from ..contracts.store import Store
 from ..fsm.program import with_children
@@ -62,8 +63,11 @@ def streams_named(store: Store, prefixes: Sequence[str]) -> list[str]:
     return [stream_named(store, prefix) for prefix in prefixes]
 
 
-def task_document(stream: str, number: int, opened: Any, shows: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """An open task as it stands in JSON documents; `shows` is what its person must know, in words."""
+def task_document(
+    stream: str, number: int, opened: TaskOpened, shows: Sequence[tuple[str, str]], endorsed: Sequence[str] = ()
+) -> dict[str, Any]:
+    """An open task as it stands in JSON documents; `shows` is what its person must know, in words, and `shown` the
+    digest of it. `endorsed` are those who have approved, where several must."""
     return {
         "conversation": stream,
         "task": number,
@@ -72,5 +76,9 @@ def task_document(stream: str, number: int, opened: Any, shows: Sequence[tuple[s
         "state": opened.state,
         "facts": list(opened.facts),
         "shows": [{"name": name, "says": says} for name, says in shows],
+        "shown": opened.shown,
+        "approves": opened.approves,
+        "approvals": opened.approvals,
+        "endorsed": list(endorsed),
         "due": opened.model_dump(mode="json")["due"],
     }

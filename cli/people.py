@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ..contracts.commands import Actor
 from ..contracts.envelope import opened
 from ..contracts.errors import CallError, SetupError
-from ..contracts.events import CommandRefused, ConversationStarted, TaskOpened
+from ..contracts.events import CommandRefused, ConversationStarted, TaskEndorsed, TaskOpened
 from ..contracts.store import FlowRow, Store, Summary
 from ..service.loading import recorded
 from ..service.outcome import TurnOutcome
@@ -21,6 +21,9 @@ from ..service.wiring import ModelChoice, db_path, found_flow, wired
 from .finding import existing_log, flow_of, stream_named, task_document
 from .story import known_words
 from .terminal import MARKS, Terminal, counted, safe, write_json
+
+SHORT, SHORTEST, WHOLE = 16, 8, 64
+"""Characters of a digest: as it is printed, as it may be typed at least, and all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def tasks(db: Path | None, as_json: bool) -> None:
                 (one["conversation"][:8], "bold"),
                 str(one["task"]),
                 one["role"],
-                "\n".join([one["state"], *(f"{shown['name']}: {shown['says']}" for shown in one["shows"])]),
+                "\n".join(_asked(one)),
                 "\n".join(one["decisions"]),
                 one["due"][5:16].replace("T", " "),
             )
@@ -65,20 +68,34 @@ def tasks(db: Path | None, as_json: bool) -> None:
     first = found[0]
     named = f"{first['conversation'][:8]} {first['task']} {first['decisions'][0]}"
     example = f"interlock decide {named} --as YOU --role {first['role']}"
+    if first["approves"]:
+        example += f" --shown {first['shown'][:SHORT]}"
     terminal.line((f"{counted(len(found), 'task')}. Decide as in: ", "dim"), (example, "green"))
 
 
-def open_tasks(store: Store) -> list[dict[str, Any]]:
-    """`{"conversation", "task", "role", "decisions", "state", "facts", "shows", "due"}` of each open task.
+def _asked(task: dict[str, Any]) -> Iterator[str]:
+    """What one open task is about, a line each: its state, the facts as shown, and how its approval stands."""
+    yield task["state"]
+    yield from (f"{shown['name']}: {shown['says']}" for shown in task["shows"])
+    if task["approves"]:
+        yield f"shown: {task['shown'][:SHORT]}"
+    if task["approvals"] > 1:
+        by = f" ({', '.join(task['endorsed'])})" if task["endorsed"] else ""
+        yield f"approvals: {len(task['endorsed'])} of {task['approvals']}{by}"
 
-    By their deadlines. `shows` holds texts of the customer: this is the view of the person who decides.
+
+def open_tasks(store: Store) -> list[dict[str, Any]]:
+    """Each open task as `task_document` writes it, by their deadlines.
+
+    `shows` holds texts of the customer: this is the view of the person who decides.
     """
     found = []
     for summary in store.summaries(status="open"):
         for number in summary.tasks:
             event = _opening(store, summary.stream, number)
             if event is not None:
-                found.append(task_document(summary.stream, number, event, _shown(store, summary, number, event)))
+                shows = _shown(store, summary, number, event)
+                found.append(task_document(summary.stream, number, event, shows, _endorsed(store, summary, number)))
     return sorted(found, key=lambda one: (one["due"], one["conversation"]))
 
 
@@ -96,14 +113,29 @@ def _shown(store: Store, summary: Summary, number: int, event: TaskOpened) -> li
     return [(name, words.get(name, "not known")) for name in event.facts]
 
 
+def _endorsed(store: Store, summary: Summary, number: int) -> list[str]:
+    """Who has approved the task so far, where several must."""
+    later = recorded(store.read(summary.stream, after=number))
+    return [one.event.by for one in later if isinstance(one.event, TaskEndorsed) and one.event.task == number]
+
+
 def decide(
-    place: Place, task: int, decision: str, who: str, roles: Sequence[str], reason: str, *, as_json: bool
+    place: Place,
+    task: int,
+    decision: str,
+    who: str,
+    roles: Sequence[str],
+    reason: str,
+    shown: str = "",
+    *,
+    as_json: bool,
 ) -> int:
-    """Decide an open task as `who`; 1 if the conversation refused it."""
+    """Decide an open task as `who`, of what `shown` digests; 1 if the conversation refused it."""
     actor = _actor(who, roles)
+    digest = _digest_meant(place, task, shown)
 
     async def act(runtime: Runtime, stream: str) -> TurnOutcome:
-        return await runtime.decide_task(stream, task, decision, actor=actor, reason=reason)
+        return await runtime.decide_task(stream, task, decision, actor=actor, reason=reason, shown=digest)
 
     return _acted(place, act, as_json, task)
 
@@ -116,6 +148,20 @@ def resolve(place: Place, effect: int, how: str, who: str, *, as_json: bool) -> 
         return await runtime.resolve(stream, effect, how, actor=actor)
 
     return _acted(place, act, as_json)
+
+
+def _digest_meant(place: Place, task: int, shown: str) -> str | None:
+    """The whole digest that `shown` is, or begins: the task's own where it does."""
+    if not shown or len(shown) == WHOLE:
+        return shown or None
+    with existing_log(place.db) as store:
+        event = _opening(store, stream_named(store, place.prefix), task)
+    if event is None or (len(shown) >= SHORTEST and event.shown.startswith(shown)):
+        return None if event is None else event.shown
+    raise CallError(
+        f"Task {task} shows {event.shown[:SHORT]}, not {shown[:SHORT]!r}.",
+        fix=f"Look at it again with `interlock tasks`, and give at least {SHORTEST} characters of what stands there.",
+    )
 
 
 def _actor(who: str, roles: Sequence[str]) -> Actor:
@@ -185,9 +231,10 @@ def _refusal(store: Store, stream: str, before: int) -> str:
 
 
 def acted_document(outcome: TurnOutcome, refused: str, decisions: Sequence[str] = ()) -> dict[str, Any]:
-    """`{"conversation", "taken", "refused", "decisions", "state", "standing", "replies", "events"}`.
+    """`{"conversation", "taken", "refused", "decisions", "state", "standing", "open", "replies", "events"}`.
 
-    `decisions` are those that the task takes, where another was given.
+    `decisions` are those that the task takes, where another was given; the task stays `open` where others must
+    approve it, too.
     """
     return {
         "conversation": outcome.conversation,
@@ -196,6 +243,7 @@ def acted_document(outcome: TurnOutcome, refused: str, decisions: Sequence[str] 
         "decisions": list(decisions),
         "state": outcome.state,
         "standing": outcome.standing,
+        "open": outcome.task is not None and bool(outcome.task.endorsed) and not refused,
         "replies": list(outcome.replies),
         "events": outcome.length,
     }
@@ -205,6 +253,11 @@ _WHY = {
     "role_missing": "the role that the task asks for is missing; the attempt is in the log",
     "unknown_task": "no such task is open there; `interlock tasks` lists those that are",
     "unknown_decision": "the task knows no such decision",
+    "not_shown": "say what you were shown: `--shown` with what `interlock tasks` lists",
+    "changed": "the facts are others than you were shown; `interlock tasks` lists what stands there now",
+    "not_a_person": "only a person can approve",
+    "requester": "nobody approves what they asked for themselves; the attempt is in the log",
+    "same_person": "you have approved it before; somebody else must, too",
     "not_pending": "no such effect is undecided there; `interlock log` lists them",
     "ended": "the conversation has ended",
 }
@@ -219,7 +272,8 @@ def _show_acted(document: dict[str, Any]) -> None:
         return
     terminal.hang(
         terminal.text((MARKS.good, "bold green")),
-        f"taken; {document['conversation'][:8]} is now in ",
+        f"{'approved by one; others must, too' if document['open'] else 'taken'}; ",
+        f"{document['conversation'][:8]} is now in ",
         (document["state"], "bold"),
         f" ({document['standing'].replace('_', ' ')})",
     )

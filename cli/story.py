@@ -12,9 +12,6 @@ from ..contracts.commands import Actor, Condition
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
-    AgentToolEnded,
-    BroadcastEnded,
-    BroadcastStarted,
     CommandRefused,
     ConversationEnded,
     ConversationStarted,
@@ -23,19 +20,15 @@ from ..contracts.events import (
     FactForgotten,
     FactSkipped,
     FactsRecorded,
-    HandoffMade,
     InputReceived,
-    Judged,
-    LateResult,
     LimitReached,
     MessageReceived,
     MessageTaken,
-    OverBudget,
     QuestionAsked,
     ReplySent,
-    RetryPlanned,
     RoutingDecided,
     TaskDecided,
+    TaskEndorsed,
     TaskOpened,
     TimerFired,
     TimerSet,
@@ -57,6 +50,7 @@ from ..fsm.evolve import evolve, fold
 from ..fsm.render import ERASED, filled, places_in, said, template_of
 from ..fsm.replay import Recorded
 from .story_children import came_up, child_words
+from .story_work import working_words
 from .terminal import counted, safe
 
 
@@ -228,7 +222,7 @@ class _Teller:
         return ERASED if found is None else f"“{safe(found.text, 1000)}”"
 
     def reason(self, version: int, event: Event) -> str:
-        if not isinstance(event, TaskDecided) or event.reason is None:
+        if not isinstance(event, TaskDecided | TaskEndorsed) or event.reason is None:
             return ""
         return f", because {self.quoted(PayloadAt(version=version, name=event.reason.name), event.reason.length)}"
 
@@ -331,7 +325,10 @@ def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
             return "note", asked + ("" if event.how in ("ask", "confirm") else f" ({event.how})") + again
         case TaskOpened():
             choice = " or ".join(event.decisions)
-            return "task", f"task {event.role}: {choice}, until {written_time(event.due)[11:16]} UTC"
+            several = f", by {event.approvals} people" if event.approvals > 1 else ""
+            return "task", f"task {event.role}: {choice}{several}, until {written_time(event.due)[11:16]} UTC"
+        case TaskEndorsed():
+            return "task", f"{who} approves: {event.decision}{reason}; somebody else must too"
         case TaskDecided():
             return "task", f"{who} decides: {event.decision}{reason}"
         case TimerSet():
@@ -349,56 +346,4 @@ def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
         case SubflowStarted() | SubflowReplied() | SubflowLeft() | SubflowEnded() | ParentLeft():
             return child_words(event)
         case _:
-            return _working_words(event)
-
-
-def _working_words(event: Event) -> tuple[str, str]:
-    """Agents and tools at work."""
-    match event:
-        case HandoffMade():
-            handoff = event.handoff
-            return "agent", (
-                f"hands over {handoff.source} → {handoff.target}: {handoff.history.count} messages, "
-                f"at most {handoff.constraints.token_budget:,} tokens"
-            )
-        case AgentRequested():
-            extra = "".join(
-                [
-                    f", attempt {event.attempt}" if event.attempt > 1 else "",
-                    f", tool round {event.round}" if event.round else "",
-                    f" as {event.member}" if event.member and event.member != event.agent else "",
-                    " as a tool" if event.purpose == "tool" else "",
-                    ", in the background" if event.background else "",
-                    f", to repair {counted(len(event.repairs), 'violation')}" if event.repairs else "",
-                ]
-            )
-            return "agent", f"asks {event.agent}{extra} (at most {event.reserved_tokens:,} tokens)"
-        case AgentToolEnded():
-            answered = "answers its caller" if event.outcome == "done" else f"tells its caller {event.outcome}"
-            return ("agent" if event.outcome == "done" else "unsure"), f"{event.agent} {answered.replace('_', ' ')}"
-        case BroadcastStarted():
-            who = ", ".join(one.name for one in event.members) or "nobody"
-            return "agent", f"asks {who} at once, and needs {counted(event.needed, 'valid result')}"
-        case BroadcastEnded():
-            standings = ", ".join(
-                f"{one.name} {one.status}{f' ({one.reason})' if one.reason else ''}" for one in event.members
-            )
-            disputed = f"; they disagree on {', '.join(event.disagreed)}" if event.disagreed else ""
-            sign = "agent" if event.outcome == "complete" else "unsure"
-            return sign, f"{event.outcome}: {event.percent} % valid{f'; {standings}' if standings else ''}{disputed}"
-        case LateResult():
-            heard = "is heard" if event.heard else "changes nothing"
-            return "note", f"{event.member} of {event.state} answers late ({event.outcome}), which {heard}"
-        case RetryPlanned():
-            return "timer", f"asks {', '.join(event.members)} again after {written_time(event.due)[11:19]} UTC"
-        case Judged():
-            of = f"{event.of} {event.judged[:8]}" if event.judged else event.of
-            sign = "agent" if event.verdict == "pass" else "unsure"
-            return sign, f"judges {of}: {event.verdict.replace('_', ' ')} ({event.criterion})"
-        case OverBudget():
-            return "unsure", f"{event.agent} is not asked: {event.token_bound:,} tokens, at most {event.maximum:,}"
-        case ToolRequested():
-            means = ", which changes something" if event.consequential else ""
-            return "tool", f"calls {event.tool}{means}"
-        case _:
-            return "note", type(event).__name__
+            return working_words(event)

@@ -7,10 +7,10 @@ from pydantic import Field
 from .agents import AgentOutcome
 from .facts import Control, FactReading, Unreadable
 from .limits import LimitHit, Usage
-from .payload import PayloadRef
+from .payload import PayloadAt, PayloadRef
 from .routing import RoutingEvidence
 from .subflow import ParentRef, SubflowReport
-from .values import Count, Digest, Instant, Name, SubjectId, Value, added
+from .values import Count, Digest, Instant, Name, SafeInt, SubjectId, Value, added
 
 ActorKind = Literal["human", "agent", "system", "tool"]
 Key = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
@@ -21,11 +21,15 @@ ConditionState = Literal["closed", "open", "half_open", "free", "limited", "norm
 """Of a breaker, then of a limiter, then of the spending."""
 
 
+ActorId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+"""A pseudonym: who it is stands elsewhere."""
+
+
 class Actor(Value):
     """Who caused a command: a pseudonymous id, roles, and how they were authenticated."""
 
     kind: ActorKind
-    id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+    id: ActorId
     roles: tuple[Name, ...] = ()
     authn: Name = "none"
 
@@ -64,6 +68,8 @@ class Start(Value):
     tenant: Name | None = added(None)
     """Whose daily budget the conversation's calls are of."""
     parent: ParentRef | None = None
+    requesters: tuple[ActorId, ...] = added(())
+    """Of a child that approves: who asked for what its parent does."""
 
 
 class Say(Value):
@@ -92,10 +98,23 @@ class Routed(Value):
     evidence: RoutingEvidence
 
 
+class GivenFact(Value):
+    """A proposed argument that has the name of a fact: its value, or where the sealed text stands that it repeats.
+
+    It `differs` where it is neither: another text, or a value that the fact cannot have.
+    """
+
+    name: Name
+    value: bool | SafeInt | str | None = None
+    sealed: PayloadAt | None = None
+    differs: bool = added(False)
+
+
 class ProposedCall(Value):
     """A tool call that a model proposed. `name` is None where it is no known tool; arguments are a payload.
 
-    `problems` are the faults of the arguments against the tool's types, as paths and reasons only.
+    `problems` are the faults of the arguments against the tool's types, as paths and reasons only. `given` are
+    the arguments that an approval must cover.
     """
 
     name: Name | None = None
@@ -105,6 +124,7 @@ class ProposedCall(Value):
     """The agent that the call asks, where it is no tool but `ask_<agent>`."""
     task: PayloadRef | None = None
     """What that agent is asked; None where the arguments hold no task."""
+    given: tuple[GivenFact, ...] = added(())
 
 
 class PlannedTask(Value):
@@ -185,12 +205,16 @@ class ToolEnded(Value):
 
 
 class Decide(Value):
-    """A person's decision on the task whose opening event has version `task`."""
+    """A person's decision on the task whose opening event has version `task`.
+
+    `shown` is the digest of what the person was shown, as the task gave it.
+    """
 
     kind: Literal["decide"] = "decide"
     task: Count
     decision: Name
     reason: PayloadRef | None = None
+    shown: Digest | None = None
 
 
 class Fire(Value):

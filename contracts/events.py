@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 
 from .agents import AgentOutcome
 from .commands import (
+    ActorId,
     AgentEnded,
     AgentReport,
     CommandBody,
@@ -59,6 +60,10 @@ class ConversationStarted(Value):
     origin: Literal["live", "forked", "imported"] = "live"
     tenant: Name | None = added(None)
     parent: ParentRef | None = None
+    requester: ActorId | None = None
+    """Who started it, where the flow has states that approve: nobody approves what they asked for."""
+    requesters: tuple[ActorId, ...] = added(())
+    """Of a child: who asked for what its parent does."""
 
 
 class MessageReceived(Value):
@@ -72,6 +77,8 @@ class MessageReceived(Value):
     reading: Reading
     disposition: Literal["taken", "queued", "noted", "refused", "forwarded"]
     turn_due: Instant | None = None
+    by: ActorId | None = None
+    """Who wrote it, where the flow has states that approve."""
 
 
 class MessageTaken(Value):
@@ -88,6 +95,8 @@ class InputReceived(Value):
     name: Name
     facts: tuple[FactReading, ...] = ()
     turn_due: Instant
+    by: ActorId | None = None
+    """Who gave it, where the flow has states that approve."""
 
 
 class FactsRecorded(Value):
@@ -352,6 +361,25 @@ class ToolRequested(Value):
     position: Count = 0
     facts: tuple[Name, ...] = ()
     timeout_seconds: Count
+    approval: Count | None = None
+    """The task whose approval this uses up."""
+
+
+class ApprovalVoid(Value):
+    """A tool that changes something was not run: no approval of exactly the present facts is left.
+
+    `missing`: none was given; `changed`: other facts were approved; `used`: it was used up before; `arguments`: the
+    model proposed others than were approved.
+    """
+
+    type: Literal["approval_void"] = "approval_void"
+    state: Name
+    tool: Name
+    approval: Name
+    """The human state whose approval is needed."""
+    reason: Literal["missing", "changed", "used", "arguments"]
+    task: Count | None = None
+    """The task that was approved, where one was."""
 
 
 class ToolRefused(Value):
@@ -362,7 +390,7 @@ class ToolRefused(Value):
     tool: Name | None = None
     request: Count
     position: Count
-    reason: Literal["unknown", "not_allowed", "bad_arguments"]
+    reason: Literal["unknown", "not_allowed", "bad_arguments", "unapproved"]
     problems: tuple[str, ...] = ()
     agent: Name | None = None
     """The agent that was to be asked as a tool."""
@@ -396,6 +424,21 @@ class TaskOpened(Value):
     facts: tuple[Name, ...]
     shown: Digest
     due: Instant
+    approves: Name | None = None
+    """The decision that is an approval of what `shown` digests."""
+    approvals: Count = added(1)
+    """How many different people must give it."""
+
+
+class TaskEndorsed(Value):
+    """One of several people that a task needs has approved; the task stays open for the others."""
+
+    type: Literal["task_endorsed"] = "task_endorsed"
+    task: Count
+    decision: Name
+    by: ActorId
+    shown: Digest
+    reason: PayloadRef | None = None
 
 
 class TaskDecided(Value):
@@ -404,6 +447,9 @@ class TaskDecided(Value):
     decision: Name
     reason: PayloadRef | None = None
     turn_due: Instant
+    shown: Digest | None = None
+    by: ActorId | None = None
+    """Who decided, where the task asks for an approval."""
 
 
 class TimerSet(Value):
@@ -449,6 +495,11 @@ class CommandRefused(Value):
         "not_pending",
         "not_waiting",
         "no_parent",
+        "not_shown",
+        "changed",
+        "not_a_person",
+        "requester",
+        "same_person",
     ]
 
 
@@ -483,10 +534,12 @@ Event = Annotated[
     | RetryPlanned
     | Judged
     | ToolRequested
+    | ApprovalVoid
     | ToolRefused
     | ToolReturned
     | ReplySent
     | TaskOpened
+    | TaskEndorsed
     | TaskDecided
     | TimerSet
     | TimerFired
@@ -509,7 +562,12 @@ def command_of(event: Event) -> CommandBody | None:
     match event:
         case ConversationStarted():
             return Start(
-                flow=event.flow, subject=event.subject, facts=event.facts, tenant=event.tenant, parent=event.parent
+                flow=event.flow,
+                subject=event.subject,
+                facts=event.facts,
+                tenant=event.tenant,
+                parent=event.parent,
+                requesters=event.requesters,
             )
         case MessageReceived():
             return Say(message=event.message, token_bound=event.token_bound, reading=event.reading)
@@ -522,7 +580,9 @@ def command_of(event: Event) -> CommandBody | None:
         case ToolReturned():
             return ToolEnded(effect=event.effect, report=event.report)
         case TaskDecided():
-            return Decide(task=event.task, decision=event.decision, reason=event.reason)
+            return Decide(task=event.task, decision=event.decision, reason=event.reason, shown=event.shown)
+        case TaskEndorsed():
+            return Decide(task=event.task, decision=event.decision, reason=event.reason, shown=event.shown)
         case TimerFired():
             return Fire(timer=event.timer)
         case EffectResolved():
@@ -555,6 +615,7 @@ def command_of(event: Event) -> CommandBody | None:
             | RetryPlanned()
             | Judged()
             | ToolRequested()
+            | ApprovalVoid()
             | ToolRefused()
             | ReplySent()
             | TaskOpened()

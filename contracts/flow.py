@@ -257,6 +257,8 @@ class AgentState(_State):
     from the judge: no fact, no reply, no tool."""
     criterion: str = added("")
     """What the judge is asked; recorded with each verdict."""
+    approval: Name | None = None
+    """The human state that must have approved the present facts before a tool runs that changes something."""
 
 
 class CallState(_State):
@@ -267,6 +269,8 @@ class CallState(_State):
     reads: tuple[Name, ...] = ()
     attempts: Annotated[int, Field(ge=1, le=10)] = 1
     timeout_seconds: Seconds = 30
+    approval: Name | None = None
+    """The human state that must have approved the present facts; without that it ends with `unapproved`."""
 
 
 class MemberSpec(Value):
@@ -316,6 +320,10 @@ class HumanState(_State):
     kind: Literal["human"] = "human"
     role: Name
     decisions: tuple[Name, ...] = Field(min_length=1)
+    approves: Name | None = None
+    """Which of the decisions is an approval: of exactly what was shown, never by who asked for it, used once."""
+    approvals: Annotated[int, Field(ge=1, le=9)] = added(1)
+    """How many different people must approve; 2 for four eyes."""
     shows: tuple[Name, ...] = ()
     say: str = ""
     meanwhile: str = ""

@@ -12,6 +12,7 @@ from .checks.consulting import CONSULTING
 from .checks.contents import CONTENTS
 from .checks.graph import GRAPH
 from .checks.names import NAMES
+from .checks.people import PEOPLE
 from .checks.routing import ROUTING
 from .checks.rows import ROWS, WHOLE_ROWS
 from .checks.subflows import SUBFLOWS
@@ -37,7 +38,7 @@ def faults_in(
     that was read with faults: what needs the whole table is then not judged, since it would mislead.
     """
     survey = Survey(flow, code, lines or {}, unread, partial)
-    judged = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *TEAMS, *SUBFLOWS, *CONSULTING)
+    judged = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *TEAMS, *SUBFLOWS, *CONSULTING, *PEOPLE)
     checks = (*judged, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
     found = dict.fromkeys(fault for check in checks for fault in check(survey))
     return tuple(sorted(found, key=lambda fault: fault.line))

@@ -136,6 +136,17 @@ class Caller:
 
 
 @dataclass(frozen=True)
+class Approval(_Changed):
+    """What people approved in task `task`: the facts of these names, as `shown` digests them."""
+
+    task: int
+    shown: str
+    facts: tuple[str, ...]
+    by: tuple[str, ...]
+    used: bool = False
+
+
+@dataclass(frozen=True)
 class Visit(_Changed):
     """The stay in the present state; leaving ends it, a digression sets it aside."""
 
@@ -155,6 +166,8 @@ class Visit(_Changed):
     due: datetime | None = None
     task: int | None = None
     opened: TaskOpened | None = None
+    endorsed: tuple[str, ...] = ()
+    """Who has approved the open task; others must still do so."""
     broadcast: int | None = None
     """Version of the broadcast in hand."""
     members: Mapping[str, Member] = field(default_factory=lambda: NOTHING)
@@ -228,6 +241,10 @@ class Conversation(_Changed):
     """By the version of the event that began each."""
     failing: Failing | None = None
     """Why it ended badly, if it did."""
+    requesters: frozenset[str] = frozenset()
+    """Who started the conversation, wrote or gave something that moved it, where the flow has states that approve."""
+    approvals: Mapping[str, Approval] = field(default_factory=lambda: NOTHING)
+    """The last approval of each human state that approves."""
 
     @property
     def timers(self) -> tuple[tuple[int, datetime], ...]:

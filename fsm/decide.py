@@ -32,7 +32,6 @@ from ..contracts.events import (
     InputReceived,
     MessageReceived,
     RoutingDecided,
-    TaskDecided,
     TimerFired,
     TransitionRefused,
 )
@@ -46,7 +45,7 @@ from ..contracts.flow import (
     SubflowState,
     WaitState,
 )
-from . import broadcast, moves, runs, subflow
+from . import broadcast, moves, runs, subflow, tasks
 from .conversation import Conversation
 from .draft import CallAgent, Decision, Draft, Effect, RunTool, TendChild
 from .program import Program
@@ -72,7 +71,7 @@ def decide(program: Program, conversation: Conversation, command: Command) -> De
         case ToolEnded():
             moves.settle(draft, runs.tool_returned(draft, command.body))
         case Decide():
-            _decided(draft, command.body)
+            moves.settle(draft, tasks.decided(draft, command.body))
         case Fire():
             _fire(draft, command.body)
         case Resolve():
@@ -120,6 +119,8 @@ def _start(draft: Draft, body: Start) -> None:
             turn_due=draft.turn_due,
             tenant=body.tenant,
             parent=body.parent,
+            requester=draft.requester,
+            requesters=body.requesters,
         )
     )
     draft.learn(body.facts, "caller", version)
@@ -138,6 +139,7 @@ def _say(draft: Draft, body: Say) -> None:
                     "reading": body.reading,
                     "disposition": disposition,
                     "turn_due": draft.turn_due if disposition in ("taken", "forwarded") else None,
+                    "by": draft.requester,
                 }
             )
         )
@@ -180,7 +182,7 @@ def _give(draft: Draft, body: Give) -> None:
     if not expected or moves.row_for(draft, body.name) is None:
         _refuse(draft, body, "not_waiting")
         return
-    version = draft.record(InputReceived(name=body.name, facts=body.facts, turn_due=draft.turn_due))
+    version = draft.record(InputReceived(name=body.name, facts=body.facts, turn_due=draft.turn_due, by=draft.requester))
     draft.learn(body.facts, "caller", version)
     moves.settle(draft, body.name)
 
@@ -193,21 +195,6 @@ def _routed(draft: Draft, body: Routed) -> None:
     decision = choose(draft.program.routers[state.router], body.evidence)
     draft.record(RoutingDecided(state=state.name, message=body.message, evidence=body.evidence, decision=decision))
     moves.settle(draft, decision.outcome)
-
-
-def _decided(draft: Draft, body: Decide) -> None:
-    visit, actor = draft.conversation.visit, draft.command.actor
-    if visit.task != body.task or visit.opened is None:
-        _refuse(draft, body, "unknown_task")
-        return
-    if body.decision not in visit.opened.decisions:
-        _refuse(draft, body, "unknown_decision")
-        return
-    if visit.opened.role not in actor.roles:
-        _refuse(draft, body, "role_missing")
-        return
-    draft.record(TaskDecided(task=body.task, decision=body.decision, reason=body.reason, turn_due=draft.turn_due))
-    moves.settle(draft, body.decision)
 
 
 def _fire(draft: Draft, body: Fire) -> None:

@@ -15,6 +15,7 @@ from ..contracts.flow import (
     Flow,
     Guard,
     GuardSpec,
+    HumanState,
     MemberSpec,
     RouterSpec,
     RoutingCosts,
@@ -210,20 +211,22 @@ def _does(flow: Flow, state: State) -> str:
             asks = f"; it may ask {joined(state.agents)} as tools" if state.agents else ""
             given = f"; it is given what came of {joined(state.results)}" if state.results else ""
             judged = f"; it judges what came of {state.judges} by “{state.criterion}”" if state.judges else ""
-            return f"runs the agent {state.agent}, which {tools} and {reads}{asks}{given}{judged}; {tries}."
+            needs = _approval(state.approval)
+            return f"runs the agent {state.agent}, which {tools} and {reads}{asks}{given}{judged}{needs}; {tries}."
         case "call":
             given = f" with {joined(state.reads)}" if state.reads else ""
             tries = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
             tool = next((one for one in flow.tools if one.name == state.tool), None)
             changes = ", which changes something outside" if tool and tool.consequential else ""
-            return f"no agent; calls {state.tool}{changes}{given}; {tries}."
+            return f"no agent; calls {state.tool}{changes}{given}{_approval(state.approval)}; {tries}."
         case "broadcast":
             return _broadcast(state)
         case "human":
             shown = f", who sees {joined(state.shows)}," if state.shows else ""
             within = duration_in_words(state.deadline_seconds)
             decisions = joined(state.decisions, "or")
-            return f"{_saying(state.say)}asks a person ({state.role}){shown} to decide {decisions} within {within}."
+            asked = f"{_saying(state.say)}asks a person ({state.role}){shown} to decide {decisions} within {within}"
+            return f"{asked}{_approving(state)}."
         case "subflow":
             return _runs_subflow(flow, state)
         case _:
@@ -239,6 +242,18 @@ def _runs_subflow(flow: Flow, state: SubflowState) -> str:
     ends = f"; it ends in {joined(spec.finals, 'or')}" if spec else ""
     within = duration_in_words(state.deadline_seconds)
     return f"runs the flow {which} as a child conversation{given}{taken}{ends}, at most {within}."
+
+
+def _approval(state: str | None) -> str:
+    """What a tool waits for that changes something."""
+    return "" if state is None else f", only with an unused approval of {state} for exactly the facts as they are"
+
+
+def _approving(state: HumanState) -> str:
+    if state.approves is None:
+        return ""
+    who = "somebody" if state.approvals == 1 else f"{state.approvals} different people"
+    return f"; {state.approves} is an approval of what is shown, by {who} who did not ask for it"
 
 
 def _broadcast(state: BroadcastState) -> str:

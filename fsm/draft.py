@@ -90,6 +90,11 @@ class Draft:
     def state(self) -> State:
         return self.program.states[self.conversation.state]
 
+    @property
+    def requester(self) -> str | None:
+        """Who this command comes from, where the flow has states that approve: it is recorded nowhere else."""
+        return self.command.actor.id if self.program.approving else None
+
     def record(self, event: Event) -> int:
         """Add `event`; returns its version in the stream."""
         version = self.conversation.version

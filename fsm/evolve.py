@@ -10,6 +10,7 @@ from ..contracts.events import (
     AgentRequested,
     AgentReturned,
     AgentToolEnded,
+    ApprovalVoid,
     BroadcastEnded,
     BroadcastStarted,
     CommandRefused,
@@ -33,6 +34,7 @@ from ..contracts.events import (
     RetryPlanned,
     RoutingDecided,
     TaskDecided,
+    TaskEndorsed,
     TaskOpened,
     TimerFired,
     TimerSet,
@@ -44,6 +46,7 @@ from ..contracts.events import (
 )
 from ..contracts.facts import KnownFact
 from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
+from .approvals import asked_for, endorsed, given, opened, used
 from .callers import asked_as_tool, caller_goes_on
 from .children import forwarded, of_children
 from .conversation import NO_PENDING, NOTHING, REMEMBERED, Conversation, Frame, Question, Turn, Visit, less, more
@@ -76,6 +79,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
                 turn=Turn(due=event.turn_due, visits=MappingProxyType({event.state: 1})),
                 visit=Visit(entered=at),
                 parent=event.parent,
+                requesters=frozenset(one for one in (event.requester, *event.requesters) if one),
             )
         case MessageReceived():
             return _received(conversation, event).changed(version=following)
@@ -88,7 +92,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             return forwarded(taken, queued) if event.forwarded and queued else taken
         case InputReceived():
             turn = _next_turn(conversation, event.turn_due, conversation.turn.message)
-            return conversation.changed(version=following, turn=turn)
+            return asked_for(conversation, event.by).changed(version=following, turn=turn)
         case FactsRecorded():
             return conversation.changed(version=following, known=known_after(conversation.known, event))
         case FactForgotten():
@@ -119,7 +123,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
                 visit = visit.changed(attempts=visit.attempts + 1)
             turn = conversation.turn.changed(tool_calls=conversation.turn.tool_calls + 1)
             pending = more(conversation.pending, at, event)
-            return conversation.changed(version=following, turn=turn, visit=visit, pending=pending)
+            return used(conversation, event).changed(version=following, turn=turn, visit=visit, pending=pending)
         case ToolReturned():
             if event.late:
                 return conversation.changed(version=following)
@@ -140,12 +144,14 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
                 version=following
             )
         case TaskOpened():
-            return conversation.changed(version=following, visit=conversation.visit.changed(task=at, opened=event))
+            return opened(conversation, event).changed(version=following)
+        case TaskEndorsed():
+            return endorsed(conversation, event).changed(version=following)
         case TaskDecided():
-            return conversation.changed(
+            return given(conversation, event).changed(
                 version=following,
                 turn=_next_turn(conversation, event.turn_due, conversation.turn.message),
-                visit=conversation.visit.changed(task=None, opened=None, timer=None, due=None),
+                visit=conversation.visit.changed(task=None, opened=None, endorsed=(), timer=None, due=None),
             )
         case TimerSet():
             return conversation.changed(version=following, visit=conversation.visit.changed(timer=at, due=event.due))
@@ -184,6 +190,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             | LateResult()
             | Judged()
             | ParentLeft()
+            | ApprovalVoid()
         ):
             return conversation.changed(version=following)
         case _:
@@ -219,6 +226,8 @@ def _received(conversation: Conversation, event: MessageReceived) -> Conversatio
         return conversation.changed(received=conversation.received + 1)
     known = _remembered(conversation, event.message.commit, event.token_bound)
     known = known.changed(received=conversation.received + 1)
+    if event.disposition != "noted":
+        known = asked_for(known, event.by)
     if event.disposition == "queued":
         return known.changed(inbox=(*conversation.inbox, (at, event)))
     if event.disposition == "forwarded":

@@ -269,6 +269,7 @@ STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
             "results": _NAMES,
             "judges": Key(name),
             "criterion": _TEXT,
+            "approval": Key(name),
         },
     ),
     "broadcast": (
@@ -290,13 +291,25 @@ STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
             "deadline": _DEADLINE,
         },
     ),
-    "call": (CallState, {**_STATE, "tool": _A_NAME, "reads": _NAMES, "attempts": _NUMBER, "timeout": _TIMEOUT}),
+    "call": (
+        CallState,
+        {
+            **_STATE,
+            "tool": _A_NAME,
+            "reads": _NAMES,
+            "attempts": _NUMBER,
+            "timeout": _TIMEOUT,
+            "approval": Key(name),
+        },
+    ),
     "human": (
         HumanState,
         {
             **_STATE,
             "role": _A_NAME,
             "decisions": _LIST_OF_NAMES,
+            "approves": Key(name),
+            "approvals": _NUMBER,
             "shows": _NAMES,
             "say": _TEXT,
             "meanwhile": _TEXT,

@@ -7,7 +7,6 @@ from ..contracts.commands import Reading
 from ..contracts.events import (
     ConversationEnded,
     MessageTaken,
-    TaskOpened,
     TimerSet,
     TransitionRefused,
     TransitionTaken,
@@ -26,7 +25,7 @@ from ..contracts.flow import (
     Transition,
     WaitState,
 )
-from . import broadcast, forms, runs, subflow
+from . import broadcast, forms, runs, subflow, tasks
 from .draft import Draft, Route
 
 LIMIT = "limit"
@@ -147,18 +146,8 @@ def enter(draft: Draft) -> str | None:
         case BroadcastState():
             return broadcast.begin(draft, state)
         case HumanState():
-            due = draft.later(state.deadline_seconds)
-            draft.record(
-                TaskOpened(
-                    state=state.name,
-                    role=state.role,
-                    decisions=state.decisions,
-                    facts=state.shows,
-                    shown=runs.shown_digest(draft, state.shows),
-                    due=due,
-                )
-            )
-            draft.record(TimerSet(state=state.name, due=due))
+            opened = tasks.open_task(draft, state)
+            draft.record(TimerSet(state=state.name, due=opened.due))
             draft.reply(f"state.{state.name}")
             return None
         case SubflowState():

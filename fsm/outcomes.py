@@ -33,7 +33,7 @@ def outcomes_of(flow: Flow, state: State) -> tuple[str, ...]:
         case AgentState():
             return AGENT_OUTCOMES
         case CallState():
-            return ("done", "failed", "timeout")
+            return ("done", "failed", "timeout", *(("unapproved",) if state.approval is not None else ()))
         case BroadcastState():
             return ("complete", "partial", "failed", *(("empty",) if state.plan is not None else ()))
         case HumanState():

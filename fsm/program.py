@@ -59,6 +59,9 @@ class Program:
     def subflows(self) -> Mapping[str, SubflowSpec]:
         return {one.name: one for one in self.flow.subflows}
 
+    approving: bool
+    """Whether a state approves, here or in a child: then it is recorded who asked for what."""
+
     def rows_for(self, state: str, on: str) -> Rows:
         """The state's own rows for the trigger, then the flow-wide ones."""
         return self.rows.get((state, on), ()) + self.rows.get((ANY, on), ())
@@ -84,6 +87,7 @@ def compiled(flow: Flow, code: Code) -> Program:
             faults=faults,
         )
     _refuse_other_code(flow, code)
+    children = {one.name: compiled(code.subflows[one.name].flow, code.subflows[one.name].code) for one in flow.subflows}
     rows: dict[tuple[str, str], Rows] = {}
     for index, row in enumerate(flow.transitions):
         rows[row.source, row.on] = (*rows.get((row.source, row.on), ()), (index, row))
@@ -113,9 +117,9 @@ def compiled(flow: Flow, code: Code) -> Program:
         consulting=any(isinstance(one, AgentState) and one.agents for one in flow.states),
         choice_bytes=2 * max((len(text.encode()) for one in flow.routers for text in one.labels.values()), default=0),
         machine=FlowMachine(flow),
-        children=MappingProxyType(
-            {one.name: compiled(code.subflows[one.name].flow, code.subflows[one.name].code) for one in flow.subflows}
-        ),
+        children=MappingProxyType(children),
+        approving=any(one.kind == "human" and one.approves is not None for one in flow.states)
+        or any(one.approving for one in children.values()),
     )
 
 

@@ -11,6 +11,7 @@ from ..contracts.commands import AgentEnded, AgentReport, ProposedCall, ToolEnde
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
+    ApprovalVoid,
     Judged,
     ReplySent,
     ResultAt,
@@ -20,7 +21,7 @@ from ..contracts.events import (
 )
 from ..contracts.flow import AgentState, BroadcastState, CallState
 from ..contracts.values import MAX_SAFE_INTEGER
-from . import broadcast, consulting
+from . import approvals, broadcast, consulting
 from .asking import Asking, ask, seconds_left, turn_is_over
 from .draft import Draft, RunTool
 
@@ -159,7 +160,13 @@ def _next_call(draft: Draft, state: AgentState) -> str | None:
             )
         elif call.name is not None:
             return _run_tool(
-                draft, call.name, "agent", request=visit.proposal, position=position, timeout=state.timeout_seconds
+                draft,
+                call.name,
+                "agent",
+                request=visit.proposal,
+                position=position,
+                timeout=state.timeout_seconds,
+                approval=state.approval,
             )
         elif (outcome := consulting.begin(draft, state, position, call)) != consulting.OVER_BUDGET:
             return outcome
@@ -169,7 +176,7 @@ def _next_call(draft: Draft, state: AgentState) -> str | None:
 
 def _refusal(
     draft: Draft, state: AgentState, call: ProposedCall
-) -> Literal["unknown", "not_allowed", "bad_arguments"] | None:
+) -> Literal["unknown", "not_allowed", "bad_arguments", "unapproved"] | None:
     """Why a proposed call does not run; None where it may. Agents asked as tools have no tools themselves."""
     if call.agent is not None:
         return consulting.refusal(draft, state, call)
@@ -177,7 +184,26 @@ def _refusal(
         return "unknown"
     if call.name not in state.tools or draft.conversation.visit.asked is not None:
         return "not_allowed"
-    return "bad_arguments" if call.problems else None
+    if call.problems:
+        return "bad_arguments"
+    return None if _approved(draft, state, call.name, call) else "unapproved"
+
+
+def _approved(draft: Draft, state: AgentState | CallState, tool: str, call: ProposedCall | None = None) -> bool:
+    """Whether the tool may change something now: nobody must approve that, or an approval of exactly this is left."""
+    if state.approval is None or not draft.program.tools[tool].consequential:
+        return True
+    conversation = draft.conversation
+    void = approvals.void_of(conversation, state.approval)
+    if void is None and call is not None:
+        takes = frozenset(draft.program.tool(tool).arguments.model_fields)
+        void = approvals.arguments_void(conversation, state.approval, takes, call)
+    if void is None:
+        return True
+    found = conversation.approvals.get(state.approval)
+    task = None if found is None else found.task
+    draft.record(ApprovalVoid(state=state.name, tool=tool, approval=state.approval, reason=void, task=task))
+    return False
 
 
 def _run_tool(
@@ -189,12 +215,14 @@ def _run_tool(
     request: int | None = None,
     position: int = 0,
     facts: tuple[str, ...] = (),
+    approval: str | None = None,
 ) -> str | None:
     """Request one tool call; `limit` where the turn had all that it may have."""
     called, most = draft.conversation.turn.tool_calls, draft.program.flow.limits.tool_calls
     if most is not None and called >= most:
         return draft.reach("tool_calls", called, most)
     spec = draft.program.tools[tool]
+    approved = draft.conversation.approvals[approval].task if approval and spec.consequential else None
     requested = ToolRequested(
         state=draft.conversation.state,
         tool=tool,
@@ -204,6 +232,7 @@ def _run_tool(
         position=position,
         facts=facts,
         timeout_seconds=seconds_left(draft.at, draft.conversation.turn.due, min(timeout, spec.timeout_seconds)),
+        approval=approved,
     )
     effect = draft.record(requested)
     draft.effects.append(RunTool(effect, requested))
@@ -214,8 +243,10 @@ def call_tool(draft: Draft, state: CallState) -> str | None:
     """Request the state's tool with the facts it reads."""
     if late := turn_is_over(draft):
         return late
+    if not _approved(draft, state, state.tool):
+        return "unapproved"
     facts = tuple(name for name in state.reads if draft.conversation.facts.known(name))
-    return _run_tool(draft, state.tool, "state", timeout=state.timeout_seconds, facts=facts)
+    return _run_tool(draft, state.tool, "state", timeout=state.timeout_seconds, facts=facts, approval=state.approval)
 
 
 def tool_returned(draft: Draft, body: ToolEnded) -> str | None:
@@ -239,9 +270,3 @@ def tool_outcome(draft: Draft, request: ToolRequested, outcome: str) -> str | No
     if not isinstance(state, AgentState) or draft.conversation.pending:
         return None
     return _next_call(draft, state)
-
-
-def shown_digest(draft: Draft, names: tuple[str, ...]) -> str:
-    """Digest of exactly the facts a person decides about: open values, and places of sealed ones."""
-    known = draft.conversation.known
-    return digest_of({name: known[name].model_dump(mode="json", exclude_none=True) for name in names if name in known})

@@ -101,6 +101,7 @@ class Children:
             facts=facts,
             tenant=parent.conversation.tenant,
             parent=parent_of(parent.id, effect, started),
+            requesters=tuple(sorted(parent.conversation.requesters)) if program.approving else (),
         )
         child = self.conversations.opened(started.child, program)
         await self.turn(child, Submission(f"{FROM_PARENT}start", SYSTEM, lambda _: (start, payloads), always=True))

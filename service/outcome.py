@@ -14,7 +14,8 @@ Standing = Literal["waiting", "working", "with_person", "ended"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An open task for a person: decide it in its `conversation` with its `number`."""
+    """An open task for a person: decide it in its `conversation` with its `number`, and with `shown` where it asks
+    for an approval."""
 
     number: int
     role: str
@@ -22,6 +23,14 @@ class Task:
     due: datetime
     conversation: str = ""
     """Where it is open: in this conversation, or in a child of it."""
+    shown: str = ""
+    """Digest of what the person is to be shown: the facts of these names."""
+    facts: tuple[str, ...] = ()
+    approves: str | None = None
+    """The decision that is an approval."""
+    approvals: int = 1
+    endorsed: tuple[str, ...] = ()
+    """Who has approved; `approvals` different people must."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +106,16 @@ def _task(live: Live) -> Task | None:
     visit = live.conversation.visit
     if visit.task is None or visit.opened is None:
         return None
-    return Task(visit.task, visit.opened.role, visit.opened.decisions, visit.opened.due, live.id)
+    opened = visit.opened
+    return Task(
+        number=visit.task,
+        role=opened.role,
+        decisions=opened.decisions,
+        due=opened.due,
+        shown=opened.shown,
+        facts=opened.facts,
+        approves=opened.approves,
+        approvals=opened.approvals,
+        endorsed=visit.endorsed,
+        conversation=live.id,
+    )

@@ -39,6 +39,7 @@ from ..fsm.route import evidence
 from .bounded import Bounds
 from .budgets import Ledger
 from .clock import minted
+from .covering import approved_facts, is_covered, with_given
 from .facts import readings_from
 from .live import Live
 from .prompting import Prompts
@@ -111,7 +112,9 @@ class Performer:
                 request = replace(request, timeout_seconds=seconds_left)
             call = self.agent_for(spec.name).run(request)
             reply = await self.bounds.within(request.timeout_seconds, call, agent=spec.name, effect=request.effect)
-            performed = reported(program, spec, reply, as_tool=effect.request.purpose == "tool")
+            found = reported(program, spec, reply, as_tool=effect.request.purpose == "tool")
+            report = await with_given(live, self._texts, effect.request, found.report, found.payloads)
+            performed = Performed(report, found.payloads)
         except AgentFailed as failure:
             performed = Performed(failed(failure))
         except asyncio.CancelledError as error:
@@ -130,8 +133,10 @@ class Performer:
         started = time.perf_counter()
         tool = program.tool(request.tool)
         known = live.conversation.known
-        names = request.facts if request.caller == "state" else _reads(program, request.state)
-        facts = await self._plain_facts(live, names)
+        if not is_covered(live, request):  # an operator's input changed them since
+            return Performed(ToolReport(outcome="failed", reason="unapproved"))
+        told = request.facts if request.caller == "state" else approved_facts(live, request)
+        facts = await self._plain_facts(live, _reads(program, request.state) if told is None else told)
         problems: tuple[str, ...] = ()
         if request.caller == "state":
             arguments: dict[str, Any] | None = {

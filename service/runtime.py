@@ -125,14 +125,26 @@ class Runtime(TurnLoop):
         return await self._submit(conversation, submitted(key, actor, body, intervenes=name in OPERATOR_INPUTS))
 
     async def decide_task(
-        self, conversation: str, task: int, decision: str, *, actor: Actor, reason: str = "", key: str | None = None
+        self,
+        conversation: str,
+        task: int,
+        decision: str,
+        *,
+        actor: Actor,
+        reason: str = "",
+        shown: str | None = None,
+        key: str | None = None,
     ) -> TurnOutcome:
-        """A person's decision on an open task. One who lacks the role is refused, on the record."""
+        """A person's decision on an open task. One who lacks the role is refused, on the record.
+
+        `shown` is the digest of what the person was shown (`Task.shown`); where the facts are others by now, the
+        decision is refused and the task opened anew. A task that asks for an approval is not decided without it.
+        """
         written = minted("reason", "reason", bytes_of(reason)) if reason else None
 
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
             return (
-                Decide(task=task, decision=decision, reason=written.ref if written else None),
+                Decide(task=task, decision=decision, reason=written.ref if written else None, shown=shown),
                 (written,) if written else (),
             )
 

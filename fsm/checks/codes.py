@@ -110,4 +110,8 @@ CHECKS = (
     Check("S195", "What holds of an agent as a tool is declared of agents that are asked as tools."),
     Check("S196", "An agent that may ask others can do so within the depth."),
     Check("S197", "An agent is listed once as a tool, under a name that no tool has."),
+    Check("S210", "What approves is one of the state's decisions."),
+    Check("S211", "An approval that is needed comes from a human state that approves."),
+    Check("S212", "An approval is needed for a tool that changes something."),
+    Check("S213", "An approval shows everything that the tool is given."),
 )

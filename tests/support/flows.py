@@ -300,7 +300,7 @@ def _outcomes(state: State) -> tuple[str, ...]:
         case AgentState():
             return AGENT_OUTCOMES
         case CallState():
-            return ("done", "failed", "timeout")
+            return ("done", "failed", "timeout", *(("unapproved",) if state.approval else ()))
         case HumanState():
             return (*state.decisions, "expired")
         case BroadcastState():
@@ -456,6 +456,22 @@ def _working_together(draw: st.DrawFn, states: tuple[State, ...]) -> tuple[State
     return tuple(found)
 
 
+def _with_approvals(draw: st.DrawFn, states: tuple[State, ...]) -> tuple[State, ...]:
+    """In some flows the desk approves, and whatever may pay back waits for that."""
+    if not draw(_coin):
+        return states
+    found: list[State] = []
+    for state in states:
+        if isinstance(state, HumanState) and state.name == "desk":
+            state = state.changed(approves=state.decisions[0], approvals=1 + draw(_numbers) % 2, shows=_FACT_NAMES)
+        pays = isinstance(state, CallState) and state.tool == "pay_back"
+        may_pay = isinstance(state, AgentState) and "pay_back" in state.tools and draw(_coin)
+        if isinstance(state, CallState | AgentState) and (pays or may_pay):
+            state = state.changed(approval="desk")
+        found.append(state)
+    return tuple(found)
+
+
 @st.composite
 def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KINDS) -> FlowCase:
     """A valid flow: a wait state first, `most_states` others of `kinds` at most, a human state, one or two ends."""
@@ -463,7 +479,7 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
     names = ["start", *(f"{kind}_{number}" for number, kind in enumerate(chosen)), "desk", "closed", "done"]
     all_kinds = ["wait", *chosen, "human", "final", *(["final"] if draw(_coin) else [])]
     states = tuple(draw(states_of(name, kind)) for name, kind in zip(names, all_kinds, strict=False))
-    states = _working_together(draw, states)
+    states = _with_approvals(draw, _working_together(draw, states))
     digressing = draw(_coin)
     rows = draw(transitions_of(states, digressing))
     if digressing:

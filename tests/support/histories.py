@@ -55,6 +55,7 @@ from support.flows import CODE, FACTS, LABELS, FlowCase, flows
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 STREAM = "6f1f3c9e-0000-4000-8000-000000000001"
 CLERK = Actor(kind="human", id="clerk", roles=("clerk", "operator", "reviewer", "team"))
+COLLEAGUE = CLERK.changed(id="colleague")
 
 
 @dataclass(frozen=True)
@@ -242,6 +243,7 @@ def a_command(draw: st.DrawFn, program: Program, conversation: Conversation) -> 
             return Decide(
                 task=visit.task if visit.task is not None else draw(_some_version),
                 decision=draw(st.sampled_from((*decisions, "other"))),
+                shown=draw(st.sampled_from((visit.opened.shown if visit.opened else None, None, DIGEST))),
             )
         case "fire":
             return Fire(timer=draw(st.sampled_from(timers)) if timers else draw(_some_version))
@@ -313,4 +315,4 @@ def histories(draw: st.DrawFn, *, most: int = 12, cases: st.SearchStrategy[FlowC
 _cases = flows()
 _steps = st.integers(0, 10**6)
 _pauses = st.sampled_from((0, 1, 30, 4_000))
-_actors = st.sampled_from((CUSTOMER, CLERK, SYSTEM))
+_actors = st.sampled_from((CUSTOMER, CLERK, COLLEAGUE, SYSTEM))

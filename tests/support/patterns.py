@@ -60,9 +60,11 @@ class Play:
         return self.outcome
 
     async def decide(self, decision: str, *, who: str = "colleague", **more: Any) -> TurnOutcome:
-        """A person with the right role decides the open task."""
+        """A person with the right role decides the open task, as it was shown."""
         task = (await self.runtime.outcome(self.id)).task
         assert task is not None, "no task is open"
+        if task.approves is not None:
+            more.setdefault("shown", task.shown)
         actor = Actor(kind="human", id=who, roles=(task.role,))
         self.outcome = await self.runtime.decide_task(self.id, task.number, decision, actor=actor, **more)
         return self.outcome

@@ -18,7 +18,10 @@ def test_open_tasks_are_listed_with_how_to_decide_them(run: Any, log: Path, ids:
     """The most urgent first, with the decisions each takes."""
     found = run("tasks", "--db", log, "--json").json["tasks"]
     assert {one["conversation"] for one in found} >= {ids[DESK]}
-    assert set(found[0]) == {"conversation", "task", "role", "decisions", "state", "facts", "shows", "due"}
+    assert set(found[0]) == {
+        *("conversation", "task", "role", "decisions", "state", "facts", "shows", "due"),
+        *("shown", "approves", "approvals", "endorsed"),
+    }
     assert found == sorted(found, key=lambda one: (one["due"], one["conversation"]))
     ran = run("tasks", "--db", log)
     assert "Decide as in: interlock decide" in ran.words
@@ -31,7 +34,9 @@ def test_a_person_decides_and_the_conversation_goes_on(run: Any, log: Path, ids:
     task = next(one for one in run("tasks", "--db", log, "--json").json["tasks"] if one["conversation"] == ids[DESK])
     arguments = ("decide", ids[DESK][:8], task["task"], "resolved", "--as", "anna", "--db", log)
     found = run(*arguments, "--role", "service_agent", "--reason", "Called back.", "--json").json
-    assert set(found) == {"conversation", "taken", "refused", "decisions", "state", "standing", "replies", "events"}
+    assert set(found) == {
+        *("conversation", "taken", "refused", "decisions", "state", "standing", "open", "replies", "events")
+    }
     assert (found["taken"], found["state"], found["standing"]) == (True, "anything_else", "waiting")
     assert found["replies"] == ["Is there anything else I can do for you?"]
     again = run(*arguments, "--role", "service_agent")
@@ -122,3 +127,81 @@ def test_an_unknown_decision_is_answered_with_those_there_are(run: Any, asked: t
     assert ran.code == 1
     assert "the task knows no such decision; it takes approved or rejected" in ran.words
     assert run(*arguments, "--json").json["decisions"] == ["approved", "rejected"]
+
+
+# -- four eyes ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_must_approve(run: Any, tmp_path: Path) -> tuple[Path, str, int]:
+    """A log in which a payment waits for two supervisors, its conversation and its task."""
+    db = tmp_path / "eyes.db"
+    assert run("chat", "patterns/human_in_the_loop", "--db", db, stdin="My kettle came broken\n").code == 0
+    task = run("tasks", "--db", db, "--json").json["tasks"][0]
+    return db, task["conversation"], task["task"]
+
+
+def test_a_task_says_how_its_approval_stands(run: Any, two_must_approve: tuple[Path, str, int]) -> None:
+    """What is asked, what is shown and its digest, who endorsed; the line to type has the digest in it."""
+    db, stream, number = two_must_approve
+    ran = run("tasks", "--db", db)
+    task = run("tasks", "--db", db, "--json").json["tasks"][0]
+    assert (task["approves"], task["approvals"], task["endorsed"]) == ("approved", 2, [])
+    assert f"shown: {task['shown'][:16]}" in ran.words
+    assert "approvals: 0 of 2" in ran.words
+    assert f"--role supervisor --shown {task['shown'][:16]}" in ran.words
+    assert max(map(len, ran.out.splitlines())) <= 80
+    decide = ("decide", stream[:8], number, "approved", "--role", "supervisor", "--db", db)
+    first = run(*decide, "--as", "anna", "--shown", task["shown"][:16])
+    assert first.code == 0
+    assert "approved by one; others must, too" in first.words
+    assert "approvals: 1 of 2 (anna)" in run("tasks", "--db", db).words
+    again = run(*decide, "--as", "anna", "--shown", task["shown"])
+    assert again.code == 1
+    assert "you have approved it before; somebody else must, too" in again.words
+    second = run(*decide, "--as", "ben", "--shown", task["shown"], "--json")
+    assert (second.json["state"], second.json["open"]) == ("paid", False)
+    told = run("log", stream, "--db", db).words
+    assert "anna (supervisor) approves: approved; somebody else must too" in told
+    assert "calls pay_back, which changes something, as approved in task" in told
+    assert "task supervisor: approved or rejected or ask_again, by 2 people" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 1, "say what you were shown: `--shown` with what `interlock tasks` lists"),
+        (("--shown", "ab" * 32), 1, "the facts are others than you were shown"),
+        (("--shown", "abababab"), 2, "Look at it again with `interlock tasks`"),
+        (("--shown", "customer"), 2, "and give at least 8 characters of what stands there"),
+    ],
+)
+def test_an_approval_is_of_what_was_shown(
+    run: Any, two_must_approve: tuple[Path, str, int], arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    """Without the digest, or with another, nothing is approved."""
+    db, stream, number = two_must_approve
+    ran = run("decide", stream, number, "approved", "--as", "anna", "--role", "supervisor", "--db", db, *arguments)
+    assert ran.code == code
+    assert said in ran.words
+    assert run("tasks", "--db", db, "--json").json["tasks"][0]["endorsed"] == []
+
+
+def test_nobody_approves_their_own_request(run: Any, two_must_approve: tuple[Path, str, int]) -> None:
+    """The one who wrote in the chat is the requester."""
+    db, stream, number = two_must_approve
+    shown = run("tasks", "--db", db, "--json").json["tasks"][0]["shown"]
+    asked = ("decide", stream, number, "approved", "--role", "supervisor", "--db", db, "--shown", shown)
+    ran = run(*asked, "--as", "customer")
+    assert ran.code == 1
+    assert "nobody approves what they asked for themselves" in ran.words
+    assert "decide by customer (supervisor) is refused: requester" in run("log", stream, "--db", db).words
+
+
+def test_two_people_at_one_terminal(run: Any, tmp_path: Path) -> None:
+    """In the chat a decision may name who takes it; what is refused says why."""
+    talk = "My kettle came broken\n/approved anna\n/approved anna\n/approved ben\n"
+    ran = run("chat", "patterns/human_in_the_loop", "--db", tmp_path / "chat.db", stdin=talk)
+    assert "(1 of 2 approvals)" in ran.words
+    assert "decide by anna (supervisor) is refused: same person" in ran.words
+    assert "is on its way" in ran.words

@@ -51,6 +51,7 @@ def also(guard: str) -> tuple[str, str]:
 
 
 # Name of the case, what is replaced in the file, by what.
+SECOND = "  second: {kind: human, role: reviewer, decisions: [good], approves: good, shows: [order], deadline: 1h}"
 CASES: dict[str, tuple[str, str]] = {
     "a control character": ("The door.", "The \x07door."),
     "an escaped control character": ("The door.", '"The \\x07door."'),
@@ -243,6 +244,13 @@ CASES: dict[str, tuple[str, str]] = {
     "agents and facts that there are not": (
         "    handles: [opening",
         "    consults: [advisor]\n    reads: [ordr]\n    handles: [opening",
+    ),
+    "an approval that is no decision": ("[approved, rejected], ", "[approved, rejected], approves: aproved, "),
+    "two approvals of nothing": ("[approved, rejected], ", "[approved, rejected], approvals: 2, "),
+    "an approval of a state that gives none": ("tool: look_up, ", "tool: look_up, approval: closed, "),
+    "an approval of what nobody sees, for nothing": (
+        "tool: look_up, reads: [amount], timeout: 10s}",
+        "tool: look_up, reads: [amount], approval: second, timeout: 10s}\n" + SECOND,
     ),
     "an unknown place in a phrase": ("{reference}", "{referense}"),
 }

@@ -1,0 +1,80 @@
+"""Agents, tools and children at work, in words: the part of `interlock log` that tells what was asked and called."""
+
+from ..contracts.events import (
+    AgentRequested,
+    AgentToolEnded,
+    ApprovalVoid,
+    BroadcastEnded,
+    BroadcastStarted,
+    Event,
+    HandoffMade,
+    Judged,
+    LateResult,
+    OverBudget,
+    RetryPlanned,
+    ToolRequested,
+)
+from ..contracts.values import written_time
+from .terminal import counted
+
+_VOID = {
+    "missing": "{state} has not approved it",
+    "changed": "{state} approved other facts than these",
+    "used": "the approval of {state} was used before",
+    "arguments": "{state} approved other arguments than these",
+}
+
+
+def working_words(event: Event) -> tuple[str, str]:
+    """Agents and tools at work."""
+    match event:
+        case HandoffMade():
+            handoff = event.handoff
+            return "agent", (
+                f"hands over {handoff.source} → {handoff.target}: {handoff.history.count} messages, "
+                f"at most {handoff.constraints.token_budget:,} tokens"
+            )
+        case AgentRequested():
+            extra = "".join(
+                [
+                    f", attempt {event.attempt}" if event.attempt > 1 else "",
+                    f", tool round {event.round}" if event.round else "",
+                    f" as {event.member}" if event.member and event.member != event.agent else "",
+                    " as a tool" if event.purpose == "tool" else "",
+                    ", in the background" if event.background else "",
+                    f", to repair {counted(len(event.repairs), 'violation')}" if event.repairs else "",
+                ]
+            )
+            return "agent", f"asks {event.agent}{extra} (at most {event.reserved_tokens:,} tokens)"
+        case AgentToolEnded():
+            answered = "answers its caller" if event.outcome == "done" else f"tells its caller {event.outcome}"
+            return ("agent" if event.outcome == "done" else "unsure"), f"{event.agent} {answered.replace('_', ' ')}"
+        case BroadcastStarted():
+            who = ", ".join(one.name for one in event.members) or "nobody"
+            return "agent", f"asks {who} at once, and needs {counted(event.needed, 'valid result')}"
+        case BroadcastEnded():
+            standings = ", ".join(
+                f"{one.name} {one.status}{f' ({one.reason})' if one.reason else ''}" for one in event.members
+            )
+            disputed = f"; they disagree on {', '.join(event.disagreed)}" if event.disagreed else ""
+            sign = "agent" if event.outcome == "complete" else "unsure"
+            return sign, f"{event.outcome}: {event.percent} % valid{f'; {standings}' if standings else ''}{disputed}"
+        case LateResult():
+            heard = "is heard" if event.heard else "changes nothing"
+            return "note", f"{event.member} of {event.state} answers late ({event.outcome}), which {heard}"
+        case RetryPlanned():
+            return "timer", f"asks {', '.join(event.members)} again after {written_time(event.due)[11:19]} UTC"
+        case Judged():
+            of = f"{event.of} {event.judged[:8]}" if event.judged else event.of
+            sign = "agent" if event.verdict == "pass" else "unsure"
+            return sign, f"judges {of}: {event.verdict.replace('_', ' ')} ({event.criterion})"
+        case OverBudget():
+            return "unsure", f"{event.agent} is not asked: {event.token_bound:,} tokens, at most {event.maximum:,}"
+        case ToolRequested():
+            means = ", which changes something" if event.consequential else ""
+            approved = f", as approved in task {event.approval}" if event.approval is not None else ""
+            return "tool", f"calls {event.tool}{means}{approved}"
+        case ApprovalVoid():
+            return "refused", f"{event.tool} is not run: {_VOID[event.reason].format(state=event.approval)}"
+        case _:
+            return "note", type(event).__name__
