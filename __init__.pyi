@@ -19,8 +19,8 @@ from .contracts.errors import InterlockError as InterlockError
 from .contracts.errors import LogError as LogError
 from .contracts.errors import Overloaded as Overloaded
 from .contracts.facts import Facts as Facts
-from .contracts.flow import in_digression as in_digression
-from .contracts.flow import otherwise as otherwise
+from .contracts.guard import in_digression as in_digression
+from .contracts.guard import otherwise as otherwise
 from .contracts.tools import ToolContext as ToolContext
 from .fsm.build import flow as flow
 from .fsm.build import row as row

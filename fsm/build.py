@@ -16,16 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from ..contracts.canonical import sha256_hex
 from ..contracts.errors import FlowError
-from ..contracts.flow import (
-    AgentSpec,
-    FactSpec,
-    FinalState,
-    Flow,
-    Guard,
-    RouterSpec,
-    State,
-    Transition,
-)
+from ..contracts.flow import AgentSpec, FactSpec, FinalState, Flow, RouterSpec, State, Transition
+from ..contracts.guard import Guard
 from ..contracts.limits import Limits
 from ..contracts.subflow import SubflowFact, SubflowSpec
 from ..contracts.values import printable

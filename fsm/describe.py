@@ -13,8 +13,6 @@ from ..contracts.flow import (
     BroadcastState,
     FactSpec,
     Flow,
-    Guard,
-    GuardSpec,
     HumanState,
     MemberSpec,
     RouterSpec,
@@ -23,6 +21,7 @@ from ..contracts.flow import (
     SubflowState,
     Transition,
 )
+from ..contracts.guard import Guard, GuardSpec
 from ..contracts.limits import Limits
 from .render import minor_digits, said
 from .written import decimal

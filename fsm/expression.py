@@ -8,7 +8,7 @@ import ast
 import warnings
 
 from ..contracts.errors import FlowError
-from ..contracts.flow import Guard, in_digression, otherwise
+from ..contracts.guard import Guard, in_digression, otherwise
 from ..contracts.values import MAX_SAFE_INTEGER, printable
 from .guards import BUILT_IN
 

@@ -24,7 +24,8 @@ from typing import Any, Literal, get_args
 from ..contracts.errors import FlowError
 from ..contracts.events import Verdict
 from ..contracts.facts import Facts, FactType
-from ..contracts.flow import Guard, GuardSpec, Transition
+from ..contracts.flow import Transition
+from ..contracts.guard import Guard, GuardSpec
 
 GuardFunction = Callable[..., bool]
 

@@ -15,11 +15,12 @@ from ..contracts.flow import AgentSpec, BreakerSpec, FactSpec, Flow, RouterSpec,
 from ..contracts.limits import Limits, Price
 from ..contracts.subflow import SubflowSpec
 from ..contracts.values import Value, printable
-from . import fields
+from . import field_values, fields
 from .build import completed, subflow_spec
 from .check import faults_in, refused
 from .code import Code
-from .fields import Key, Misread, shown
+from .field_values import Misread, shown
+from .fields import Key
 from .notes import Notes, meant
 from .render import minor_digits
 from .row_text import read_rows
@@ -102,7 +103,7 @@ def _files_in(notes: Notes, section: Table) -> Iterator[tuple[str, str]]:
         where = f"subflows.{name}"
         file = notes.read(Key(_path), node, where)
         try:
-            fields.name(Scalar(section.key_lines[name], name, plain=True))
+            field_values.name(Scalar(section.key_lines[name], name, plain=True))
         except Misread as problem:
             notes.fault(problem.code, problem.what, problem.fix, section.key_lines[name], where)
         else:
@@ -161,7 +162,7 @@ class _Reading:
             path, line = f"{section}.{key}", entries.key_lines[key]
             one: V | None = None
             try:
-                fields.name(Scalar(line, key, plain=True))
+                field_values.name(Scalar(line, key, plain=True))
             except Misread as problem:
                 self.notes.fault(problem.code, problem.what, problem.fix, line, path)
             else:
@@ -258,10 +259,10 @@ class _Reading:
             if file_key in table.entries:
                 self.unfit(f"{path}.{file_key}", "An artefact stands here without a classifier.", f"Write `{key}:`.")
             return {}
-        named = self.notes.read(Key(fields.text), table.entries[key], where)
+        named = self.notes.read(Key(field_values.text), table.entries[key], where)
         if named is None:
             return {}
-        if fields.DIGEST.fullmatch(named):
+        if field_values.DIGEST.fullmatch(named):
             pinned = named
             if file_key not in table.entries:
                 return {key: pinned}
@@ -296,7 +297,7 @@ def _without(table: Table, keys: tuple[str, ...]) -> Table:
 
 
 def _path(node: Node) -> str:
-    found = fields.text(node)
+    found = field_values.text(node)
     parts = found.split("/")
     if found.startswith("/") or "\\" in found or ":" in found or "\0" in found or ".." in parts or not all(parts):
         what = f"{shown(node)} is not a path inside the flow's folder."

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from ..contracts.errors import Fault
 from ..contracts.values import Value, listed, printable
-from .fields import Key, Misread, shown
+from .field_values import Misread, shown
+from .fields import Key
 from .source import Node, Scalar, Table
 
 V = TypeVar("V", bound=Value)

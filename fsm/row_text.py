@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from ..contracts.errors import FlowError
-from ..contracts.flow import Guard, Transition
+from ..contracts.flow import Transition
+from ..contracts.guard import Guard
 from ..contracts.values import printable
-from . import fields
+from . import field_values
 from .expression import read_guard
-from .fields import Misread, shown
+from .field_values import Misread, shown
 from .notes import Notes, meant
 from .source import Listing, Node, Scalar, Table
 
@@ -54,7 +55,7 @@ def _row(node: Node, path: str, notes: Notes) -> Transition | None:
     names: list[str] = []
     for column, word, cell in zip(("from", "on", "go to"), named, (source, on, go_to), strict=True):
         try:
-            names.append(fields.name(Scalar(cell.line, word, plain=True)))
+            names.append(field_values.name(Scalar(cell.line, word, plain=True)))
         except Misread as problem:
             notes.fault(problem.code, problem.what, problem.fix, cell.line, f"{path}.{column}")
     if len(names) < len(named):

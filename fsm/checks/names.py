@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from string import Formatter
 
 from ...contracts.errors import Fault
-from ...contracts.flow import ANY, OPERATOR_INPUTS, RESERVED, RETURN, Guard, State
+from ...contracts.flow import ANY, OPERATOR_INPUTS, RESERVED, RETURN, State
+from ...contracts.guard import Guard
 from ...contracts.values import listed
 from ..guards import BUILT_IN, BuiltIn, GuardMaker
 from ..render import minor_digits

@@ -5,17 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ...contracts.errors import Fault
-from ...contracts.flow import (
-    ANY,
-    OPERATOR_INPUTS,
-    RETURN,
-    FactSpec,
-    Flow,
-    Guard,
-    RouterSpec,
-    State,
-    Transition,
-)
+from ...contracts.flow import ANY, OPERATOR_INPUTS, RETURN, FactSpec, Flow, RouterSpec, State, Transition
+from ...contracts.guard import Guard
 from ...contracts.subflow import SubflowSpec
 from ..code import Code
 from ..outcomes import outcomes_of

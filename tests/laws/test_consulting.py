@@ -29,7 +29,8 @@ from interlock.contracts.events import (
     TransitionTaken,
 )
 from interlock.contracts.facts import FactReading
-from interlock.contracts.flow import AgentSpec, AgentState, FinalState, Flow, WaitState, otherwise
+from interlock.contracts.flow import AgentSpec, AgentState, FinalState, Flow, WaitState
+from interlock.contracts.guard import otherwise
 from interlock.contracts.limits import Limits, Usage
 from interlock.contracts.payload import PayloadRef
 from interlock.contracts.routing import RoutingEvidence

@@ -26,7 +26,6 @@ from interlock.contracts.flow import (
     FactSpec,
     FinalState,
     Flow,
-    Guard,
     HumanState,
     MemberSpec,
     RouterSpec,
@@ -37,9 +36,8 @@ from interlock.contracts.flow import (
     SubflowState,
     Transition,
     WaitState,
-    in_digression,
-    otherwise,
 )
+from interlock.contracts.guard import Guard, in_digression, otherwise
 from interlock.contracts.limits import Limits, Price
 from interlock.contracts.tools import Tool, ToolSpec
 from interlock.contracts.values import fixed

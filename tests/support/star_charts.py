@@ -28,15 +28,13 @@ from interlock.contracts.flow import (
     CollectState,
     FactSpec,
     FinalState,
-    Guard,
     RouterSpec,
     RouteState,
     State,
     Transition,
     WaitState,
-    in_digression,
-    otherwise,
 )
+from interlock.contracts.guard import Guard, in_digression, otherwise
 from interlock.contracts.limits import Limits
 from interlock.contracts.tools import Tool, ToolSpec
 from interlock.fsm.build import flow, row

@@ -10,16 +10,8 @@ from dataclasses import replace
 import pytest
 
 from interlock.contracts.errors import FlowError
-from interlock.contracts.flow import (
-    AgentSpec,
-    FactSpec,
-    FinalState,
-    Flow,
-    Guard,
-    SubflowState,
-    WaitState,
-    otherwise,
-)
+from interlock.contracts.flow import AgentSpec, FactSpec, FinalState, Flow, SubflowState, WaitState
+from interlock.contracts.guard import Guard, otherwise
 from interlock.contracts.subflow import SubflowFact, SubflowSpec
 from interlock.fsm.build import row
 from interlock.fsm.check import CHECKS, faults_in

@@ -3,7 +3,8 @@
 import pytest
 
 from interlock.contracts.errors import FlowError
-from interlock.contracts.flow import FinalState, Guard, State, Transition, WaitState, in_digression, otherwise
+from interlock.contracts.flow import FinalState, State, Transition, WaitState
+from interlock.contracts.guard import Guard, in_digression, otherwise
 from interlock.fsm.build import completed, flow, row, schema_digest
 from interlock.fsm.code import Code
 from interlock.fsm.expression import read_guard

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from interlock.cli.drawing import dot, png, svg
-from interlock.contracts.flow import Flow, Guard
+from interlock.contracts.flow import Flow
+from interlock.contracts.guard import Guard
 from interlock.fsm.build import row
 from interlock.fsm.describe import described, duration_in_words, guard_sentence, sentence_of
 from interlock.fsm.guards import all_of, any_of, not_

@@ -4,7 +4,7 @@ import pytest
 
 from interlock.contracts.errors import FlowError
 from interlock.contracts.facts import Facts, KnownFact
-from interlock.contracts.flow import Guard
+from interlock.contracts.guard import Guard
 from interlock.fsm.build import row
 from interlock.fsm.code import Code
 from interlock.fsm.describe import sentence_of
