@@ -35,17 +35,7 @@ def working_words(event: Event) -> tuple[str, str]:
                 f"at most {handoff.constraints.token_budget:,} tokens"
             )
         case AgentRequested():
-            extra = "".join(
-                [
-                    f", attempt {event.attempt}" if event.attempt > 1 else "",
-                    f", tool round {event.round}" if event.round else "",
-                    f" as {event.member}" if event.member and event.member != event.agent else "",
-                    " as a tool" if event.purpose == "tool" else "",
-                    ", in the background" if event.background else "",
-                    f", to repair {counted(len(event.repairs), 'violation')}" if event.repairs else "",
-                ]
-            )
-            return "agent", f"asks {event.agent}{extra} (at most {event.reserved_tokens:,} tokens)"
+            return "agent", _asked(event)
         case AgentToolEnded():
             answered = "answers its caller" if event.outcome == "done" else f"tells its caller {event.outcome}"
             return ("agent" if event.outcome == "done" else "unsure"), f"{event.agent} {answered.replace('_', ' ')}"
@@ -78,3 +68,17 @@ def working_words(event: Event) -> tuple[str, str]:
             return "refused", f"{event.tool} is not run: {_VOID[event.reason].format(state=event.approval)}"
         case _:
             return "note", type(event).__name__
+
+
+def _asked(event: AgentRequested) -> str:
+    extra = "".join(
+        [
+            f", attempt {event.attempt}" if event.attempt > 1 else "",
+            f", tool round {event.round}" if event.round else "",
+            f" as {event.member}" if event.member and event.member != event.agent else "",
+            " as a tool" if event.purpose == "tool" else "",
+            ", in the background" if event.background else "",
+            f", to repair {counted(len(event.repairs), 'violation')}" if event.repairs else "",
+        ]
+    )
+    return f"asks {event.agent}{extra} (at most {event.reserved_tokens:,} tokens)"

@@ -11,8 +11,6 @@ FUNCTION_LINES = 50
 # "path" or "path::function" -> why it is better whole.
 ALLOWED: dict[str, str] = {
     "contracts/events.py": "the closed union: one small shape an event, looked up in one place",
-    "contracts/flow.py": "the whole program as one model: a reader finds every kind of state and its keys in one place",
-    "fsm/fields.py": "one table of keys for each kind of thing, with their readers: a reader looks in one place",
     "fsm/notation.py": "the notations of numbers and dates, one table beside the other: a reader compares them",
     "fsm/recognise.py": "one recogniser a type, all of one shape: a reader compares them",
     "contracts/events.py::command_of": "one exhaustive match over the events, as in evolve",
