@@ -121,9 +121,9 @@ class Talk:
         task = standing.task
         shown = task.shown if task.approves else None
         decided = await self.runtime.decide_task(task.conversation, task.number, decision, actor=actor, shown=shown)
-        for told in self._told():
-            if told.version >= standing.length and told.kind == "refused":
-                self.terminal.line((told.text, "yellow"), indent=4)
+        for one in self._told():
+            if one.version >= standing.length and told.kind == "refused":
+                self.terminal.line((one.text, "yellow"), indent=4)
         if task.conversation != self.conversation:  # a child's: what it led to is told here
             here = await self.runtime.outcome(self.conversation)
             decided = replace(here, replies=self._since(self._shown))
