@@ -122,7 +122,7 @@ class Talk:
         shown = task.shown if task.approves else None
         decided = await self.runtime.decide_task(task.conversation, task.number, decision, actor=actor, shown=shown)
         for one in self._told():
-            if one.version >= standing.length and told.kind == "refused":
+            if one.version >= standing.length and one.kind == "refused":
                 self.terminal.line((one.text, "yellow"), indent=4)
         if task.conversation != self.conversation:  # a child's: what it led to is told here
             here = await self.runtime.outcome(self.conversation)

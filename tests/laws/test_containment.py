@@ -24,7 +24,7 @@ from interlock.contracts.commands import Actor
 from interlock.contracts.envelope import opened
 from interlock.contracts.errors import InterlockError
 from interlock.contracts.tools import ToolContext
-from interlock.fsm import decide, runs
+from interlock.fsm import runs, tasks
 from interlock.fsm.code import Code
 from interlock.fsm.program import compiled
 from interlock.persistence.memory_store import MemoryStore
@@ -175,15 +175,15 @@ def test_a_wider_condition_is_found() -> None:
 def test_an_approval_by_anybody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """CONTROL: whoever decides a task is taken for its role."""
 
-    real = decide._decided
+    real = tasks.decided
 
-    def trusting(draft: Any, body: Any) -> None:
+    def trusting(draft: Any, body: Any) -> str | None:
         opened_task = draft.conversation.visit.opened
         if opened_task is not None:
             draft.command = draft.command.changed(actor=draft.command.actor.changed(roles=(opened_task.role,)))
-        real(draft, body)
+        return real(draft, body)
 
-    monkeypatch.setattr(decide, "_decided", trusting)
+    monkeypatch.setattr(tasks, "decided", trusting)
     assert found_in(_case(BANK), "nobody with the role decided")
 
 
