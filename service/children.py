@@ -9,7 +9,7 @@ Locks are taken from the parent down: a child's turn is over before its parent h
 import asyncio
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -62,6 +62,8 @@ class Children:
     turn: Turn
     once: Once
     perform: Perform
+    _tended: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """How long child and parent were when nothing was missing between them, by child."""
 
     async def tended(self, parent: Live, effect: int, *, news: bool = False) -> list[Effect]:
         """Do what is missing for the child that began at `effect`; what its end asks for in the parent.
@@ -82,6 +84,14 @@ class Children:
         if self._is_left(parent, effect):
             await self._leave(child)
         return await self._brought_back(parent, effect, child, news=news)
+
+    async def nothing_missing(self, parent: Live) -> bool:
+        """Whether every child was tended by this process, and neither log has grown since."""
+        for known in parent.conversation.children.values():
+            head = await asyncio.to_thread(self.store.head, known.started.child)
+            if self._tended.get(known.started.child) != (head.length, parent.head.length):
+                return False
+        return True
 
     # -- down -------------------------------------------------------------------------------------------
 
@@ -161,7 +171,9 @@ class Children:
                 key = f"{_prefix(child, line.version, news=news)}:{effect}:{line.version}"
                 effects += await self.once(parent, key, SYSTEM, said, (reply,))
         if conversation.status != "ended" or known is None:
+            self._tended[child.id] = (conversation.version, parent.head.length)
             return effects
+        self._tended.pop(child.id, None)
         report, payloads = await self._report(parent, known, child)
         key = f"{_prefix(child, conversation.version, news=news)}:{effect}:end"
         return effects + await self.once(parent, key, SYSTEM, SubflowDone(effect=effect, report=report), payloads)

@@ -218,6 +218,8 @@ class Runtime(TurnLoop):
                 continue
             try:
                 live = await self._conversations.current(summary.stream)
+                if await self._only_waits(live, summary):
+                    continue
                 if await asyncio.to_thread(self.store.claim, summary.stream, self._presence.owner, summary.owner):
                     live.owner = self._presence.owner
                     left += await self._in_hand(self._recovered(live))
@@ -247,6 +249,11 @@ class Runtime(TurnLoop):
             flying = any(stream == summary.stream for stream, _ in self._in_flight)
             return flying or self._conversations.is_busy(summary.stream)
         return bool(summary.owner) and self._presence.is_alive(summary.owner)
+
+    async def _only_waits(self, live: Live, summary: Summary) -> bool:
+        """Whether nothing of it is undone but that its child has not ended yet, which this process knows."""
+        own = summary.owner == self._presence.owner and not live.conversation.unfinished
+        return own and await self._children.nothing_missing(live)
 
     async def outcome(self, conversation: str) -> TurnOutcome:
         """Where the conversation stands, without moving it."""

@@ -301,3 +301,71 @@ async def test_what_a_dead_process_did_not_tell_is_told_by_recovery() -> None:
         assert await runtime.recover() == ()
         assert await standing(runtime, "talk") == ("more", "waiting")
     check_family(store, program)
+
+
+async def test_recovery_leaves_a_child_alone_that_only_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand open children cost a look at the log's heads, not a write each; what is new is brought back."""
+    store, program = MemoryStore(), desk()
+    claims: list[str] = []
+    claim = store.claim
+
+    def counted(stream: str, owner: str, previous: str) -> bool:
+        claims.append(stream)
+        return claim(stream, owner, previous)
+
+    monkeypatch.setattr(store, "claim", counted)
+    async with Runtime(store, program, helper()) as runtime:
+        await runtime.start("desk", conversation="talk")
+        await runtime.say("talk", "hello")
+        assert await runtime.recover() == ()
+        assert claims == []
+        async with Runtime(store, program, helper()) as dying:
+            dying._children = Deaf(dying._children)  # type: ignore[assignment]
+            await dying.say(child_of(store, "talk"), "bye")
+        await runtime.recover()
+        assert claims == ["talk"]
+        assert await standing(runtime, "talk") == ("more", "waiting")
+    check_family(store, program)
+
+
+async def test_a_child_whose_flow_is_not_loaded_fails() -> None:
+    """The parent goes on by its row, and says why."""
+    store, program = MemoryStore(), desk()
+    async with Runtime(store, program, helper()) as runtime:
+        del runtime._conversations.programs[program.children["team"].ref.digest]
+        await runtime.start("desk", conversation="talk")
+        outcome = await runtime.say("talk", "hello")
+        assert (outcome.state, outcome.standing) == ("clerk", "with_person")
+    (ended,) = of_type(store, "talk", SubflowEnded)
+    assert ended.report.outcome == "failed"
+    assert ended.report.failing == Failing(reason="not_loaded", path=(Place(flow="desk", state="working"),))
+
+
+async def test_a_parent_that_is_not_loaded_hears_of_it_from_a_process_that_has_it() -> None:
+    """A clerk's process may know the team's flow alone."""
+    store, program = MemoryStore(), desk()
+    async with Runtime(store, program, helper()) as runtime:
+        await runtime.start("desk", conversation="talk")
+        asked = await runtime.say("talk", "hello")
+        asked = await runtime.say("talk", "a person")
+        assert asked.task is not None
+        async with Runtime(store, program.children["team"], helper()) as clerks:
+            decided = await clerks.decide_task(asked.task.conversation, asked.task.number, "approve", actor=CLERK)
+            assert decided.standing == "ended"
+        assert path_of(store, "talk") == ["message>working"]
+        await runtime.recover()
+        assert await standing(runtime, "talk") == ("more", "waiting")
+    check_family(store, program)
+
+
+async def test_what_is_sealed_goes_down_and_comes_back_as_a_text() -> None:
+    """The text is copied under its own commitment, and stands in each log as its own payload."""
+    store, program = MemoryStore(), desk()
+    async with Runtime(store, program, helper()) as runtime:
+        await runtime.start("desk", conversation="talk", facts={"city": "Rome"})
+        await runtime.say("talk", "hello")
+    child = child_of(store, "talk")
+    texts = {place.name: payload.text for place, payload in store.payloads(child).items()}
+    assert texts == {"fact_city": "Rome"}
+    assert {one.subject for one in store.summaries()} == {store.summaries()[0].subject}
+    check_family(store, program)
