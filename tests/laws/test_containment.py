@@ -54,10 +54,11 @@ UNGATED = {"patterns/single_agent": "its point: the adviser changes the address 
 @names
 def test_no_illegal_move_no_foreign_tool_and_nothing_consequential_unapproved(file: Path) -> None:
     """LAW, over every example: some thousand outputs and messages, from a seed."""
-    tally = attacked(case_of(file), 1_500 if file == BANK else 300, seed=0)
+    case = _case(file)
+    tally = attacked(case, 1_500 if file == BANK else 300, seed=0)
     assert tally.violations == []
-    assert tally.outputs > 30
-    assert tally.fitting > tally.outputs // 4, "the attacks hardly ever fit a contract: they test the contract alone"
+    assert tally.outputs > 30 or not case.program.agents
+    assert tally.fitting >= tally.outputs // 4, "the attacks hardly ever fit a contract: they test the contract alone"
 
 
 @settings(max_examples=40)
