@@ -16,7 +16,7 @@ import structlog
 from ..contracts.commands import SYSTEM, Actor, CommandBody, Leave, Say, Start, SubflowDone, SubflowSaid
 from ..contracts.envelope import opened
 from ..contracts.errors import FlowError, UnknownConversation
-from ..contracts.events import MessageReceived, ReplySent
+from ..contracts.events import MessageReceived
 from ..contracts.facts import FactReading
 from ..contracts.flow import FactSpec, SubflowState
 from ..contracts.payload import Payload, PayloadAt, bytes_of
@@ -163,7 +163,7 @@ class Children:
         known = parent.conversation.children.get(effect)
         effects: list[Effect] = []
         for line in lines[bisect_left(lines, known.heard, key=lambda one: one.version) :] if known else ():
-            if isinstance(line.event, ReplySent) and not self._is_left(parent, effect):
+            if line.ours and not self._is_left(parent, effect):
                 reply = minted("reply", "reply", bytes_of(await self.texts.line(child, line)))
                 said = SubflowSaid(
                     effect=effect, version=line.version, reply=reply.ref, token_bound=len(reply.plaintext)

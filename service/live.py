@@ -28,10 +28,17 @@ RoundEvent = AgentRequested | AgentReturned | AgentToolEnded | ToolRequested | T
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One message of the history: the event that brought it, and what a template needs to be filled again."""
+    """One message of the history: where its text is, or the template and what it needs to be filled again.
+
+    Not the event that brought it: a conversation has a line for each message for as long as it is in memory.
+    """
 
     version: int
-    event: MessageReceived | ReplySent
+    ours: bool
+    payload: str
+    """The payload that holds the text, at the event of version `at`; empty where `template` says it."""
+    at: int
+    template: str
     known: Mapping[str, KnownFact]
     candidates: tuple[str, ...] = ()
 
@@ -87,10 +94,20 @@ class Live:
         ):
             self.rounds.append((version, event))
         elif isinstance(event, ReplySent) or (isinstance(event, MessageReceived) and event.disposition != "refused"):
-            self.lines.append(Line(version, event, known, candidates))
+            self.lines.append(_line(version, event, known, candidates))
 
     def become(self, other: "Live") -> None:
         """Take everything but the locks from a fresh reading of the same stream."""
         self.program, self.conversation, self.head = other.program, other.conversation, other.head
         self.lines, self.rounds, self.keys, self.started_at = other.lines, other.rounds, other.keys, other.started_at
         self.owner = other.owner
+
+
+def _line(
+    version: int, event: MessageReceived | ReplySent, known: Mapping[str, KnownFact], candidates: tuple[str, ...]
+) -> Line:
+    if isinstance(event, MessageReceived):
+        return Line(version, False, event.message.name, version, "", known, candidates)
+    if event.agent is not None:
+        return Line(version, True, "reply", event.agent, "", known, candidates)
+    return Line(version, True, "", version, event.text, known, candidates)

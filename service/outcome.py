@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from ..contracts.events import ReplySent
 from .live import Live
 from .submission import OUTSIDE
 from .texts import Texts
@@ -70,7 +69,7 @@ async def outcome_since(live: Live, texts: Texts, version: int) -> TurnOutcome:
     for line in reversed(live.lines):
         if line.version < version:
             break
-        if isinstance(line.event, ReplySent) and (following is None or line.version < following):
+        if line.ours and (following is None or line.version < following):
             replies.append(await texts.line(live, line))
     return TurnOutcome(
         conversation=live.id,

@@ -11,7 +11,6 @@ from ..contracts.events import (
     AgentRequested,
     AgentReturned,
     AgentToolEnded,
-    MessageReceived,
     ResultAt,
     ToolRefused,
     ToolRequested,
@@ -35,10 +34,7 @@ class Prompts:
         end = bisect_left(live.lines, request.history.upto, key=lambda line: line.version)
         lines = live.lines[max(0, end - request.history.count) : end] if request.history.count else []
         history = [
-            ChatMessage(
-                "user" if isinstance(line.event, MessageReceived) else "assistant", await self._texts.line(live, line)
-            )
-            for line in lines
+            ChatMessage("assistant" if line.ours else "user", await self._texts.line(live, line)) for line in lines
         ]
         if request.task is not None:
             history.append(

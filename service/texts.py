@@ -4,7 +4,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
-from ..contracts.events import MessageReceived
 from ..contracts.facts import KnownFact
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.store import Store
@@ -69,15 +68,12 @@ class Texts:
 
     async def line(self, live: Live, line: Line) -> str:
         """The full text of one message of the history."""
-        event = line.event
-        if isinstance(event, MessageReceived):
-            return await self.text(live.id, line.version, event.message.name)
-        if event.agent is not None:
-            return await self.text(live.id, event.agent, "reply")
+        if line.payload:
+            return await self.text(live.id, line.at, line.payload)
         place = (live.id, line.version, "")
         if place in self._cache:
             return self._cache[place]
-        said_then = await self._filled(live, line, live.program.template(event.text))
+        said_then = await self._filled(live, line, live.program.template(line.template))
         self._put(place, said_then)
         return said_then
 
