@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from interlock.contracts.envelope import Head
 from interlock.contracts.events import MessageReceived
 from interlock.contracts.store import Append, Store, StoredEntry
 from interlock.persistence.memory_store import MemoryStore
@@ -65,6 +66,9 @@ class Losing(MemoryStore):
 
     def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[StoredEntry]:
         return () if stream in self.lost else super().read(stream, after=after, limit=limit)
+
+    def head(self, stream: str) -> Head:
+        return Head(stream) if stream in self.lost else super().head(stream)
 
     def streams(self) -> Sequence[str]:
         return tuple(stream for stream in super().streams() if stream not in self.lost)
