@@ -12,6 +12,7 @@ from functools import partial
 from itertools import count
 from typing import Any, Literal
 
+import structlog
 from pydantic_core import to_jsonable_python
 
 from ..contracts.errors import CallError
@@ -33,6 +34,7 @@ class ToolRun:
     abandoned: str = ""
 
 
+log = structlog.get_logger("interlock.tools")
 _threads = count(1)
 _abandoned: set[asyncio.Task[ToolRun]] = set()
 """Keeps abandoned coroutines from being collected half way: the loop itself holds tasks weakly."""
@@ -62,8 +64,8 @@ async def run_tool(
     if declared.takes_context:
         given[context_parameter(declared.function)] = context
     if inspect.iscoroutinefunction(declared.function):
-        return await _run_coroutine(declared, given, timeout_seconds)
-    return await _run_thread(declared, given, timeout_seconds)
+        return await _run_coroutine(declared, given, timeout_seconds, context.idempotency_key)
+    return await _run_thread(declared, given, timeout_seconds, context.idempotency_key)
 
 
 def context_parameter(function: Callable[..., Any]) -> str:
@@ -72,7 +74,7 @@ def context_parameter(function: Callable[..., Any]) -> str:
     return next((name for name in inspect.signature(function).parameters if hints.get(name) is ToolContext), "")
 
 
-async def _run_coroutine(declared: Tool, given: dict[str, Any], timeout_seconds: float) -> ToolRun:
+async def _run_coroutine(declared: Tool, given: dict[str, Any], timeout_seconds: float, effect: str) -> ToolRun:
     async def call() -> ToolRun:
         try:
             return _done(await declared.function(**given))
@@ -88,12 +90,13 @@ async def _run_coroutine(declared: Tool, given: dict[str, Any], timeout_seconds:
         task.cancel()
         raise
     if not finished:
+        task.add_done_callback(partial(_came_late, declared.name, effect))
         task.cancel()
         return ToolRun("timeout", reason="timeout")
     return ToolRun("failed", reason="CancelledError") if task.cancelled() else task.result()
 
 
-async def _run_thread(declared: Tool, given: dict[str, Any], timeout_seconds: float) -> ToolRun:
+async def _run_thread(declared: Tool, given: dict[str, Any], timeout_seconds: float, effect: str) -> ToolRun:
     """In a daemon thread of its own: a pool's worker that hangs would be missing, and would hold up the exit."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[ToolRun] = loop.create_future()
@@ -113,8 +116,15 @@ async def _run_thread(declared: Tool, given: dict[str, Any], timeout_seconds: fl
         return _failed(error)
     finished, _ = await asyncio.wait({answer}, timeout=timeout_seconds)
     if not finished:
+        answer.add_done_callback(partial(_came_late, declared.name, effect))
         return ToolRun("timeout", reason="timeout", abandoned=thread.name)
     return answer.result()
+
+
+def _came_late(tool: str, effect: str, ended: "asyncio.Future[ToolRun]") -> None:
+    """What a tool gave after its time is dropped, with one structured record."""
+    if not ended.cancelled():
+        log.warning("late_result_dropped", tool=tool, effect=effect, status=ended.result().outcome)
 
 
 def _settle(answer: "asyncio.Future[ToolRun]", found: ToolRun) -> None:

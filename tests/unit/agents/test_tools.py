@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel
+from structlog.testing import capture_logs
 
 from interlock.agents.tools import ToolRun, check_arguments, offer, run_tool, tool
 from interlock.contracts.errors import CallError, FlowError
@@ -301,6 +302,38 @@ async def test_a_hung_thread_does_not_hold_the_turn_and_is_named() -> None:
     release.set()
     left[0].join(5)
     assert not left[0].is_alive()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_a_tool_gives_after_its_time_is_dropped_and_told_of(asynchronous: bool) -> None:
+    """One structured record with the tool and the effect, and nothing of what it gave."""
+    release, let_go = threading.Event(), asyncio.Event()
+
+    async def slowly() -> str:
+        while not let_go.is_set():
+            try:
+                await let_go.wait()
+            except asyncio.CancelledError:
+                continue
+        return "Maria Keller"
+
+    def in_a_thread() -> str:
+        release.wait(30)
+        return "Maria Keller"
+
+    with capture_logs() as records:
+        found = await run(tool(slowly) if asynchronous else tool(in_a_thread), seconds=0.05)
+        assert (found.outcome, records) == ("timeout", [])
+        release.set()
+        let_go.set()
+        for _ in range(200):
+            await asyncio.sleep(0.01)
+            if records:
+                break
+    name = "slowly" if asynchronous else "in_a_thread"
+    assert records == [
+        {"event": "late_result_dropped", "log_level": "warning", "tool": name, "effect": "c0ffee:7", "status": "done"}
+    ]
 
 
 async def test_many_hung_threads_leave_room_for_the_next() -> None:
