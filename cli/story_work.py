@@ -12,6 +12,7 @@ from ..contracts.events import (
     LateResult,
     OverBudget,
     RetryPlanned,
+    RetryScheduled,
     ToolRequested,
 )
 from ..contracts.values import written_time
@@ -52,6 +53,9 @@ def working_words(event: Event) -> tuple[str, str]:
         case LateResult():
             heard = "is heard" if event.heard else "changes nothing"
             return "note", f"{event.member} of {event.state} answers late ({event.outcome}), which {heard}"
+        case RetryScheduled():
+            at = written_time(event.due)[11:19]
+            return "timer", f"asks {event.agent} again at {at} UTC, attempt {event.attempt} ({event.why})"
         case RetryPlanned():
             return "timer", f"asks {', '.join(event.members)} again after {written_time(event.due)[11:19]} UTC"
         case Judged():
@@ -75,10 +79,13 @@ def _asked(event: AgentRequested) -> str:
         [
             f", attempt {event.attempt}" if event.attempt > 1 else "",
             f", tool round {event.round}" if event.round else "",
+            f", as fallback {event.fallback}" if event.fallback and not event.cached else "",
             f" as {event.member}" if event.member and event.member != event.agent else "",
             " as a tool" if event.purpose == "tool" else "",
             ", in the background" if event.background else "",
             f", to repair {counted(len(event.repairs), 'violation')}" if event.repairs else "",
         ]
     )
+    if event.cached:
+        return f"looks for an earlier answer of {event.agent} to the same question"
     return f"asks {event.agent}{extra} (at most {event.reserved_tokens:,} tokens)"

@@ -148,6 +148,13 @@ class Condition(Value):
     until: Instant | None = None
 
 
+class CachedFrom(Value):
+    """The result that is given again: of which conversation, and the version of its event there."""
+
+    stream: str
+    version: Count
+
+
 class AgentReport(Value):
     """How one attempt at an agent ended: nothing here was written by a person or a model but digests,
     declared facts, counts, and names reduced to printable ASCII."""
@@ -173,6 +180,8 @@ class AgentReport(Value):
     """Why the attempt was not made: a budget that all conversations of a tenant share was used up."""
     conditions: tuple[Condition, ...] = added(())
     """What this attempt changed for the ones after it."""
+    cached_from: CachedFrom | None = None
+    """Where the answer was given before; no model was called for it."""
 
 
 class AgentEnded(Value):

@@ -258,6 +258,19 @@ class AgentToolEnded(Value):
     """Of the text."""
 
 
+class RetryScheduled(Value):
+    """A durable timer: the agent is asked again at `due`. `why` is the outcome of the attempt before, or its reason."""
+
+    type: Literal["retry_scheduled"] = "retry_scheduled"
+    state: Name
+    agent: Name
+    attempt: Count
+    round: Count = 0
+    fallback: Count = 0
+    due: Instant
+    why: str
+
+
 class OverBudget(Value):
     """A call was not made: what it needs does not fit what the agent's declared window holds."""
 
@@ -527,6 +540,7 @@ Event = Annotated[
     | AgentRequested
     | AgentReturned
     | AgentToolEnded
+    | RetryScheduled
     | OverBudget
     | BroadcastStarted
     | BroadcastEnded
@@ -608,6 +622,7 @@ def command_of(event: Event) -> CommandBody | None:
             | HandoffMade()
             | AgentRequested()
             | AgentToolEnded()
+            | RetryScheduled()
             | OverBudget()
             | BroadcastStarted()
             | BroadcastEnded()

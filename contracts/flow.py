@@ -11,7 +11,7 @@ from .handoff import HistoryPolicy
 from .limits import Limits, Price
 from .subflow import SubflowSpec
 from .tools import ToolSpec
-from .values import Count, Decimal6, Digest, Name, SafeInt, Seconds, Value, added
+from .values import MAX_SECONDS, Count, Decimal6, Digest, Name, SafeInt, Seconds, Value, added
 
 ANY = "any"
 """The `from` of a flow-wide row."""
@@ -19,6 +19,8 @@ RETURN = "return"
 """The `go to` of a digression's last row: back to where it left."""
 RESERVED = frozenset({ANY, RETURN, "push", "otherwise", "in_digression"})
 """Words that no state may be called."""
+CACHED = "cached"
+"""The fallback that gives the answer to the same question again which was given before."""
 LATE_RESULT = "late_result"
 """An input that a wait state may hear: a member of a broadcast answered after it was over."""
 OPERATOR_INPUTS = ("operator_kill", "operator_fallback", "operator_human")
@@ -88,6 +90,8 @@ class AgentSpec(Value):
     """The facts it is given when another agent asks it as a tool, besides the task. In a state, the state says."""
     consults: tuple[Name, ...] = added(())
     """Agents that it may ask in its turn when it is asked as a tool."""
+    cache_seconds: Annotated[int, Field(ge=0, le=MAX_SECONDS)] = added(0)
+    """How long a good answer may be given again to exactly the same question, as the fallback `cached`; 0 for never."""
 
 
 class RuleSpec(Value):
@@ -210,6 +214,19 @@ class AgentState(_State):
     """What the judge is asked; recorded with each verdict."""
     approval: Name | None = None
     """The human state that must have approved the present facts before a tool runs that changes something."""
+    backoff_seconds: Annotated[int, Field(ge=0, le=MAX_SECONDS)] = added(0)
+    """The wait before the second attempt after a failure or timeout, doubled with each further one; 0 for none."""
+    backoff_most_seconds: Seconds = added(60)
+    """The longest such wait, unless the provider asks for a longer one."""
+    fallbacks: tuple[Name, ...] = added(())
+    """Agents tried in order once the attempts of the one before are used up; `cached` is the answer given before."""
+    fallback_attempts: Annotated[int, Field(ge=1, le=5)] = added(1)
+    """Attempts of each fallback."""
+
+    def agent_at(self, fallback: int) -> str:
+        """The agent that is asked: the state's own (0), or of a fallback; a cached answer is of the former."""
+        named = self.fallbacks[fallback - 1] if fallback else self.agent
+        return self.agent if named == CACHED else named
 
 
 class CallState(_State):

@@ -62,15 +62,14 @@ class Asking:
     deadline: datetime | None = field(default=None)
     """When the answer must be there besides the turn's own deadline."""
 
-    @property
-    def begins(self) -> bool:
-        """Whether this is the first attempt of a run."""
-        return self.attempt == 1 and self.rounds == 0
+    why: str = ""
+    """Of a handoff, where it is neither a label nor a transition."""
 
-    @property
-    def hands_over(self) -> bool:
-        """Whether the conversation itself goes to the agent; members and tools only answer a question."""
-        return self.purpose == "run" and self.begins
+
+def hands_over(draft: Draft, asking: Asking) -> bool:
+    """Whether the conversation itself goes to the agent; members and tools only answer a question."""
+    begins = draft.conversation.visit.begins(asking.rounds, asking.fallback)
+    return asking.purpose == "run" and not asking.cached and begins
 
 
 def history_for(draft: Draft, spec: AgentSpec) -> HistoryRef:
@@ -110,7 +109,7 @@ def ask(draft: Draft, asking: Asking) -> str | None:
     stopped = limit_reached(draft, asking)
     if stopped is not None:
         return stopped
-    if bound > spec.max_input_tokens:
+    if bound > spec.max_input_tokens and not asking.cached:
         over = OverBudget(
             state=asking.state or draft.conversation.state,
             agent=spec.name,
@@ -119,7 +118,7 @@ def ask(draft: Draft, asking: Asking) -> str | None:
         )
         draft.record(over)
         return "over_budget"
-    if asking.hands_over:
+    if hands_over(draft, asking):
         _hand_over(draft, asking, history)
     request = _request(draft, asking, history, bound)
     effect = draft.record(request)
@@ -129,7 +128,7 @@ def ask(draft: Draft, asking: Asking) -> str | None:
 
 def _request(draft: Draft, asking: Asking, history: HistoryRef, bound: int) -> AgentRequested:
     spec = asking.spec
-    tokens, cost = reserve(spec)
+    tokens, cost = (0, 0) if asking.cached else reserve(spec)
     due = None if asking.background else draft.conversation.turn.due
     timeout = seconds_left(draft.at, asking.deadline, seconds_left(draft.at, due, asking.timeout_seconds))
     return AgentRequested(
@@ -195,7 +194,10 @@ def limit_reached(draft: Draft, asking: Asking) -> str | None:
         return _conversation_limit(draft, spec)
     if late := turn_is_over(draft):
         return late
-    if asking.hands_over and turn.last_agent is not None:
+    if asking.cached:
+        return None
+    hands = hands_over(draft, asking)
+    if hands and turn.last_agent is not None:
         own = turn.self_handoffs
         if limits.self_handoffs is not None and turn.last_agent == spec.name and own >= limits.self_handoffs:
             return draft.reach("self_handoffs", own, limits.self_handoffs)
@@ -204,7 +206,7 @@ def limit_reached(draft: Draft, asking: Asking) -> str | None:
             return draft.reach("same_pair", pairs, limits.same_pair)
         if turn.handoffs >= limits.handoffs:
             return draft.reach("handoffs", turn.handoffs, limits.handoffs)
-    if asking.hands_over and conversation.handoffs >= limits.conversation_handoffs:
+    if hands and conversation.handoffs >= limits.conversation_handoffs:
         return draft.reach("conversation_handoffs", conversation.handoffs, limits.conversation_handoffs)
     if turn.agent_calls >= limits.agent_calls:
         return draft.reach("agent_calls", turn.agent_calls, limits.agent_calls)
@@ -249,7 +251,7 @@ def _hand_over(draft: Draft, asking: Asking, history: HistoryRef) -> None:
                 trace=f"{conversation.id}:{conversation.turn.number}",
                 history=history,
                 facts=asking.facts,
-                why="label" if conversation.label else "transition",
+                why=asking.why or ("label" if conversation.label else "transition"),
                 label=conversation.label,
                 constraints=Constraints(
                     deadline=conversation.turn.due or draft.turn_due,

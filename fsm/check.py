@@ -10,6 +10,7 @@ from ..contracts.flow import Flow
 from .checks.codes import CHECKS, Check
 from .checks.consulting import CONSULTING
 from .checks.contents import CONTENTS
+from .checks.fallbacks import FALLBACKS
 from .checks.graph import GRAPH
 from .checks.names import NAMES
 from .checks.people import PEOPLE
@@ -38,8 +39,8 @@ def faults_in(
     that was read with faults: what needs the whole table is then not judged, since it would mislead.
     """
     survey = Survey(flow, code, lines or {}, unread, partial)
-    judged = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *TEAMS, *SUBFLOWS, *CONSULTING, *PEOPLE)
-    checks = (*judged, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
+    agents = (*TEAMS, *SUBFLOWS, *CONSULTING, *PEOPLE, *FALLBACKS)
+    checks = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *agents, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
     found = dict.fromkeys(fault for check in checks for fault in check(survey))
     return tuple(sorted(found, key=lambda fault: fault.line))
 

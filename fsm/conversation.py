@@ -14,6 +14,7 @@ from ..contracts.events import (
     Planned,
     ResultAt,
     RetryPlanned,
+    RetryScheduled,
     TaskOpened,
     ToolRequested,
 )
@@ -175,6 +176,14 @@ class Visit(_Changed):
     """Whose attempts, rounds and proposals these are: None for the state's own agent."""
     callers: tuple[Caller, ...] = ()
     """Agents that wait for one another, innermost last; leaving the state drops them."""
+    fallback: int = 0
+    """Which of the state's fallbacks has the conversation; 0 is the state's own agent."""
+    retry: RetryScheduled | None = None
+    """The wait before another attempt; `timer` and `due` are its own."""
+
+    def begins(self, rounds: int, fallback: int) -> bool:
+        """Whether a call with these would be the first of an agent in this visit: a handoff."""
+        return (rounds == 0 and self.attempts == 0) or fallback > self.fallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +261,11 @@ class Conversation(_Changed):
         visit = self.visit
         own = ((visit.timer, visit.due),) if visit.timer is not None and visit.due is not None else ()
         return tuple(sorted((*own, *((at, retry.due) for at, retry in self.background.items()))))
+
+    @property
+    def at_work(self) -> bool:
+        """Whether something is awaited that was begun: an effect, or the wait before another attempt."""
+        return bool(self.pending) or self.visit.retry is not None
 
     @property
     def unfinished(self) -> Mapping[int, Pending]:

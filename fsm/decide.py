@@ -151,7 +151,7 @@ def _say(draft: Draft, body: Say) -> None:
         received("refused")
         draft.record(TransitionRefused(source=conversation.state, on="message", reason="too_long"))
         draft.reply("phrase.too_long")
-    elif conversation.pending:
+    elif conversation.at_work:
         received("queued")
     elif isinstance(draft.state, HumanState):
         received("noted")
@@ -205,6 +205,10 @@ def _fire(draft: Draft, body: Fire) -> None:
         broadcast.retry(draft, body.timer)
         return
     if draft.conversation.visit.timer != body.timer:
+        return
+    retry = draft.conversation.visit.retry
+    if retry is not None:
+        moves.settle(draft, runs.ask_after_wait(draft, body.timer, retry))
         return
     draft.record(TimerFired(timer=body.timer, turn_due=draft.turn_due))
     if isinstance(draft.state, WaitState | CollectState | HumanState):

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 
 from ..contracts.flow import (
     ANY,
+    CACHED,
     RETURN,
     AgentSpec,
+    AgentState,
     BroadcastState,
     FactSpec,
     Flow,
@@ -211,6 +213,7 @@ def _does(flow: Flow, state: State) -> str:
             given = f"; it is given what came of {joined(state.results)}" if state.results else ""
             judged = f"; it judges what came of {state.judges} by “{state.criterion}”" if state.judges else ""
             needs = _approval(state.approval)
+            tries += _after(state)
             return f"runs the agent {state.agent}, which {tools} and {reads}{asks}{given}{judged}{needs}; {tries}."
         case "call":
             given = f" with {joined(state.reads)}" if state.reads else ""
@@ -253,6 +256,17 @@ def _approving(state: HumanState) -> str:
         return ""
     who = "somebody" if state.approvals == 1 else f"{state.approvals} different people"
     return f"; {state.approves} is an approval of what is shown, by {who} who did not ask for it"
+
+
+def _after(state: AgentState) -> str:
+    """What follows attempts that do not succeed."""
+    waits = ""
+    if state.backoff_seconds:
+        first, most = duration_in_words(state.backoff_seconds), duration_in_words(state.backoff_most_seconds)
+        waits = f", after waits of {first}, doubled up to {most}"
+    others = ["the answer given before" if name == CACHED else name for name in state.fallbacks]
+    tries = f", {counted(state.fallback_attempts, 'attempt')} each" if state.fallback_attempts > 1 else ""
+    return f"{waits}; then {', then '.join(others)}{tries}" if others else waits
 
 
 def _broadcast(state: BroadcastState) -> str:
@@ -353,6 +367,8 @@ def _agents(flow: Flow) -> Iterator[str]:
             within, pause = agent.breaker.window_seconds, agent.breaker.open_seconds
             failed = f"{counted(agent.breaker.failures, 'failure')} in {duration_in_words(within)}"
             yield f"  Is not asked for {duration_in_words(pause)} after {failed}."
+        if agent.cache_seconds:
+            yield f"  Its answer to the same question may be given again for {duration_in_words(agent.cache_seconds)}."
         if agent.critical:
             yield "  Goes on when spending rises so fast that other agents are paused."
         if agent.reads or agent.consults:

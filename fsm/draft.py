@@ -62,7 +62,15 @@ class TendChild:
     effect: int
 
 
-Effect = Route | CallAgent | RunTool | TendChild
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Come back with `Fire` for the timer that event `effect` set, at `until` or later."""
+
+    effect: int
+    until: datetime
+
+
+Effect = Route | CallAgent | RunTool | TendChild | Wait
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from ..contracts.events import (
     QuestionAsked,
     ReplySent,
     RetryPlanned,
+    RetryScheduled,
     RoutingDecided,
     TaskDecided,
     TaskEndorsed,
@@ -161,7 +162,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             return conversation.changed(
                 version=following,
                 turn=conversation.turn.changed(due=event.turn_due),
-                visit=conversation.visit.changed(timer=None, due=None),
+                visit=conversation.visit.changed(timer=None, due=None, retry=None),
             )
         case ConversationEnded():
             return conversation.changed(
@@ -177,6 +178,9 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             return of_children(conversation, event).changed(version=following)
         case BroadcastStarted():
             return asked_all(conversation, event).changed(version=following)
+        case RetryScheduled():
+            visit = conversation.visit.changed(timer=at, due=event.due, retry=event)
+            return conversation.changed(version=following, visit=visit)
         case RetryPlanned():
             return conversation.changed(version=following, background=more(conversation.background, at, event))
         case LateResult() if event.heard:
@@ -309,7 +313,7 @@ def _asked_agent(conversation: Conversation, event: AgentRequested) -> Conversat
     turn = conversation.turn
     conversation = conversation.changed(
         turn=turn.changed(
-            agent_calls=turn.agent_calls + 1,
+            agent_calls=turn.agent_calls + (0 if event.cached else 1),
             tokens=turn.tokens + event.reserved_tokens,
             cost=turn.cost + event.reserved_cost,
         ),
@@ -326,12 +330,15 @@ def _asked_run(conversation: Conversation, event: AgentRequested) -> Conversatio
         return conversation
     turn, visit = conversation.turn, conversation.visit
     handed, pairs = turn.handoffs, turn.pairs
-    if event.round == 0 and visit.attempts == 0 and turn.last_agent is not None:
+    now = visit.changed(attempts=event.attempt, rounds=event.round, fallback=event.fallback)
+    if event.cached:
+        return conversation.changed(visit=now)
+    if visit.begins(event.round, event.fallback) and turn.last_agent is not None:
         pair = (turn.last_agent, event.agent)
         handed, pairs = handed + 1, more(pairs, pair, pairs.get(pair, 0) + 1)
     return conversation.changed(
         turn=turn.changed(handoffs=handed, pairs=pairs, last_agent=event.agent),
-        visit=visit.changed(attempts=event.attempt, rounds=event.round),
+        visit=now,
         last_agent=event.agent,
     )
 

@@ -123,6 +123,10 @@ STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
             "results": _NAMES,
             "judges": Key(name),
             "criterion": _TEXT,
+            "backoff": Key(duration, into="backoff_seconds"),
+            "backoff_most": Key(duration, into="backoff_most_seconds"),
+            "fallbacks": _NAMES,
+            "fallback_attempts": _NUMBER,
             "approval": Key(name),
         },
     ),
@@ -207,6 +211,7 @@ AGENT_KEYS = {
     "max_output_tokens": _NUMBER,
     "temperature": Key(decimal6),
     "critical": Key(yes_no),
+    "cache": Key(duration, into="cache_seconds"),
     "reads": _NAMES,
     "consults": _NAMES,
 }

@@ -32,6 +32,7 @@ DEFAULT_PHRASES: Mapping[str, str] = MappingProxyType(
         "blocked": "I cannot help with that message.",
         "unavailable": "Something on our side did not work. Please try again later.",
         "cancelled": "All right, I have stopped this.",
+        "cached": "(An earlier answer to the same question:)",
         "ended": "This conversation has ended. Please start a new one.",
     }
 )

@@ -15,28 +15,41 @@ from ..contracts.events import (
     Judged,
     ReplySent,
     ResultAt,
+    RetryScheduled,
+    TimerFired,
     ToolRefused,
     ToolRequested,
     ToolReturned,
 )
-from ..contracts.flow import AgentState, BroadcastState, CallState
+from ..contracts.flow import CACHED, AgentState, BroadcastState, CallState
 from ..contracts.values import MAX_SAFE_INTEGER
-from . import approvals, broadcast, consulting
+from . import approvals, broadcast, consulting, fallbacks
 from .asking import Asking, ask, seconds_left, turn_is_over
 from .draft import Draft, RunTool
 
 
 def ask_agent(
-    draft: Draft, state: AgentState, *, attempt: int, rounds: int = 0, repairs: tuple[str, ...] = ()
+    draft: Draft,
+    state: AgentState,
+    *,
+    attempt: int,
+    rounds: int = 0,
+    repairs: tuple[str, ...] = (),
+    fallback: int | None = None,
 ) -> str | None:
-    """Request one attempt of the state's run. Returns None when the call was asked for, else the outcome."""
+    """Request one attempt of the state's run, at the agent that has it, or at a fallback. Returns None when the call
+    was asked for, else the outcome."""
     if state.judges is not None and not draft.conversation.outputs.get(state.judges):
         draft.record(Judged(state=state.name, of=state.judges, criterion=state.criterion, verdict="nothing_to_judge"))
         return "unsure"
+    at = draft.conversation.visit.fallback if fallback is None else fallback
     return ask(
         draft,
         Asking(
-            spec=draft.program.agents[state.agent],
+            spec=draft.program.agents[state.agent_at(at)],
+            fallback=at,
+            cached=at > 0 and state.fallbacks[at - 1] == CACHED,
+            why="fallback" if at else "",
             attempt=attempt,
             timeout_seconds=state.timeout_seconds,
             rounds=rounds,
@@ -112,17 +125,17 @@ def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, ef
     if report.outcome == "done" and report.calls:
         rounds = draft.program.flow.limits.tool_rounds
         return _next_call(draft, state) if request.round < rounds else draft.reach("tool_rounds", request.round, rounds)
-    if report.outcome in ("invalid", "timeout", "failed") and request.attempt < state.attempts:
-        repairs = report.violations if report.outcome == "invalid" else ()
-        return _ask_again(draft, state, attempt=request.attempt + 1, rounds=request.round, repairs=repairs)
     if request.purpose == "tool":
-        consulting.ended(draft, report, version)
-        return _next_call(draft, state)
+        return _asked_ended(draft, state, request, report, version)
+    if report.outcome in fallbacks.RETRIED:
+        return _failed(draft, state, request, report)
     if state.judges is not None:
         return _judged(draft, state, report, effect) if report.outcome == "done" else report.outcome
     if report.outcome in ("done", "unsure", "refused"):
         draft.learn(report.facts, "agent", version)
         if report.reply is not None:
+            if request.cached:
+                draft.reply("phrase.cached")
             draft.record(ReplySent(state=state.name, agent=version, token_bound=report.reply_token_bound))
     return report.outcome
 
@@ -136,6 +149,42 @@ def _ask_again(
         return ask_agent(draft, state, attempt=attempt, rounds=rounds, repairs=repairs)
     outcome = consulting.ask_again(draft, state, asked, attempt=attempt, rounds=rounds, repairs=repairs)
     return _next_call(draft, state) if outcome == consulting.OVER_BUDGET else outcome
+
+
+def _asked_ended(
+    draft: Draft, state: AgentState, request: AgentRequested, report: AgentReport, version: int
+) -> str | None:
+    """An attempt of an agent asked as a tool: another one, or its caller goes on."""
+    if report.outcome in fallbacks.RETRIED and request.attempt < state.attempts:
+        repairs = report.violations if report.outcome == "invalid" else ()
+        return _ask_again(draft, state, attempt=request.attempt + 1, rounds=request.round, repairs=repairs)
+    consulting.ended(draft, report, version)
+    return _next_call(draft, state)
+
+
+def _failed(draft: Draft, state: AgentState, request: AgentRequested, report: AgentReport) -> str | None:
+    """After an attempt without success: another one, a wait before it, the next fallback, or the state's outcome."""
+    match fallbacks.following(draft, state, request, report):
+        case "again":
+            repairs = report.violations if report.outcome == "invalid" else ()
+            return ask_agent(draft, state, attempt=request.attempt + 1, rounds=request.round, repairs=repairs)
+        case "wait":
+            fallbacks.wait(draft, state, request, report)
+            return None
+    for at in range(request.fallback + 1, len(state.fallbacks) + 1):
+        outcome = ask_agent(draft, state, attempt=1, rounds=request.round, fallback=at)
+        if outcome != "over_budget":
+            return outcome
+    return report.outcome
+
+
+def ask_after_wait(draft: Draft, timer: int, retry: RetryScheduled) -> str | None:
+    """The wait before another attempt is over: the same turn goes on, with the time that is left of it."""
+    draft.record(TimerFired(timer=timer, turn_due=draft.conversation.turn.due or draft.turn_due))
+    state = draft.state
+    if not isinstance(state, AgentState):  # cannot be: leaving a state ends its waits
+        return None
+    return ask_agent(draft, state, attempt=retry.attempt, rounds=retry.round)
 
 
 def _next_call(draft: Draft, state: AgentState) -> str | None:

@@ -119,7 +119,9 @@ def _fact(fact: FactSpec, digits: int) -> dict[str, Cell]:
 
 
 def _agent(agent: AgentSpec) -> dict[str, str]:
-    found = _changed(agent, ("price", "breaker", "contract_schema", "contract_bytes"))
+    found = _changed(agent, ("price", "breaker", "contract_schema", "contract_bytes", "cache_seconds"))
+    if agent.cache_seconds:
+        found["cache"] = duration(agent.cache_seconds)
     if "temperature" in found:
         found["temperature"] = _short(agent.temperature)
     written = {key: _block_text(one) if key == "instructions" else _scalar(one) for key, one in found.items()}

@@ -14,6 +14,7 @@ from ..contracts.events import (
     LimitReached,
     OverBudget,
     RetryPlanned,
+    RetryScheduled,
     RoutingDecided,
     TaskOpened,
     ToolRefused,
@@ -70,6 +71,15 @@ def decision_figures(event: Event, state: str, routed: float | None) -> Figures 
             return {"source": state, "limit": event.limit, "value": event.value, "maximum": event.maximum}
         case OverBudget():
             return {"source": state, "agent": event.agent, "tokens": event.token_bound, "maximum": event.maximum}
+        case RetryScheduled():
+            due = written_time(event.due)
+            return {
+                "source": state,
+                "agent": event.agent,
+                "attempt": event.attempt,
+                "due": due,
+                "why": event.why,
+            }
         case ToolRefused():
             asked: Figures = {"tool": event.tool, "agent": event.agent}
             return {"source": state, **asked, "reason": event.reason, "position": event.position}

@@ -13,13 +13,7 @@ from typing import Any, Self, TypeVar
 import structlog
 
 from ..contracts.agents import Agent
-from ..contracts.commands import (
-    SYSTEM,
-    Actor,
-    Command,
-    CommandBody,
-    Routed,
-)
+from ..contracts.commands import SYSTEM, Actor, AgentEnded, Command, CommandBody, Routed
 from ..contracts.envelope import Entry, Head, sealed
 from ..contracts.errors import CallError, LogError, StreamMoved
 from ..contracts.events import AgentRequested, ToolRequested
@@ -28,7 +22,7 @@ from ..contracts.store import Append, FlowRow, Store
 from ..contracts.subflow_events import SubflowStarted
 from ..fsm.conversation import Conversation
 from ..fsm.decide import decide, effects_of
-from ..fsm.draft import CallAgent, Effect, Route, RunTool, TendChild
+from ..fsm.draft import CallAgent, Effect, Route, RunTool, TendChild, Wait
 from ..fsm.program import Program
 from ..persistence.presence import OnlyProcess, Presence
 from .admission import CONCURRENT, WAITING, Admission
@@ -44,10 +38,12 @@ from .projection import summary_of
 from .protection import Protection, Resilience
 from .submission import Submission, check_same
 from .texts import Texts
+from .waiting import Pause, Waits, wanted
 
 T = TypeVar("T")
 Performing = asyncio.Task[tuple[CommandBody, tuple[Payload, ...]]]
 """An effect that is being performed beside others."""
+InHand = CallAgent | RunTool | Wait
 CODE = "interlock/0.1.0"
 MOST_RACES = 100
 """Times that a lost race on one append is decided again, before the log is taken for broken."""
@@ -73,6 +69,7 @@ class TurnLoop:
         waiting: int = WAITING,
         resilience: Resilience | None = None,
         budgets: Budgets | None = None,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         programs = (programs,) if isinstance(programs, Program) else tuple(programs)
         self.store, self.clock = store, clock or SystemClock()
@@ -83,6 +80,7 @@ class TurnLoop:
         ledger = Ledger(store, budgets or Budgets(), self.clock)
         self.performer = Performer(self._observer.around(agents), self.texts, protection, ledger)
         self._children = Children(store, self._conversations, self.texts, self._turn, self._once, self._perform_all)
+        self._waits = Waits(self.clock, pause)
         self._presence_given = presence
         self._sources, self._on_event = dict(sources or {}), on_event
         self.admission = Admission(concurrent, waiting)
@@ -253,6 +251,7 @@ class TurnLoop:
             raise
         live.owner, before = owner, live.conversation
         live.take(((entry.event, entry.key, entry.at) for entry in entries), head, conversation)
+        self._waits.look(conversation)
         self._tell(live.id, entries)
         self._observer.committed(live.program, before, entries)
 
@@ -270,7 +269,7 @@ class TurnLoop:
         One that is not wanted any more, because an operator or a limit moved the conversation, is not begun.
         Several at once run side by side; each outcome is decided as it comes.
         """
-        running: dict[Performing, CallAgent | RunTool] = {}
+        running: dict[Performing, InHand] = {}
         try:
             while effects or running:
                 if (tending := next((one for one in effects if isinstance(one, TendChild)), None)) is not None:
@@ -280,7 +279,7 @@ class TurnLoop:
                 begun = [
                     one
                     for one in effects
-                    if isinstance(one, CallAgent | RunTool) and await self._still_wanted(live, one)
+                    if isinstance(one, CallAgent | RunTool | Wait) and await self._still_wanted(live, one)
                 ]
                 if len(begun) == 1 and not running and begun[0].effect in live.conversation.pending:
                     body, payloads = await self._performed(live, begun[0])
@@ -295,17 +294,19 @@ class TurnLoop:
             await asyncio.gather(*running, return_exceptions=True)
             raise
 
-    async def _performed(self, live: Live, effect: CallAgent | RunTool) -> tuple[CommandBody, tuple[Payload, ...]]:
+    async def _performed(self, live: Live, effect: InHand) -> tuple[CommandBody, tuple[Payload, ...]]:
+        if isinstance(effect, Wait):
+            return await self._waits.over(live, effect), ()
         async with self._observer.performing(live, effect, self.texts):
             return await self.performer.perform(live, effect)
 
-    def _performing(self, live: Live, effect: CallAgent | RunTool) -> Performing:
+    def _performing(self, live: Live, effect: InHand) -> Performing:
         self._in_flight.add((live.id, effect.effect))
         task = asyncio.create_task(self._performed(live, effect))
         task.add_done_callback(lambda _: self._in_flight.discard((live.id, effect.effect)))
         return task
 
-    async def _first_ended(self, live: Live, running: dict[Performing, CallAgent | RunTool]) -> list[Effect]:
+    async def _first_ended(self, live: Live, running: dict[Performing, InHand]) -> list[Effect]:
         """What those ask for that ended first; a result that a former one made superfluous is recorded as late."""
         done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         following: list[Effect] = []
@@ -314,16 +315,16 @@ class TurnLoop:
             following += await self._ended(live, effect, *task.result())
         return following
 
-    def _let_go(self, live: Live, running: dict[Performing, CallAgent | RunTool]) -> None:
+    def _let_go(self, live: Live, running: dict[Performing, InHand]) -> None:
         """What nobody waits for any more goes on beside the turn; its end is recorded when it comes."""
         for task, effect in list(running.items()):
-            if effect.effect not in live.conversation.pending:
+            if not wanted(live.conversation, effect):
                 del running[task]
                 beside = asyncio.create_task(self._ended_late(live.id, effect, task))
                 self._tasks.add(beside)
                 beside.add_done_callback(self._tasks.discard)
 
-    async def _ended_late(self, conversation: str, effect: CallAgent | RunTool, task: Performing) -> None:
+    async def _ended_late(self, conversation: str, effect: InHand, task: Performing) -> None:
         """Record an end that comes after its time, and do what it asks for: a turn of its own."""
         try:
             body, payloads = await task
@@ -336,20 +337,26 @@ class TurnLoop:
         except Exception as error:  # noqa: BLE001 - nobody waits for it; what is not recorded is found by recovery
             log.error("late_result_lost", conversation=conversation, effect=effect.effect, error=type(error).__name__)
 
-    async def _still_wanted(self, live: Live, effect: CallAgent | RunTool) -> bool:
+    async def _still_wanted(self, live: Live, effect: InHand) -> bool:
         """Whether the effect is still in hand; before something consequential, the log is asked."""
         if isinstance(effect, RunTool) and effect.request.consequential:
             head = await asyncio.to_thread(self.store.head, live.id)
             if head.length != live.head.length:
                 async with live.writing:
                     await self._conversations.reload(live)
-        return effect.effect in live.conversation.unfinished
+        return wanted(live.conversation, effect) or effect.effect in live.conversation.unfinished
 
     async def _ended(
-        self, live: Live, effect: CallAgent | RunTool, body: CommandBody, payloads: tuple[Payload, ...]
+        self, live: Live, effect: InHand, body: CommandBody, payloads: tuple[Payload, ...]
     ) -> list[Effect]:
         """Record how an effect ended, once; what that asks for."""
-        return await self._once(live, f"e:{effect.effect}", performer_of(effect), body, payloads)
+        if isinstance(effect, Wait):
+            return await self._once(live, f"w:{effect.effect}", SYSTEM, body, payloads)
+        key = f"e:{effect.effect}"
+        following = await self._once(live, key, performer_of(effect), body, payloads)
+        if isinstance(effect, CallAgent) and isinstance(body, AgentEnded) and key in live.keys:
+            self.performer.recorded(live, effect, live.keys[key], body.report)
+        return following
 
     async def _once(
         self, live: Live, key: str, actor: Actor, body: CommandBody, payloads: tuple[Payload, ...]

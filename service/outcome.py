@@ -96,7 +96,7 @@ def _next_submission(live: Live, version: int) -> int | None:
 def _standing(live: Live) -> Standing:
     if live.conversation.status == "ended":
         return "ended"
-    if live.conversation.pending:
+    if live.conversation.at_work:
         return "working"
     return "with_person" if live.conversation.visit.task is not None else "waiting"
 

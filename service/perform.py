@@ -14,6 +14,7 @@ from ..agents.tool_run import run_tool
 from ..agents.tools import check_arguments
 from ..contracts.agents import (
     Agent,
+    AgentReply,
 )
 from ..contracts.commands import (
     Actor,
@@ -35,7 +36,9 @@ from ..contracts.tools import ToolContext
 from ..contracts.values import printable
 from ..fsm.draft import CallAgent, Route, RunTool
 from ..fsm.program import Program
+from ..fsm.render import ERASED
 from ..fsm.route import evidence
+from .answers import OUTPUT, Answers, is_cacheable, question_of
 from .bounded import Bounds
 from .budgets import Ledger
 from .clock import minted
@@ -58,6 +61,7 @@ class Performer:
     ) -> None:
         self._agents, self._texts, self.protection, self.ledger = agents, texts, protection, ledger
         self.bounds = Bounds()
+        self.answers = Answers()
         self._prompts = Prompts(texts)
 
     def agent_for(self, name: str) -> Agent:
@@ -85,6 +89,8 @@ class Performer:
         """One attempt at the agent that event `effect.effect` asked for, where it may be made."""
         program = live.program
         spec = program.agents[effect.request.agent]
+        if effect.request.cached:
+            return await self._answered_before(live, effect, spec)
         performed, conditions = await self.protection.attempt(
             program.ref.name, spec, effect.request, partial(self._in_budget, live, effect, spec), Performed
         )
@@ -108,6 +114,8 @@ class Performer:
         started = time.perf_counter()
         try:
             request = await self._prompts.request(live, effect.effect, effect.request, spec)
+            if is_cacheable(spec, effect.request, live.conversation):
+                self.answers.asked(live.id, effect.effect, question_of(live, request))
             if seconds_left != request.timeout_seconds:  # some of it was waited
                 request = replace(request, timeout_seconds=seconds_left)
             call = self.agent_for(spec.name).run(request)
@@ -126,6 +134,24 @@ class Performer:
             performed = _raised(live, spec, error)
         latency = int((time.perf_counter() - started) * 1000)
         return Performed(performed.report.changed(latency_ms=latency), performed.payloads)
+
+    async def _answered_before(self, live: Live, effect: CallAgent, spec: AgentSpec) -> Performed:
+        """The answer given before to exactly the same question, read from the log; no model is called."""
+        program, missed = live.program, AgentReport(outcome="failed", reason="not_cached", usage=Usage())
+        if not is_cacheable(spec, effect.request, live.conversation):
+            return Performed(missed)
+        request = await self._prompts.request(live, effect.effect, effect.request, spec)
+        place = self.answers.found(question_of(live, request), self.protection.clock.now())
+        text = ERASED if place is None else await self._texts.text(place.stream, place.version, OUTPUT)
+        if text == ERASED:
+            return Performed(missed)
+        performed = reported(program, spec, AgentReply(text=text, usage=Usage()))
+        return Performed(performed.report.changed(cached_from=place), performed.payloads)
+
+    def recorded(self, live: Live, effect: CallAgent, version: int, report: AgentReport) -> None:
+        """The end of the attempt stands in the log, at `version`."""
+        spec = live.program.agents[effect.request.agent]
+        self.answers.answered(live.id, effect.effect, version, report, spec, self.protection.clock.now())
 
     async def run_tool(self, live: Live, effect: RunTool) -> Performed:
         """Run the tool that event `effect.effect` asked for, with the key that derives from it."""

@@ -40,7 +40,7 @@ class Prompts:
             history.append(
                 ChatMessage("user", await self._texts.text(live.id, request.task.version, request.task.name))
             )
-        if request.purpose in ("run", "tool"):
+        if request.purpose in ("run", "tool") and not request.cached:
             history += await self._tool_rounds(live, version, request)
         known = live.conversation.known
         words = await self._texts.fact_texts(live.id, program, known, request.facts)

@@ -40,6 +40,7 @@ from .outcome import TurnOutcome, Undecided
 from .protection import Standing
 from .reading import message_read
 from .submission import Submission, submitted
+from .waiting import timer_key
 
 log = structlog.get_logger("interlock.runtime")
 
@@ -266,8 +267,10 @@ class Runtime(TurnLoop):
 
     async def _fired(self, conversation: str, timer: int) -> bool:
         live = await self._conversations.current(conversation)
-        key = f"t:{timer}"
+        key = timer_key(live.conversation, timer)
         if timer not in (at for at, _ in live.conversation.timers) or key in live.keys:
+            return False
+        if (conversation, timer) in self._in_flight:  # this process sleeps through the wait, and goes on by itself
             return False
         await self._submit(conversation, Submission(key, SYSTEM, lambda _: (Fire(timer=timer), ()), always=True))
         return True

@@ -114,4 +114,9 @@ CHECKS = (
     Check("S211", "An approval that is needed comes from a human state that approves."),
     Check("S212", "An approval is needed for a tool that changes something."),
     Check("S213", "An approval shows everything that the tool is given."),
+    Check("S220", "A fallback is another agent, or `cached`, and stands once."),
+    Check("S221", "A fallback answers with the contract of the agent that it stands in for."),
+    Check("S222", "A wait between attempts stands where there are several."),
+    Check("S223", "Where fallbacks are used up, a person or an end is reached without another agent."),
+    Check("S224", "An answer that is given again holds nobody's words: no history, no tools, no sealed facts."),
 )

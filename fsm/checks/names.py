@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from string import Formatter
 
 from ...contracts.errors import Fault
-from ...contracts.flow import ANY, OPERATOR_INPUTS, RESERVED, RETURN, State
+from ...contracts.flow import ANY, CACHED, OPERATOR_INPUTS, RESERVED, RETURN, State
 from ...contracts.guard import Guard
 from ...contracts.values import listed
 from ..guards import BUILT_IN, BuiltIn, GuardMaker
@@ -258,6 +258,8 @@ def references(survey: Survey) -> Iterator[Fault]:
         if state.kind == "agent":
             yield from _unknown(survey, "S115", f"{path}.agent", "agent", (state.agent,), agents)
             yield from _unknown(survey, "S115", f"{path}.agents", "agent", state.agents, agents)
+            others = (name for name in state.fallbacks if name != CACHED)
+            yield from _unknown(survey, "S115", f"{path}.fallbacks", "agent", others, agents)
             yield from _unknown_tools(survey, f"{path}.tools", state.tools)
             yield from _unknown(survey, "S119", f"{path}.reads", "fact", state.reads, survey.facts)
         elif state.kind == "broadcast":

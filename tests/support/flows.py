@@ -232,15 +232,18 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
             return RouteState(name=name, says=says, router="triage")
         case "agent":
             tools = _pick(draw, ((), ("look_up",), ("look_up", "pay_back")))
+            backoff = _pick(draw, (0, 0, 1, 7))
             return AgentState(
                 name=name,
                 says=says,
                 agent=_pick(draw, ("adviser", "clerk", "planner")),
                 tools=tools,
                 reads=reads,
-                attempts=1 + draw(_numbers) % 10,
+                attempts=min(1, backoff) + 1 + draw(_numbers) % 9,
                 timeout_seconds=1 + draw(_numbers) % 120,
                 agents=_pick(draw, ((), (), ("clerk",), ("clerk", "adviser"))),
+                backoff_seconds=backoff,
+                backoff_most_seconds=_pick(draw, (60, 9)),
             )
         case "call":
             return CallState(name=name, says=says, tool=_pick(draw, ("look_up", "pay_back")), reads=reads)
@@ -309,6 +312,18 @@ def _outcomes(state: State) -> tuple[str, ...]:
             return ()
 
 
+def _with_fallbacks(draw: st.DrawFn, state: State, states: tuple[State, ...], rows: tuple[Transition, ...]) -> State:
+    """The state with fallbacks, if one of its agents answers as others do and `failed` leads to a person or an end."""
+    kinds = {one.name: one.kind for one in states}
+    failed = [one for one in rows if one.source == state.name and one.on == "failed"]
+    led = [kinds[one.target] for one in failed]
+    if not isinstance(state, AgentState) or state.agent != "clerk" or not led or set(led) - {"human", "final"}:
+        return state
+    cached = not (state.tools or state.agents or state.results or any(one in ("card", "story") for one in state.reads))
+    others = (("deputy",), ("deputy", "porter"), *((("porter", "cached"), ("cached",)) if cached else ()))
+    return state.changed(fallbacks=_pick(draw, others), fallback_attempts=_pick(draw, (1, 1, 2)))
+
+
 policies = st.text(letters, min_size=1, max_size=8).filter(lambda text: bool(text.strip()))
 
 
@@ -334,6 +349,9 @@ def transitions_of(draw: st.DrawFn, states: tuple[State, ...], digressing: bool)
         anywhere = forward if state.kind in ("route", "collect") else [one.name for one in states]
         ahead = _pick(draw, _outcomes(state))
         for on in _outcomes(state):
+            if state.kind == "agent" and on == "failed" and on != ahead and draw(_coin):
+                add(state.name, on, otherwise, "desk")
+                continue
             if on != ahead and on not in LABELS and draw(_coin):
                 wide.add(on)
                 continue
@@ -480,12 +498,15 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
     states = _with_approvals(draw, _working_together(draw, states))
     digressing = draw(_coin)
     rows = draw(transitions_of(states, digressing))
+    states = tuple(_with_fallbacks(draw, state, states, rows) for state in states)
     if digressing:
         states = (*states, draw(states_of("aside", "agent")))
     clerk = AgentSpec(name="clerk", instructions="Help.\nBriefly.", says="Knows the files.", handles=("files",))
+    clerk = clerk.changed(history="none", cache_seconds=600)
     if any(isinstance(state, AgentState) and state.agents for state in states):
         consults = _pick(draw, ((), ("adviser",), ("clerk", "adviser")))
         clerk = clerk.changed(reads=draw(_some_facts), consults=consults)
+    others = (AgentSpec(name="deputy", instructions="Help instead."), AgentSpec(name="porter", instructions="Help."))
     planner = AgentSpec(name="planner", instructions="Plan.", contract="Steps")
     judge = AgentSpec(name="judge", instructions="Judge.", contract="Opinion")
     built = flow(
@@ -498,7 +519,7 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
         states=states,
         transitions=rows,
         facts=FACTS,
-        agents=(draw(agents), clerk, planner, judge),
+        agents=(draw(agents), clerk, planner, judge, *others),
         routers=(draw(routers),),
         digressions="triage" if digressing else None,
         limits=draw(limits),

@@ -18,6 +18,7 @@ from interlock.contracts.commands import (
     Actor,
     AgentEnded,
     AgentReport,
+    CachedFrom,
     Command,
     CommandBody,
     Condition,
@@ -182,6 +183,9 @@ _subtasks = st.builds(PlannedTask, worker=st.sampled_from(("adviser", "clerk", N
 _reports = st.builds(
     AgentReport,
     outcome=st.sampled_from(("done", "done", "unsure", "refused", "invalid", "timeout", "failed")),
+    reason=st.sampled_from(("", "", "server_error", "breaker_open")),
+    retry_after_seconds=st.sampled_from((None, None, 3, 10**6)),
+    cached_from=st.sampled_from((None, None, CachedFrom(stream="other", version=7))),
     facts=some_readings,
     reply=st.none() | refs,
     calls=st.just(()) | st.lists(_calls, min_size=1, max_size=3).map(tuple),

@@ -37,6 +37,17 @@ def conversation_of(name: str) -> tuple[str, ...]:
     return said
 
 
+class Pauses:
+    """Waits by moving the clock; `asked` are the seconds of each."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock, self.asked = clock, list[float]()
+
+    async def __call__(self, seconds: float) -> None:
+        self.asked.append(seconds)
+        self.clock.advance(seconds)
+
+
 @dataclass
 class Play:
     """One conversation on a pattern."""
@@ -48,6 +59,8 @@ class Play:
     agent: Any
     outcome: TurnOutcome
     said: int = 0
+    pause: Any = None
+    """How the runtime waits between attempts."""
 
     @property
     def id(self) -> str:
@@ -112,9 +125,10 @@ async def playing(
     found = project(name) if isinstance(name, str) else name
     agent = script if script is not None and not isinstance(script, Mapping) else scripted(found, script or {})
     clock, store = ManualClock(), store or MemoryStore()
+    settings.setdefault("pause", Pauses(clock))
     async with Runtime(store, found.program, agent, clock=clock, presence=OnlyProcess(), **settings) as runtime:
         opening = await runtime.start(found.program.flow.name, facts=facts)
-        yield Play(runtime, store, clock, found.program, agent, opening)
+        yield Play(runtime, store, clock, found.program, agent, opening, pause=settings["pause"])
     check_log(store, programs_of(found.program))
 
 

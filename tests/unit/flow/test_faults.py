@@ -10,7 +10,17 @@ from dataclasses import replace
 import pytest
 
 from interlock.contracts.errors import FlowError
-from interlock.contracts.flow import AgentSpec, FactSpec, FinalState, Flow, SubflowState, WaitState
+from interlock.contracts.flow import (
+    CACHED,
+    AgentSpec,
+    AgentState,
+    FactSpec,
+    FinalState,
+    Flow,
+    State,
+    SubflowState,
+    WaitState,
+)
 from interlock.contracts.guard import Guard, otherwise
 from interlock.contracts.subflow import SubflowFact, SubflowSpec
 from interlock.fsm.build import row
@@ -224,6 +234,12 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "a member that is no table": (TABLE, "  team: {kind: broadcast, members: {a: adviser}, deadline: 1m}\n" + TABLE),
     "members that are a word": (TABLE, "  team: {kind: broadcast, members: adviser, deadline: 1m}\n" + TABLE),
+    "a fallback that is no agent": ("{kind: agent, ", "{kind: agent, fallbacks: [advisor], "),
+    "a fallback twice, for itself, and of a state with tools": (
+        "{kind: agent, ",
+        "{kind: agent, fallbacks: [adviser, cached, cached], ",
+    ),
+    "a wait before nothing": ("attempts: 2, timeout: 20s", "attempts: 1, backoff: 2s, timeout: 20s"),
     "results of a state without any": ("{kind: agent, ", "{kind: agent, results: [closed], "),
     "a judge without a criterion": ("{kind: agent, ", "{kind: agent, judges: answer, "),
     "an unknown agent as a tool": ("{kind: agent, ", "{kind: agent, agents: [advisor], "),
@@ -322,6 +338,7 @@ def in_python() -> dict[str, tuple[Flow, Code]]:
         ),
         **with_a_subflow(flow),
         **_agents_as_tools(flow),
+        **with_fallbacks(flow),
         "a classifier that is not loaded": (flow, forgetful),
         "a classifier with other labels": (flow, replace(RETURNS_CODE, classifiers={Trained.digest: strange})),
     }
@@ -355,6 +372,25 @@ def with_a_subflow(flow: Flow) -> dict[str, tuple[Flow, Code]]:
             RETURNS_CODE,
         ),
         "a subflow too deep, with an end that is a trigger": (flow.changed(subflows=(strange,)), RETURNS_CODE),
+    }
+
+
+def with_fallbacks(flow: Flow) -> dict[str, tuple[Flow, Code]]:
+    """Fallbacks that answer otherwise, that are called as the cached answer is, and that lead on to agents only."""
+    others = (AgentSpec(name="other", instructions="Help."), AgentSpec(name=CACHED, instructions="Help."))
+    advise = next(one for one in flow.states if isinstance(one, AgentState))
+    alike = flow.agents[0].changed(name="alike")
+
+    def advised(*more: State, **changes: object) -> Flow:
+        states = (*(advise.changed(**changes) if one is advise else one for one in flow.states), *more)
+        return flow.changed(states=states, agents=(*flow.agents, *others, alike))
+
+    again = advise.changed(name="again", fallbacks=())
+    stuck = advised(again, fallbacks=("alike",))
+    stuck = stuck.changed(transitions=(row("advise", "failed", otherwise, "again", "SH-9"), *flow.transitions))
+    return {
+        "fallbacks of other kinds": (advised(fallbacks=("other", CACHED)), RETURNS_CODE),
+        "fallbacks that lead to agents only": (stuck, RETURNS_CODE),
     }
 
 

@@ -50,6 +50,7 @@ RECORDED = {
     "over_budget": "decision",
     "parent_left": "decision",
     "retry_planned": "decision",
+    "retry_scheduled": "decision",
     "routing_decided": "decision",
     "subflow_ended": "decision",
     "subflow_left": "decision",
