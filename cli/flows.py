@@ -6,8 +6,9 @@ from typing import Any
 
 from ..contracts.errors import CallError, FlowError
 from ..fsm.check import CHECKS
-from ..fsm.describe import described, joined
+from ..fsm.describe import described
 from ..fsm.mermaid import mermaid
+from ..fsm.wording import joined
 from ..service.project import Project, load_project
 from . import drawing
 from .failing import show_faults

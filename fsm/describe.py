@@ -4,14 +4,12 @@ Every row is one sentence: *In checking, on done: if the amount is at most 100 e
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ..contracts.flow import (
     ANY,
-    CACHED,
     RETURN,
     AgentSpec,
-    AgentState,
     BroadcastState,
     FactSpec,
     Flow,
@@ -26,10 +24,10 @@ from ..contracts.flow import (
 from ..contracts.guard import Guard, GuardSpec
 from ..contracts.limits import Limits
 from .render import minor_digits, said
+from .wording import counted, duration_in_words, joined, tried
 from .written import decimal
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
-_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _TYPES = {
     "text": "free text",
     "code": "a code",
@@ -94,21 +92,6 @@ def guard_sentence(flow: Flow, guard: Guard) -> str:
         case _:
             joint = " and " if guard.op == "all_of" else " or "
             return joint.join(_inside(flow, part) for part in guard.parts)
-
-
-def duration_in_words(seconds: int) -> str:
-    """`90 minutes`: the largest unit that needs no fraction."""
-    size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0)
-    return counted(seconds // size, unit)
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def joined(words: Iterable[str], joint: str = "and") -> str:
-    found = list(words)
-    return f"{', '.join(found[:-1])} {joint} {found[-1]}" if len(found) > 1 else "".join(found)
 
 
 def _inside(flow: Flow, guard: Guard) -> str:
@@ -208,12 +191,11 @@ def _does(flow: Flow, state: State) -> str:
         case "agent":
             tools = f"may use {joined(state.tools)}" if state.tools else "has no tools"
             reads = f"reads {joined(state.reads)}" if state.reads else "reads no facts"
-            tries = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
+            tries = tried(state)
             asks = f"; it may ask {joined(state.agents)} as tools" if state.agents else ""
             given = f"; it is given what came of {joined(state.results)}" if state.results else ""
             judged = f"; it judges what came of {state.judges} by “{state.criterion}”" if state.judges else ""
             needs = _approval(state.approval)
-            tries += _after(state)
             return f"runs the agent {state.agent}, which {tools} and {reads}{asks}{given}{judged}{needs}; {tries}."
         case "call":
             given = f" with {joined(state.reads)}" if state.reads else ""
@@ -256,17 +238,6 @@ def _approving(state: HumanState) -> str:
         return ""
     who = "somebody" if state.approvals == 1 else f"{state.approvals} different people"
     return f"; {state.approves} is an approval of what is shown, by {who} who did not ask for it"
-
-
-def _after(state: AgentState) -> str:
-    """What follows attempts that do not succeed."""
-    waits = ""
-    if state.backoff_seconds:
-        first, most = duration_in_words(state.backoff_seconds), duration_in_words(state.backoff_most_seconds)
-        waits = f", after waits of {first}, doubled up to {most}"
-    others = ["the answer given before" if name == CACHED else name for name in state.fallbacks]
-    tries = f", {counted(state.fallback_attempts, 'attempt')} each" if state.fallback_attempts > 1 else ""
-    return f"{waits}; then {', then '.join(others)}{tries}" if others else waits
 
 
 def _broadcast(state: BroadcastState) -> str:

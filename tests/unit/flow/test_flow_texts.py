@@ -12,9 +12,10 @@ from interlock.cli.drawing import dot, png, svg
 from interlock.contracts.flow import Flow
 from interlock.contracts.guard import Guard
 from interlock.fsm.build import row
-from interlock.fsm.describe import described, duration_in_words, guard_sentence, sentence_of
+from interlock.fsm.describe import described, guard_sentence, sentence_of
 from interlock.fsm.guards import all_of, any_of, not_
 from interlock.fsm.mermaid import mermaid
+from interlock.fsm.wording import duration_in_words
 from interlock.fsm.written import written_yaml
 from support.flows import FlowCase, amount_at_most, colour_is, customer_is_verified, flows
 from support.returns import GOLDEN, YAML, returns
