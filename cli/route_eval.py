@@ -54,8 +54,8 @@ def evaluate(
     trial: Trial, misroute: str, escalation: str, at_most: float | None, plot: Path | None, as_json: bool
 ) -> int:
     """Report; 1 if the error among the routed is not bounded by `at_most`."""
-    costs = route_report.costs_of(misroute, escalation)
     target = _adjusted(target_of(trial.router, trial.named), trial)
+    costs = route_report.costs_of(misroute, escalation) or _own_costs(target)
     examples = with_outside(
         read_examples(trial.examples, parts=trial.parts, prefer=("test", "val", "dev")), trial.outside
     )
@@ -79,6 +79,12 @@ def evaluate(
         if at_most is not None:
             _say_bound(decided, at_most, kept)
     return 0 if kept else 1
+
+
+def _own_costs(target: Target) -> route_report.Costs | None:
+    """What the flow says mistakes cost, for labels without a cost of their own."""
+    costs = target.spec.costs
+    return route_report.Costs(costs.misroute, costs.escalation) if costs is not None and costs.misroute else None
 
 
 def _gated(target: Target) -> bool:

@@ -48,7 +48,7 @@ def clinc(part: str) -> list[tuple[str, str]]:
 
 def paired(rows: Sequence[tuple[str, str]], count: int) -> list[tuple[str, frozenset[str]]]:
     chance = random.Random(3)
-    made = []
+    made: list[tuple[str, frozenset[str]]] = []
     while len(made) < count:
         (one, first), (other, second) = chance.sample(rows, 2)
         if first != second:

@@ -265,3 +265,20 @@ def test_a_held_label_that_is_none_is_refused(run: Any):
     done = run("route", "explain", "bank", "hm", "--held", "weather")
     assert done.code == 2
     assert "'weather' is no label of the router." in done.words
+
+
+def test_a_flow_that_says_what_mistakes_cost_is_measured_with_that():
+    """Without the options; a cost for single labels alone gives no table."""
+    from interlock.cli.route_eval import _own_costs
+    from interlock.cli.route_report import Costs, cost_table
+    from interlock.cli.route_target import Target
+    from interlock.contracts.flow import RouterSpec, RoutingCosts
+
+    spec = RouterSpec(name="r", labels={"a": "a"}, costs=RoutingCosts(escalation=400, misroute=2_000))
+    costs = _own_costs(Target(spec, None))
+    assert costs == Costs(misroute=2_000, escalation=400)
+    assert _own_costs(Target(spec.changed(costs=RoutingCosts(escalation=4, labels={"a": 8})), None)) is None
+    table = {one["threshold"]: one["cost"] for one in cost_table([(0.9, True), (0.85, False)], costs)}
+    assert table["0.000000"] == 100_000  # one wrong of two: twenty for each second message
+    assert table["0.950000"] == 40_000  # both passed on
+    assert table["0.800001"] == 100_000
