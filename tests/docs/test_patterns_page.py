@@ -26,7 +26,7 @@ def rows(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def functions_in(file: str) -> dict[str, ast.AST]:
+def functions_in(file: str) -> dict[str, ast.stmt]:
     tree = ast.parse((ROOT / file).read_text("utf-8"))
     return {one.name: one for one in tree.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
 
