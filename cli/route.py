@@ -34,6 +34,10 @@ Outside = Annotated[
     Path | None,
     typer.Option("--outside", metavar="FILE", help="More messages that are none of ours, one a line, or as EXAMPLES."),
 ]
+Embed = Annotated[
+    Path | None,
+    typer.Option("--embed", metavar="FOLDER", help="Score sentence vectors of the model2vec model in this folder."),
+]
 Misroute = Annotated[
     str, typer.Option("--misroute", metavar="AMOUNT", help="What a wrong route costs: shows what thresholds cost.")
 ]
@@ -69,6 +73,7 @@ def train(
     backend: Annotated[
         str, typer.Option("--backend", metavar="NAME", help="`sklearn`, `plain` (no library), or `auto`.")
     ] = "auto",
+    embed: Embed = None,
     share: Share = None,
     folds: Annotated[int, typer.Option("--folds", min=2, max=20, help="Parts to measure on in turn.")] = 5,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same artefact.")] = 1,
@@ -86,8 +91,8 @@ def train(
     from .route_train import Wishes
     from .route_train import train as run
 
-    _end(run(Wishes(examples, out, outside, tuple(part or ()), backend, share, folds, seed), misroute, escalation,
-             at_most, plot, json))  # fmt: skip
+    wishes = Wishes(examples, out, outside, tuple(part or ()), backend, share, folds, seed, embed)
+    _end(run(wishes, misroute, escalation, at_most, plot, json))
 
 
 @routing.command("eval", cls=Command)
@@ -97,6 +102,7 @@ def evaluate(
     outside: Outside = None,
     part: Part = None,
     named: Named = "",
+    embed: Embed = None,
     threshold: Annotated[
         str, typer.Option("--threshold", metavar="SCORE", help="Try this threshold instead of the flow's, as 0.7.")
     ] = "",
@@ -118,8 +124,8 @@ def evaluate(
     from .route_eval import Trial
     from .route_eval import evaluate as run
 
-    _end(run(Trial(router, named, examples, outside, tuple(part or ()), threshold, scope, share), misroute, escalation,
-             at_most, plot, json))  # fmt: skip
+    trial = Trial(router, named, examples, outside, tuple(part or ()), threshold, scope, share, embed)
+    _end(run(trial, misroute, escalation, at_most, plot, json))
 
 
 @routing.command(cls=Command)
@@ -130,12 +136,13 @@ def explain(
     held: Annotated[
         str, typer.Option("--held", metavar="LABEL", help="The label that has the conversation, for a sticky router.")
     ] = "",
+    embed: Embed = None,
     json: Json = False,
 ) -> None:
     """Say for one message which stage decided, what each stage said, and which words weighed."""
     from .route_explain import explain as run
 
-    run(router, named, message, held, json)
+    run(router, named, message, held, embed, json)
 
 
 def _end(code: int) -> None:

@@ -36,6 +36,7 @@ class Trial:
     threshold: str
     scope: str
     share: float | None
+    embed: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def evaluate(
     trial: Trial, misroute: str, escalation: str, at_most: float | None, plot: Path | None, as_json: bool
 ) -> int:
     """Report; 1 if the error among the routed is not bounded by `at_most`."""
-    target = _adjusted(target_of(trial.router, trial.named), trial)
+    target = _adjusted(target_of(trial.router, trial.named, trial.embed), trial)
     costs = route_report.costs_of(misroute, escalation) or _own_costs(target)
     examples = with_outside(
         read_examples(trial.examples, parts=trial.parts, prefer=("test", "val", "dev")), trial.outside

@@ -1,6 +1,7 @@
 """`interlock route explain`: for one message, which stage decided, why, and which words weighed."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from ..contracts.errors import CallError
@@ -15,10 +16,10 @@ _MOST_WORDS = 8
 _BAR = 20
 
 
-def explain(router: str, named: str, message: str, held: str, as_json: bool) -> None:
+def explain(router: str, named: str, message: str, held: str, embed: Path | None, as_json: bool) -> None:
     """Print the explanation. Raises `CallError` for a held label that the router has not."""
     text = sys.stdin.read().rstrip("\n") if message == "-" else message
-    target = target_of(router, named)
+    target = target_of(router, named, embed)
     if held and held not in target.spec.labels:
         raise CallError(f"{held!r} is no label of the router.", fix=f"Its labels: {', '.join(target.spec.labels)}.")
     taken = evidence(target.spec, text, classifier=target.classifier, screener=target.screener, held=held or None)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..agents.classifier import LinearTable
+from ..agents.embedding import EmbeddingTable, Model2VecEmbedder
 from ..contracts.errors import CallError
 from ..contracts.flow import RouterSpec
 from ..contracts.routing import Classifier
@@ -26,11 +27,11 @@ class Target:
         return self.classifier if isinstance(self.classifier, LinearTable) else None
 
 
-def target_of(named: str, router: str = "") -> Target:
+def target_of(named: str, router: str = "", embed: Path | None = None) -> Target:
     """The target that the command line names. Raises `CallError` for a router that the flow has not."""
     path = Path(named)
     if path.suffix == ".json" and not path.is_dir():
-        table = LinearTable.load(path)
+        table = LinearTable.load(path) if embed is None else EmbeddingTable.load(path, Model2VecEmbedder(embed))
         labels = {label: label.replace("_", " ") for label in table.labels}
         return Target(RouterSpec(name="router", labels=labels, several=table.independent), table)
     program = load_project(named).program

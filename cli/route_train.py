@@ -6,6 +6,7 @@ from typing import get_args
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ..agents.embedding import Model2VecEmbedder, train_embedded
 from ..agents.examples import Example, Read, read_examples
 from ..agents.measuring import Measurement
 from ..agents.training import Backend, TrainedRouter, train_examples
@@ -27,6 +28,7 @@ class Wishes:
     share: float | None
     folds: int
     seed: int
+    embed: Path | None = None
 
 
 def train(
@@ -122,13 +124,17 @@ def _trained(examples: list[Example], wishes: Wishes, *, quiet: bool) -> Trained
     )  # fmt: skip
     with bar:
         task = bar.add_task("reading", total=None)
+
+        def progress(what: str, done: int, of: int) -> None:
+            bar.update(task, description=what, completed=done, total=of)
+
+        if wishes.embed is not None:
+            embedder = Model2VecEmbedder(wishes.embed)
+            return train_embedded(
+                examples, embedder, seed=wishes.seed, folds=wishes.folds, share=wishes.share, progress=progress
+            )
         return train_examples(
-            examples,
-            seed=wishes.seed,
-            folds=wishes.folds,
-            backend=backend,
-            share=wishes.share,
-            progress=lambda what, done, of: bar.update(task, description=what, completed=done, total=of),
+            examples, seed=wishes.seed, folds=wishes.folds, backend=backend, share=wishes.share, progress=progress
         )
 
 
@@ -137,7 +143,8 @@ def _show(trained: TrainedRouter, wishes: Wishes, read: Read, costs: route_repor
     terminal.hang(
         terminal.text((MARKS.good, "bold green")),
         (str(wishes.out), "bold"),
-        f": {counted(report.features, 'feature')} of {counted(report.examples, 'example')}"
+        f": {counted(report.features, 'feature') if report.features else 'vectors'} of "
+        f"{counted(report.examples, 'example')}"
         f"{f' and {report.out_of_scope:,} out of scope' if report.out_of_scope else ''}, "
         f"{len(trained.artefact) / 1e6:.1f} MB, trained with {report.backend}",
     )

@@ -282,3 +282,26 @@ def test_a_flow_that_says_what_mistakes_cost_is_measured_with_that():
     assert table["0.000000"] == 100_000  # one wrong of two: twenty for each second message
     assert table["0.950000"] == 40_000  # both passed on
     assert table["0.800001"] == 100_000
+
+
+def test_a_model_in_a_folder_embeds_for_all_three_commands(folder: Path, run: Any, tmp_path: Path):
+    """A model of four words, made here; and a folder that is not there is said."""
+    missing = run("route", "train", folder / "seen.csv", "--embed", tmp_path / "none", "--out", tmp_path / "r.json")
+    assert (missing.code, "There is no embedding model in" in missing.words) == (2, True)
+    model2vec = pytest.importorskip("model2vec", reason="the extra `embedding` is not installed")
+    tokenizers = pytest.importorskip("tokenizers")
+    numpy = pytest.importorskip("numpy")
+    vocabulary = {"[UNK]": 0, "[PAD]": 1, "card": 2, "transfer": 3}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    model2vec.StaticModel(numpy.eye(4, dtype="float32"), tokenizer).save_pretrained(tmp_path / "tiny")
+    embed = ("--embed", tmp_path / "tiny")
+    done = run("route", "train", folder / "seen.csv", *embed, "--out", tmp_path / "r.json", "--folds", "2")
+    assert done.code == 0, done.words
+    assert "trained with the embedder tiny" in done.words
+    measured = run("route", "eval", tmp_path / "r.json", folder / "held_out.csv", *embed, "--json").json
+    assert measured["measured"]["accuracy"] > 0.4
+    explained = run("route", "explain", tmp_path / "r.json", "card", *embed, "--json").json
+    assert explained["evidence"]["scores"][0]["label"] == "card"
+    without = run("route", "eval", tmp_path / "r.json", folder / "held_out.csv")
+    assert "is not an interlock-linear-table/1 file" in without.words
