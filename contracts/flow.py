@@ -235,6 +235,8 @@ class CallState(_State):
     kind: Literal["call"] = "call"
     tool: Name
     reads: tuple[Name, ...] = ()
+    gives: dict[Name, bool | SafeInt | str] = added({})
+    """Arguments that are always the same here: what tells two calls of one tool apart."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 1
     timeout_seconds: Seconds = 30
     approval: Name | None = None

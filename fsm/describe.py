@@ -198,7 +198,8 @@ def _does(flow: Flow, state: State) -> str:
             needs = _approval(state.approval)
             return f"runs the agent {state.agent}, which {tools} and {reads}{asks}{given}{judged}{needs}; {tries}."
         case "call":
-            given = f" with {joined(state.reads)}" if state.reads else ""
+            values = (f"{name} “{_in_words(value)}”" for name, value in state.gives.items())
+            given = f" with {joined((*state.reads, *values))}" if state.reads or state.gives else ""
             tries = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
             tool = next((one for one in flow.tools if one.name == state.tool), None)
             changes = ", which changes something outside" if tool and tool.consequential else ""

@@ -157,6 +157,18 @@ def words(node: Node) -> dict[str, str]:
     return found
 
 
+def constants(node: Node) -> dict[str, bool | int | str]:
+    """Names, each with a value as it is written: a whole number, true or false, or text."""
+    if not isinstance(node, Table):
+        raise Misread("R203", f"Here stands {shown(node)}, where a table is needed.", "Write `name: value`.", node.line)
+    found: dict[str, bool | int | str] = {}
+    for key, value in node.entries.items():
+        name(Scalar(node.key_lines[key], key, plain=True))
+        given = scalar(value, "a number, true or false, or text").value
+        found[key] = given if given is not None else ""
+    return found
+
+
 def numbers_by_name(read: Callable[[Node], Any]) -> Callable[[Node], dict[str, Any]]:
     """Names, each with its number."""
 

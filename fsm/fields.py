@@ -28,6 +28,7 @@ from ..contracts.limits import Limits
 from ..contracts.values import Value, listed, printable
 from .field_values import (
     Misread,
+    constants,
     decimal,
     decimal6,
     duration,
@@ -155,6 +156,7 @@ STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
             **_STATE,
             "tool": _A_NAME,
             "reads": _NAMES,
+            "gives": Key(constants),
             "attempts": _NUMBER,
             "timeout": _TIMEOUT,
             "approval": Key(name),

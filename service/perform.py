@@ -28,7 +28,7 @@ from ..contracts.errors import AgentFailed
 from ..contracts.events import (
     ToolRequested,
 )
-from ..contracts.flow import AgentSpec, AgentState
+from ..contracts.flow import AgentSpec, AgentState, CallState
 from ..contracts.limits import Usage
 from ..contracts.payload import Payload, bytes_of
 from ..contracts.routing import RoutingEvidence
@@ -166,7 +166,8 @@ class Performer:
         problems: tuple[str, ...] = ()
         if request.caller == "state":
             arguments: dict[str, Any] | None = {
-                name: value for name, value in facts.items() if name in tool.arguments.model_fields
+                **{name: value for name, value in facts.items() if name in tool.arguments.model_fields},
+                **_given(program, request),
             }
         else:
             text = await self._texts.text(live.id, request.request or 0, f"arguments_{request.position}")
@@ -244,6 +245,12 @@ def repeatable(program: Program, effect: CallAgent | RunTool) -> bool:
         return True
     spec = program.tools[effect.request.tool]
     return spec.keyed or not spec.consequential
+
+
+def _given(program: Program, request: ToolRequested) -> dict[str, Any]:
+    """Arguments that the state gives as they stand in the flow."""
+    state = program.states[request.state]
+    return dict(state.gives) if isinstance(state, CallState) else {}
 
 
 def _reads(program: Program, state: str) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ CHECKS = (
     Check("S120", "Every classifier that is named is loaded."),
     Check("S121", "A classifier knows no label that its router does not."),
     Check("S122", "A call state reads every fact that its tool needs."),
+    Check("S123", "A call state gives arguments that its tool takes, with values that fit, and none twice."),
     Check("S126", "A guard's sentence has a place for each argument, in their order."),
     Check("S130", "Every outcome of every state has a row."),
     Check("S131", "Every group of rows ends with otherwise."),

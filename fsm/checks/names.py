@@ -4,10 +4,15 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from string import Formatter
+from typing import Annotated
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from ...contracts.errors import Fault
-from ...contracts.flow import ANY, CACHED, OPERATOR_INPUTS, RESERVED, RETURN, State
+from ...contracts.flow import ANY, CACHED, OPERATOR_INPUTS, RESERVED, RETURN, CallState, State
 from ...contracts.guard import Guard
+from ...contracts.tools import Tool
 from ...contracts.values import listed
 from ..guards import BUILT_IN, BuiltIn, GuardMaker
 from ..render import minor_digits
@@ -305,15 +310,39 @@ def in_code(survey: Survey) -> Iterator[Fault]:
             needed = [
                 name
                 for name, one in code.tools[state.tool].arguments.model_fields.items()
-                if one.is_required() and name not in state.reads
+                if one.is_required() and name not in (*state.reads, *state.gives)
             ]
             if needed:
                 yield survey.fault(
                     "S122",
                     f"states.{state.name}.reads",
                     f"{state.name!r} calls {state.tool!r} without {listed(needed)}, which the tool needs.",
-                    "Name these facts under `reads`.",
+                    "Name these facts under `reads`, or write their values under `gives`.",
                 )
+            yield from _given(survey, state, code.tools[state.tool])
+
+
+def _given(survey: Survey, state: CallState, tool: Tool) -> Iterator[Fault]:
+    takes = tool.arguments.model_fields
+    for name, value in state.gives.items():
+        wrong, fix = "", "Delete it."
+        if name not in takes:
+            wrong, fix = "takes no such argument", suggestion(name, takes)
+        elif name in state.reads:
+            wrong, fix = "gets it from the fact of that name too", "Write it under `gives` or under `reads`."
+        elif not _fits(takes[name], value):
+            wrong, fix = f"does not take {value!r}", "Write a value of the argument's type."
+        if wrong:
+            what = f"{state.name!r} gives {name!r}, and {state.tool!r} {wrong}."
+            yield survey.fault("S123", f"states.{state.name}.gives", what, fix)
+
+
+def _fits(field: FieldInfo, value: object) -> bool:
+    try:
+        TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _unknown_tools(survey: Survey, where: str, names: Iterable[str]) -> Iterator[Fault]:

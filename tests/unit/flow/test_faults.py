@@ -208,6 +208,13 @@ CASES: dict[str, tuple[str, str]] = {
     "a subflow outside": ("states:\n", "subflows: {research: ../research.yaml}\nstates:\n"),
     "a subflow without a usable name": ("states:\n", "subflows: {the research: research.yaml}\nstates:\n"),
     "a brace without its pair": ("{amount} is on", "{amount is on"),
+    "an argument that the tool does not take": ("{kind: call, ", "{kind: call, gives: {amuont: 3}, "),
+    "an argument that is given twice": ("{kind: call, ", "{kind: call, gives: {amount: 3}, "),
+    "an argument of another type": (
+        TABLE,
+        "  again: {kind: call, tool: look_up, gives: {amount: much}, timeout: 5s}\n" + TABLE,
+    ),
+    "arguments that are no table": ("{kind: call, ", "{kind: call, gives: three, "),
     "a broadcast that asks nobody": (TABLE, "  team: {kind: broadcast, deadline: 1m}\n" + TABLE),
     "a broadcast with members and a plan": (
         TABLE,

@@ -450,3 +450,47 @@ async def test_replies_are_only_what_was_recorded() -> None:
         assert of_type(store, "talk", ReplySent)[-1].text == "state.start"
         assert (await runtime.outcome("talk")).state == "start"
     check_log(store, program)
+
+
+async def test_a_call_gives_what_the_flow_says_beside_the_facts() -> None:
+    """One tool, two states that give it different words: what the flow says stands in the call."""
+    told: list[tuple[str, int]] = []
+
+    @tool(says="Changes an order.")
+    def change(what: str, amount: int) -> dict[str, bool]:
+        told.append((what, amount))
+        return {}
+
+    flow = read_flow(GIVING, Code.of(tools=[change])).flow
+    program = compiled(flow, Code.of(tools=[change]))
+    store = MemoryStore()
+    async with Runtime(store, program, ScriptedAgent([])) as runtime:
+        opened = await runtime.start()
+        outcome = await runtime.say(opened.conversation, "40 euros")
+    assert (told, outcome.state) == ([("waive fee", 4_000), ("send again", 4_000)], "closed")
+    assert "calls change" in described(flow)
+    assert "what “waive fee”" in described(flow)
+    check_log(store, program)
+
+
+GIVING = """
+flow: giving
+version: 1
+owner: tests
+initial: start
+facts:
+  amount: {type: money, ask: "How much?"}
+states:
+  start:  {kind: wait, deadline: 5m}
+  waive:  {kind: call, tool: change, reads: [amount], gives: {what: waive fee}}
+  again:  {kind: call, tool: change, reads: [amount], gives: {what: send again}}
+  closed: {kind: final}
+transitions:
+  - [start, message, otherwise, waive,  P-1]
+  - [waive, done,    otherwise, again,  P-1]
+  - [again, done,    otherwise, closed, P-1]
+  - [any,   expired, otherwise, closed, P-2]
+  - [any,   failed,  otherwise, closed, P-2]
+  - [any,   timeout, otherwise, closed, P-2]
+  - [any,   limit,   otherwise, closed, P-3]
+"""
