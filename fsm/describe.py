@@ -11,6 +11,7 @@ from ..contracts.flow import (
     RETURN,
     AgentSpec,
     BroadcastState,
+    CallState,
     FactSpec,
     Flow,
     HumanState,
@@ -198,12 +199,7 @@ def _does(flow: Flow, state: State) -> str:
             needs = _approval(state.approval)
             return f"runs the agent {state.agent}, which {tools} and {reads}{asks}{given}{judged}{needs}; {tries}."
         case "call":
-            values = (f"{name} “{_in_words(value)}”" for name, value in state.gives.items())
-            given = f" with {joined((*state.reads, *values))}" if state.reads or state.gives else ""
-            tries = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
-            tool = next((one for one in flow.tools if one.name == state.tool), None)
-            changes = ", which changes something outside" if tool and tool.consequential else ""
-            return f"no agent; calls {state.tool}{changes}{given}{_approval(state.approval)}; {tries}."
+            return _call(flow, state)
         case "broadcast":
             return _broadcast(state)
         case "human":
@@ -239,6 +235,15 @@ def _approving(state: HumanState) -> str:
         return ""
     who = "somebody" if state.approvals == 1 else f"{state.approvals} different people"
     return f"; {state.approves} is an approval of what is shown, by {who} who did not ask for it"
+
+
+def _call(flow: Flow, state: CallState) -> str:
+    values = (f"{name} “{_in_words(value)}”" for name, value in state.gives.items())
+    given = f" with {joined((*state.reads, *values))}" if state.reads or state.gives else ""
+    tries = f"{counted(state.attempts, 'attempt')} of {duration_in_words(state.timeout_seconds)}"
+    tool = next((one for one in flow.tools if one.name == state.tool), None)
+    changes = ", which changes something outside" if tool and tool.consequential else ""
+    return f"no agent; calls {state.tool}{changes}{given}{_approval(state.approval)}; {tries}."
 
 
 def _broadcast(state: BroadcastState) -> str:

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from string import Formatter
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -339,7 +339,8 @@ def _given(survey: Survey, state: CallState, tool: Tool) -> Iterator[Fault]:
 
 def _fits(field: FieldInfo, value: object) -> bool:
     try:
-        TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+        adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type, unused-ignore]
+        adapter.validate_python(value)
     except ValidationError:
         return False
     return True

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from interlock.agents.scripted import ScriptedAgent, after, after_tool, calls, fails, gives, rules, when
+from interlock.agents.tools import tool
 from interlock.contracts.agents import AgentCutShort, AgentReply, AgentRequest, ToolCall
 from interlock.contracts.errors import AgentFailed, StorageError
 from interlock.contracts.events import (
@@ -20,6 +21,10 @@ from interlock.contracts.events import (
     ToolReturned,
 )
 from interlock.contracts.limits import Usage
+from interlock.fsm.code import Code
+from interlock.fsm.describe import described
+from interlock.fsm.load import read_flow
+from interlock.fsm.program import compiled
 from interlock.persistence.memory_store import MemoryStore
 from interlock.service.outcome import TurnOutcome
 from interlock.service.runtime import Runtime
