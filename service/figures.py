@@ -4,6 +4,7 @@ from ..contracts.commands import AgentReport, Condition
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
+    ApprovalVoid,
     BroadcastEnded,
     CommandRefused,
     EffectResolved,
@@ -83,6 +84,8 @@ def decision_figures(event: Event, state: str, routed: float | None) -> Figures 
         case ToolRefused():
             asked: Figures = {"tool": event.tool, "agent": event.agent}
             return {"source": state, **asked, "reason": event.reason, "position": event.position}
+        case ApprovalVoid():
+            return {"source": state, "tool": event.tool, "approval": event.approval, "reason": event.reason}
         case CommandRefused():
             return {"source": state, "command": event.command.kind, "reason": event.reason}
         case EffectResolved():

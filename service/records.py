@@ -13,6 +13,7 @@ from ..contracts.envelope import Entry
 from ..contracts.events import (
     AgentRequested,
     AgentReturned,
+    ApprovalVoid,
     BroadcastEnded,
     CommandRefused,
     ConversationStarted,
@@ -30,6 +31,7 @@ from ..contracts.events import (
     RetryScheduled,
     RoutingDecided,
     TaskDecided,
+    TaskEndorsed,
     TaskOpened,
     ToolRefused,
     ToolRequested,
@@ -112,6 +114,7 @@ class Performing:
 RECORDED: frozenset[type[Event]] = frozenset(
     {
         AgentReturned,
+        ApprovalVoid,
         BroadcastEnded,
         CommandRefused,
         EffectResolved,
@@ -128,6 +131,7 @@ RECORDED: frozenset[type[Event]] = frozenset(
         SubflowLeft,
         SubflowStarted,
         TaskDecided,
+        TaskEndorsed,
         TaskOpened,
         ToolRefused,
         ToolReturned,
@@ -147,7 +151,7 @@ FIELDS = frozenset(
         *("latency_ms", "retry_after_seconds", "request_id", "calls", "violations", "finish", "late", "caller"),
         *("consequential", "role", "decisions", "decision", "due", "task", "condition", "screen"),
         *("purpose", "member", "members", "broadcast", "valid", "percent", "disagreed", "judged", "verdict"),
-        *("child", "depth", "path"),
+        *("child", "depth", "path", "approval"),
         *("subject", "before", "after", "until"),
     }
 )
@@ -227,7 +231,7 @@ def _told(
             yield "tool_call", tool_call_figures(event, request)
         case TaskOpened():
             yield "task", task_figures(event)
-        case TaskDecided():
+        case TaskDecided() | TaskEndorsed():
             yield "task", {"task": event.task, "decision": event.decision, "state": state}
         case _:
             decided = decision_figures(event, state, routed)

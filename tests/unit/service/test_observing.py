@@ -40,6 +40,7 @@ from support.runtime import CLERK, Bank, check_log, events_of, mini
 WORDS = ("help", "expert", "pay", "once", "form", "Paris", "12.50", "person", "bye", "nonsense")
 RECORDED = {
     "agent_returned": "model_call",
+    "approval_void": "decision",
     "broadcast_ended": "decision",
     "command_refused": "decision",
     "effect_resolved": "decision",
@@ -56,6 +57,7 @@ RECORDED = {
     "subflow_left": "decision",
     "subflow_started": "decision",
     "task_decided": "task",
+    "task_endorsed": "task",
     "task_opened": "task",
     "tool_refused": "decision",
     "tool_returned": "tool_call",
