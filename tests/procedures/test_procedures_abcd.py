@@ -211,13 +211,13 @@ KB_BUTTONS = {
     "make-password": ("make_password",),
     "make-purchase": ("make_purchase",),
     "send-link": ("send_link",),
-    "notify-team": ("notify_manager",),
-    "promo-code": ("make_promo_code", "make_standard_promo_code"),
-    "offer-refund": ("offer_refund", "offer_standard_refund", "refund_the_service", "refund_shipping_fee"),
-    "update-account": ("update_account", "add_service", "remove_service"),
+    "notify-team": ("notify_team",),
+    "promo-code": ("make_promo_code",),
+    "offer-refund": ("offer_refund",),
+    "update-account": ("update_account",),
     "update-order": (
         *(f"update_order_{what}" for what in ("amount", "payment", "return", "remedy", "change", "address")),
-        *("move_to_evening", "ship_tomorrow", "ship_next_week", "waive_fee", "change_method"),
+        "update_order",
     ),
 }
 
@@ -251,7 +251,9 @@ def test_the_page_counts_what_is_only_in_python():
     assert f"{sum(len(flow.states) for flow in flows)} states and {len(rows)} rows. {talks} conversations" in page
     assert f"The {sum(row.guard.op != 'otherwise' for row in rows)} conditions of the 29" in page
     company = BUTTONS.Company()
-    for kind, tools in (("a fixed word", company.constants()), ("something worked out", company.computing())):
+    given = [state for flow in flows for state in flow.states if state.kind == "call" and state.gives]
+    assert f"{len(given)} call states give" in page
+    for kind, tools in (("something worked out", company.computing()),):
         names = {tool.name for tool in tools}
         calls = [
             (flow.name, state.tool)

@@ -1,8 +1,8 @@
 """The company's buttons as tools, which is all the Python that the procedures need: no guard is declared here.
 
 `Company` stands in for the systems behind the buttons: what they answer, and what was pressed with which facts.
-Buttons whose field always gets the same words (`waive fee`) are tools of their own, since a `call` state gives a tool
-facts and nothing else; the last few compute what the language does not.
+What a button is always given (`waive fee`) stands in the flows, under `gives`; the last few tools compute what the
+language does not.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Company:
         return dict(found)
 
     def buttons(self) -> tuple[Tool, ...]:
-        return (*self.looking(), *self.constants(), *self.filled(), *self.computing())
+        return (*self.looking(), *self.filled(), *self.computing())
 
     def looking(self) -> Iterator[Tool]:
         """Buttons that look something up."""
@@ -88,38 +88,6 @@ class Company:
             look_up_refund,
         )
 
-    def constants(self) -> Iterator[Tool]:
-        """Buttons whose field gets fixed words: the words are here, because a state cannot hold them."""
-        for name, says, words in (
-            ("remove_service", "Removes the service.", {"change": "remove service"}),
-            ("add_service", "Adds the service.", {"change": "add service"}),
-            ("refund_the_service", "Refunds $40.00.", {"amount": 4_000}),
-            ("move_to_evening", "Moves the delivery to the evening.", {"change": "change time"}),
-            ("ship_tomorrow", "Upgrades to overnight shipping.", {"change": "tomorrow"}),
-            ("ship_next_week", "Delays the delivery to next week.", {"change": "next week"}),
-            ("charge_overnight_fee", "Charges $20.00.", {"amount": 2_000}),
-            ("credit_shipping_fee", "Credits the shipping fee of $8.00.", {"amount": 800}),
-            ("waive_fee", "Waives the shipping fee.", {"change": "waive fee"}),
-            ("refund_shipping_fee", "Refunds $8.00.", {"amount": 800}),
-            ("offer_standard_refund", "Refunds the standard amount of $50.00.", {"amount": 5_000}),
-            ("change_method", "Changes the method of a refund.", {"change": "change method"}),
-            ("notify_manager", "Notifies the manager.", {"team": "manager"}),
-        ):
-            yield self.constant(name, says, words)
-
-        @tool(consequential=True, says="Makes a promo code for the standard amount of $40.00.")
-        def make_standard_promo_code(context: ToolContext) -> dict[str, Any]:
-            return {"promo_code": "HELP40", **self.press("make_standard_promo_code", amount=4_000)}
-
-        yield make_standard_promo_code
-
-    def constant(self, name: str, says: str, words: dict[str, Any]) -> Tool:
-        @tool(consequential=True, says=says, name=name)
-        def pressed(context: ToolContext, order_id: str = "", account_id: str = "") -> dict[str, Any]:
-            return self.press(name, order_id=order_id, account_id=account_id, **words)
-
-        return pressed
-
     def filled(self) -> Iterator[Tool]:
         """Buttons whose field gets a fact."""
         for name, says in (
@@ -136,6 +104,10 @@ class Company:
             ("offer_refund", "Refunds an amount."),
             ("make_purchase", "Orders a product."),
             ("send_link", "Sends a link."),
+            ("update_order", "Changes how the order is sent or paid."),
+            ("credit_account", "Credits an amount."),
+            ("charge_account", "Charges an amount."),
+            ("notify_team", "Notifies a team."),
         ):
             yield self.field_button(name, says)
 
@@ -180,6 +152,8 @@ class Company:
             days_waiting: int = 0,
             amount: int = 0,
             total: int = 0,
+            change: str = "",
+            team: str = "",
         ) -> dict[str, Any]:
             fields = {key: value for key, value in locals().items() if key not in ("self", "context", "name")}
             return self.press(name, **fields)
