@@ -57,7 +57,7 @@ def test_no_illegal_move_no_foreign_tool_and_nothing_consequential_unapproved(fi
     case = _case(file)
     tally = attacked(case, 1_500 if file == BANK else 300, seed=0)
     assert tally.violations == []
-    assert tally.outputs > 30 or not case.program.agents
+    assert tally.outputs > 5 or not case.program.agents
     assert tally.fitting >= tally.outputs // 4, "the attacks hardly ever fit a contract: they test the contract alone"
 
 
