@@ -80,5 +80,6 @@ def task_document(
         "approves": opened.approves,
         "approvals": opened.approvals,
         "endorsed": list(endorsed),
+        "issues": list(opened.issues),
         "due": opened.model_dump(mode="json")["due"],
     }

@@ -77,6 +77,8 @@ def _asked(task: dict[str, Any]) -> Iterator[str]:
     """What one open task is about, a line each: its state, the facts as shown, and how its approval stands."""
     yield task["state"]
     yield from (f"{shown['name']}: {shown['says']}" for shown in task["shows"])
+    if task["issues"]:
+        yield f"also asked about: {', '.join(task['issues'])}"
     if task["approves"]:
         yield f"shown: {task['shown'][:SHORT]}"
     if task["approvals"] > 1:

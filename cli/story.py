@@ -21,6 +21,7 @@ from ..contracts.events import (
     FactSkipped,
     FactsRecorded,
     InputReceived,
+    IssuesDropped,
     LimitReached,
     MessageReceived,
     MessageTaken,
@@ -284,7 +285,22 @@ _DISPOSITION = {
     "forwarded": "forwarded to the child conversation",
     "refused": "not read",
 }
-_STAGE = {"rules": "a rule", "picked": "the customer's choice", "classifier": "the classifier", "screen": "the screen"}
+_DROPPED = {
+    "too_many": "too many issues wait",
+    "ended": "the conversation ends",
+    "person": "a person has the case",
+    "limit": "a limit was reached",
+}
+_STAGE = {
+    "rules": "a rule",
+    "picked": "the customer's choice",
+    "classifier": "the classifier",
+    "screen": "the screen",
+    "escalation": "an escalation rule",
+    "queued": "its turn",
+    "model": "the model",
+    "sticky": "who has the conversation",
+}
 
 
 def _routed(event: RoutingDecided) -> str:
@@ -292,6 +308,8 @@ def _routed(event: RoutingDecided) -> str:
     best = ", ".join(f"{one.label} {one.score[:4]}" for one in scores[:2])
     if decision.outcome == "blocked":
         return f"screened out: {next(one.said for one in decision.verdicts if one.stage == 'screen')}"
+    if decision.asks_model:
+        return "abstains, and asks a model for the label"
     if decision.outcome == "unsure":
         stage = "classifier" if scores else "rules"
         why = next((one.said for one in decision.verdicts if one.stage == stage), "nothing fits")
@@ -300,7 +318,8 @@ def _routed(event: RoutingDecided) -> str:
         needs = f"needs {(decision.threshold or '0')[:4]}, and {(decision.margin or '0')[:4]} between them"
         return f"abstains: {why}; {best} ({needs})"
     by = _STAGE.get(decision.stage, decision.stage)
-    return f"routed to {decision.outcome} by {by}" + (f" ({best})" if decision.stage == "classifier" else "")
+    waits = f"; {', '.join(one.label for one in event.issues)} waits" if event.issues else ""
+    return f"routed to {decision.outcome} by {by}{f' ({best})' if decision.stage == 'classifier' else ''}{waits}"
 
 
 def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
@@ -315,6 +334,8 @@ def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
             return "note", f"takes up message {event.message}"
         case InputReceived():
             return "customer", f"{who} gives {event.name}"
+        case IssuesDropped():
+            return "unsure", f"does not take up {', '.join(event.labels)}: {_DROPPED[event.reason]}"
         case FactForgotten():
             return "note", f"forgets {event.name}"
         case FactSkipped():

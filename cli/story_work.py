@@ -82,6 +82,7 @@ def _asked(event: AgentRequested) -> str:
             f", as fallback {event.fallback}" if event.fallback and not event.cached else "",
             f" as {event.member}" if event.member and event.member != event.agent else "",
             " as a tool" if event.purpose == "tool" else "",
+            " for a label" if event.purpose == "label" else "",
             ", in the background" if event.background else "",
             f", to repair {counted(len(event.repairs), 'violation')}" if event.repairs else "",
         ]

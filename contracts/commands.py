@@ -174,6 +174,8 @@ class AgentReport(Value):
     retry_after_seconds: Count | None = None
     subtasks: tuple[PlannedTask, ...] = added(())
     """Of a planner's result."""
+    label: Name | None = None
+    """Of an agent that was asked for a routing label."""
     verdict: Literal["pass", "fail"] | None = None
     """Of a judge's result."""
     limit: LimitHit | None = added(None)

@@ -33,7 +33,7 @@ from .facts import FactReading, KnownFact
 from .handoff import Handoff, HistoryRef
 from .limits import LimitName
 from .payload import PayloadAt, PayloadRef
-from .routing import RoutingDecision, RoutingEvidence
+from .routing import Issue, RoutingDecision, RoutingEvidence
 from .subflow import Failing, ParentRef
 from .subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
 from .values import Count, Digest, Instant, Name, SubjectId, Value, added
@@ -135,6 +135,17 @@ class RoutingDecided(Value):
     message: Count
     evidence: RoutingEvidence
     decision: RoutingDecision
+    issues: tuple[Issue, ...] = added(())
+    """What waits to be taken up afterwards, in its order."""
+
+
+class IssuesDropped(Value):
+    """Issues that will not be taken up: `too_many` wait, the conversation `ended`, a `person` has the case, or a
+    `limit` was reached."""
+
+    type: Literal["issues_dropped"] = "issues_dropped"
+    labels: tuple[Name, ...]
+    reason: Literal["too_many", "ended", "person", "limit"]
 
 
 class TransitionTaken(Value):
@@ -441,6 +452,8 @@ class TaskOpened(Value):
     """The decision that is an approval of what `shown` digests."""
     approvals: Count = added(1)
     """How many different people must give it."""
+    issues: tuple[Name, ...] = added(())
+    """What the customer also asked about, and is not taken up yet."""
 
 
 class TaskEndorsed(Value):
@@ -534,6 +547,7 @@ Event = Annotated[
     | FactSkipped
     | QuestionAsked
     | RoutingDecided
+    | IssuesDropped
     | TransitionTaken
     | TransitionRefused
     | HandoffMade
@@ -617,6 +631,7 @@ def command_of(event: Event) -> CommandBody | None:
             | FactForgotten()
             | FactSkipped()
             | QuestionAsked()
+            | IssuesDropped()
             | TransitionTaken()
             | TransitionRefused()
             | HandoffMade()

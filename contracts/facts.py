@@ -65,6 +65,8 @@ class Facts:
     """How often each state was entered within the turn."""
     messages: int = 0
     """Messages of the customer in the whole conversation."""
+    confidence: int | None = None
+    """How sure the last route was, in millionths; None before the first."""
 
     def value(self, name: str) -> OpenValue | None:
         """The open value of `name`, or None where it is unknown or sealed."""

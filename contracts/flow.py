@@ -21,6 +21,8 @@ RESERVED = frozenset({ANY, RETURN, "push", "otherwise", "in_digression"})
 """Words that no state may be called."""
 CACHED = "cached"
 """The fallback that gives the answer to the same question again which was given before."""
+NEXT_ISSUE = "next_issue"
+"""The outcome of a wait state that takes up the next issue."""
 LATE_RESULT = "late_result"
 """An input that a wait state may hear: a member of a broadcast answered after it was over."""
 OPERATOR_INPUTS = ("operator_kill", "operator_fallback", "operator_human")
@@ -169,6 +171,8 @@ class WaitState(_State):
     inputs: tuple[Name, ...] = ()
     forgets: tuple[Name, ...] = ()
     """Facts of the matter that is over: forgotten once the state has said its text, and asked for anew."""
+    next_issue: bool = added(False)
+    """Where further issues of an earlier message wait, it does not: the next one is taken up."""
     deadline_seconds: Seconds
 
 
@@ -191,6 +195,8 @@ class CollectState(_State):
 class RouteState(_State):
     kind: Literal["route"] = "route"
     router: Name
+    timeout_seconds: Seconds = added(10)
+    """For the router's agent, where one is asked for a label."""
 
 
 class AgentState(_State):

@@ -67,6 +67,8 @@ class Limits(Value):
     repeats: Count | None = None
     """Times within one turn that one state is entered with the same context: the same facts and message. None does
     not look at it."""
+    issues: Count = added(5)
+    """Further issues that wait to be taken up; more are named in the log and told."""
     agent_depth: Count = added(2)
     """Agents asked as tools inside one another: 1 lets a state's agent ask others, which ask nobody."""
     subflow_depth: Count = added(3)

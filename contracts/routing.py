@@ -77,6 +77,17 @@ class RoutingEvidence(Value):
     modelled: ModelLabel | None = added(None)
 
 
+class Issue(Value):
+    """A label that waits to be taken up; `message` is the version of the message that it was found in.
+
+    `offered` are the labels to ask about where it is `unsure`.
+    """
+
+    label: Name
+    message: Count
+    offered: tuple[Name, ...] = ()
+
+
 class StageVerdict(Value):
     """What one stage said: `said` is a fixed phrase, never the person's words."""
 

@@ -13,6 +13,7 @@ from ..contracts.limits import Usage
 from ..contracts.payload import PayloadAt
 from ..contracts.values import MAX_SAFE_INTEGER
 from .draft import CallAgent, Draft
+from .program import bytes_in_prompt
 
 PER_MESSAGE_TOKENS = 8
 """What a provider may add around each message, at most."""
@@ -55,6 +56,9 @@ class Asking:
     fallback: int = 0
     cached: bool = False
     criterion_bytes: int = 0
+    contract_bytes: int = 0
+    """Of a contract in place of the agent's own, with `prompt` the digest of instructions and contract."""
+    prompt: str = ""
     state: str = ""
     """The state that asks, where it is not the present one."""
     background: bool = False
@@ -142,7 +146,7 @@ def _request(draft: Draft, asking: Asking, history: HistoryRef, bound: int) -> A
         tools=asking.tools,
         agents=asking.agents,
         token_bound=bound,
-        prompt=draft.program.prompts[spec.name],
+        prompt=asking.prompt or draft.program.prompts[spec.name],
         repairs=asking.repairs,
         reserved_tokens=tokens,
         reserved_cost=cost,
@@ -171,6 +175,7 @@ def _token_bound(draft: Draft, asking: Asking, history: HistoryRef) -> int:
         + sum(program.asked_bytes[name] for name in asking.agents)
         + sum(ESCAPED * result.length + RESULT_BYTES for result in asking.results)
         + asking.criterion_bytes
+        + bytes_in_prompt(asking.contract_bytes)
         + (0 if asking.task is None else asking.task.length + PER_MESSAGE_TOKENS)
     )
 

@@ -137,12 +137,17 @@ def tool_names(flow: Flow) -> Iterator[str]:
             yield state.tool
 
 
+def schema_bytes(contract: type[BaseModel]) -> int:
+    """Length of the contract's JSON schema."""
+    return len(schema_of(contract))
+
+
 def schema_digest(contract: type[BaseModel]) -> str:
     """SHA-256 of the contract's JSON schema."""
-    return sha256_hex(_schema(contract))
+    return sha256_hex(schema_of(contract))
 
 
-def _schema(contract: type[BaseModel]) -> bytes:
+def schema_of(contract: type[BaseModel]) -> bytes:
     """The JSON schema in sorted ASCII JSON (a schema may hold floats, RFC 8785 as we admit it may not)."""
     return json.dumps(contract.model_json_schema(), sort_keys=True, separators=(",", ":")).encode()
 
@@ -151,7 +156,7 @@ def _with_schema(agent: AgentSpec, code: Code) -> AgentSpec:
     contract = code.contracts.get(agent.contract or "")
     if contract is None:
         return agent
-    return agent.changed(contract_schema=schema_digest(contract), contract_bytes=len(_schema(contract)))
+    return agent.changed(contract_schema=schema_digest(contract), contract_bytes=len(schema_of(contract)))
 
 
 def _refused(error: ValidationError, where: str) -> FlowError:

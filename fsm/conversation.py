@@ -20,6 +20,7 @@ from ..contracts.events import (
 )
 from ..contracts.facts import FactReading, Facts, KnownFact
 from ..contracts.payload import PayloadAt
+from ..contracts.routing import Issue, RoutingEvidence
 from ..contracts.subflow import Failing, ParentRef
 from ..contracts.subflow_events import SubflowStarted
 from ..contracts.values import listed
@@ -147,6 +148,14 @@ class Approval(_Changed):
     used: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The evidence on which a route state waits for its agent's label, and the message it is of."""
+
+    message: int
+    evidence: RoutingEvidence
+
+
 @dataclass(frozen=True)
 class Visit(_Changed):
     """The stay in the present state; leaving ends it, a digression sets it aside."""
@@ -169,6 +178,7 @@ class Visit(_Changed):
     opened: TaskOpened | None = None
     endorsed: tuple[str, ...] = ()
     """Who has approved the open task; others must still do so."""
+    routing: Routing | None = None
     broadcast: int | None = None
     """Version of the broadcast in hand."""
     members: Mapping[str, Member] = field(default_factory=lambda: NOTHING)
@@ -235,6 +245,12 @@ class Conversation(_Changed):
     last_agent: str | None = None
     label: str | None = None
     candidates: tuple[str, ...] = ()
+    held: str | None = None
+    """The label that has the conversation: the last one that was routed to, until a person takes over."""
+    confidence: int | None = None
+    """Of the last route, in millionths."""
+    issues: tuple[Issue, ...] = ()
+    """What else the customer asked about, in the order in which it is taken up."""
     outputs: Mapping[str, tuple[ResultAt, ...]] = field(default_factory=lambda: NOTHING)
     """The last results of each state: one of an agent's, one of each member of a broadcast."""
     plans: Mapping[str, tuple[int, tuple[PlannedTask, ...]]] = field(default_factory=lambda: NOTHING)
@@ -280,4 +296,4 @@ class Conversation(_Changed):
     @property
     def facts(self) -> Facts:
         """What guards may read."""
-        return Facts(self.known, len(self.frames), self.turn.visits, self.received)
+        return Facts(self.known, len(self.frames), self.turn.visits, self.received, self.confidence)

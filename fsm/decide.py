@@ -31,7 +31,6 @@ from ..contracts.events import (
     EffectResolved,
     InputReceived,
     MessageReceived,
-    RoutingDecided,
     TimerFired,
     TransitionRefused,
 )
@@ -45,11 +44,10 @@ from ..contracts.flow import (
     SubflowState,
     WaitState,
 )
-from . import broadcast, moves, runs, subflow, tasks
+from . import broadcast, labelling, moves, runs, subflow, tasks
 from .conversation import Conversation
 from .draft import CallAgent, Decision, Draft, Effect, RunTool, TendChild
 from .program import Program
-from .route import choose
 
 OPERATOR_ROLE = "operator"
 
@@ -189,12 +187,10 @@ def _give(draft: Draft, body: Give) -> None:
 
 def _routed(draft: Draft, body: Routed) -> None:
     state = draft.state if draft.conversation.status == "open" else None
-    if not isinstance(state, RouteState) or state.name != body.state:
+    if not isinstance(state, RouteState) or state.name != body.state or draft.conversation.pending:
         _refuse(draft, body, "not_waiting")
         return
-    decision = choose(draft.program.routers[state.router], body.evidence)
-    draft.record(RoutingDecided(state=state.name, message=body.message, evidence=body.evidence, decision=decision))
-    moves.settle(draft, decision.outcome)
+    moves.settle(draft, labelling.routed(draft, state, body.message, body.evidence))
 
 
 def _fire(draft: Draft, body: Fire) -> None:

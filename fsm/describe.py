@@ -58,6 +58,7 @@ _LIMITS = {
     "tool_calls": "tool calls in a turn",
     "self_handoffs": "handoffs from an agent to itself in a turn",
     "repeats": "entries of a state with the same facts and message in a turn",
+    "issues": "further issues that wait to be taken up",
     "agent_depth": "agents asked as tools inside one another",
     "subflow_depth": "child conversations inside one another",
 }
@@ -173,7 +174,8 @@ def _does(flow: Flow, state: State) -> str:
             others = f" or for {joined(state.inputs, 'or')}" if state.inputs else ""
             within = duration_in_words(state.deadline_seconds)
             forgotten = f"forgets {joined(state.forgets)}; " if state.forgets else ""
-            return f"{_saying(state.say)}{forgotten}waits for a message{others}, at most {within}."
+            issue = "takes up the next issue that waits, or " if state.next_issue else ""
+            return f"{issue}{_saying(state.say)}{forgotten}waits for a message{others}, at most {within}."
         case "collect":
             optional = f", and {joined(state.optional)} if given" if state.optional else ""
             asked = f"asks up to {counted(state.attempts, 'time')} for each"
@@ -368,11 +370,15 @@ def _agent(agent: AgentSpec, currency: str) -> str:
     return f"{agent.model or 'the model of the setup'}; {answers}; {history}; {tokens}{costs}."
 
 
+def _several(flow: Flow) -> Iterator[bool]:
+    return (router.several for router in flow.routers)
+
+
 def _limits(flow: Flow) -> Iterator[str]:
     limits, digits = flow.limits, max(2, minor_digits(flow.currency))
     yield from ("", "LIMITS")
     for name in Limits.model_fields:
-        if name == "subflow_depth" and not flow.subflows:
+        if (name == "subflow_depth" and not flow.subflows) or (name == "issues" and not any(_several(flow))):
             continue
         amount = getattr(limits, name)
         if amount is None or (name == "agent_depth" and amount == Limits().agent_depth):

@@ -36,6 +36,8 @@ class Route:
     router: str
     message: int
     candidates: tuple[str, ...]
+    held: str | None = None
+    """The label that has the conversation."""
 
 
 @dataclass(frozen=True, slots=True)

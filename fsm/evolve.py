@@ -23,6 +23,7 @@ from ..contracts.events import (
     FactsRecorded,
     HandoffMade,
     InputReceived,
+    IssuesDropped,
     Judged,
     LateResult,
     LimitReached,
@@ -52,6 +53,7 @@ from .callers import asked_as_tool, caller_goes_on
 from .children import forwarded, of_children
 from .conversation import NO_PENDING, NOTHING, REMEMBERED, Conversation, Frame, Question, Turn, Visit, less, more
 from .members import asked_all, asked_member, left_behind, member_answered, with_output, without_answer
+from .routes import routed
 
 PER_CALL_TOKENS = 120
 """What names, marks and fixed words around one tool call or result take in a prompt, at most."""
@@ -105,8 +107,10 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             visit = conversation.visit.changed(question=Question(event.fact, event.attempt))
             return conversation.changed(version=following, visit=visit)
         case RoutingDecided():
-            decision = event.decision
-            return conversation.changed(version=following, label=decision.outcome, candidates=decision.candidates)
+            return routed(conversation, event).changed(version=following)
+        case IssuesDropped():
+            issues = conversation.issues if event.reason == "too_many" else ()
+            return conversation.changed(version=following, issues=issues)
         case TransitionTaken():
             return _moved(conversation, event).changed(version=following)
         case HandoffMade():
@@ -145,7 +149,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
                 version=following
             )
         case TaskOpened():
-            return opened(conversation, event).changed(version=following)
+            return opened(conversation, event).changed(version=following, held=None)
         case TaskEndorsed():
             return endorsed(conversation, event).changed(version=following)
         case TaskDecided():
@@ -356,6 +360,8 @@ def _agent_returned(conversation: Conversation, event: AgentReturned) -> Convers
         return with_output(conversation, request, event, late=True)
     turn = conversation.turn.changed(tokens=conversation.turn.tokens + tokens, cost=conversation.turn.cost + cost)
     conversation = conversation.changed(turn=turn, pending=less(conversation.pending, event.effect))
+    if request.purpose == "label":
+        return conversation
     if request.member is not None:
         return member_answered(conversation, request, event)
     told = sum(call.arguments.length + PER_CALL_TOKENS for call in event.report.calls) + sum(

@@ -96,7 +96,17 @@ _LIST_OF_NAMES = Key(many(name), needed=True, stand_in=("unread",))
 MEMBER_KEYS = {"agent": Key(name), "reads": _NAMES, "attempts": _NUMBER, "timeout": _TIMEOUT}
 
 STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
-    "wait": (WaitState, {**_STATE, "say": _TEXT, "inputs": _NAMES, "forgets": _NAMES, "deadline": _DEADLINE}),
+    "wait": (
+        WaitState,
+        {
+            **_STATE,
+            "say": _TEXT,
+            "inputs": _NAMES,
+            "forgets": _NAMES,
+            "next_issue": Key(yes_no),
+            "deadline": _DEADLINE,
+        },
+    ),
     "collect": (
         CollectState,
         {
@@ -110,7 +120,7 @@ STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
             "deadline": _DEADLINE,
         },
     ),
-    "route": (RouteState, {**_STATE, "router": _A_NAME}),
+    "route": (RouteState, {**_STATE, "router": _A_NAME, "timeout": _TIMEOUT}),
     "agent": (
         AgentState,
         {

@@ -6,9 +6,10 @@ Functions return the state's outcome when it has one, or None while an answer is
 from collections.abc import Mapping
 
 from ..contracts.commands import Reading
-from ..contracts.events import FactForgotten, FactSkipped, QuestionAsked, RoutingDecided, TimerSet
+from ..contracts.events import FactForgotten, FactSkipped, QuestionAsked, TimerSet
 from ..contracts.facts import KnownFact
 from ..contracts.flow import CollectState
+from . import queueing
 from .draft import Draft
 from .route import choose
 
@@ -124,9 +125,7 @@ def _interruption(draft: Draft, reading: Reading, version: int) -> str | None:
     ):
         return None
     draft.learn(tuple(fact for fact in reading.facts if not fact.answers), "message", version)
-    draft.record(
-        RoutingDecided(state=draft.conversation.state, message=version, evidence=reading.digression, decision=decision)
-    )
+    queueing.decided(draft, draft.conversation.state, version, reading.digression, decision)
     return decision.outcome
 
 

@@ -153,13 +153,22 @@ def messages_at_least(facts: Facts, least: int) -> bool:
     return facts.messages >= least
 
 
+@_built_in("the last route was less than {percent} % sure", of="number")
+def confidence_below(facts: Facts, percent: int) -> bool:
+    """By the score of the label that was taken, or of the best one; a rule and the person's own choice are sure."""
+    return facts.confidence is not None and facts.confidence < percent * 10_000
+
+
 def _minor_units(bound: int | str) -> int:
     """A number as it stands in a fact: `"100.00"` euros are 10,000 cents; a whole number is itself."""
     return int(bound.replace(".", "")) if isinstance(bound, str) else bound
 
 
 BUILT_IN = MappingProxyType(
-    {one.name: one for one in (known, is_true, is_, at_most, at_least, visits_at_most, messages_at_least)}
+    {
+        one.name: one
+        for one in (known, is_true, is_, at_most, at_least, visits_at_most, messages_at_least, confidence_below)
+    }
 )
 
 

@@ -13,6 +13,7 @@ from ..contracts.events import (
 )
 from ..contracts.flow import (
     ANY,
+    NEXT_ISSUE,
     RETURN,
     AgentState,
     BroadcastState,
@@ -25,7 +26,7 @@ from ..contracts.flow import (
     Transition,
     WaitState,
 )
-from . import broadcast, forms, runs, subflow, tasks
+from . import broadcast, forms, queueing, runs, subflow, tasks
 from .draft import Draft, Route
 
 LIMIT = "limit"
@@ -95,7 +96,9 @@ def move(draft: Draft, on: str) -> str | None:
             context=context,
         )
     )
-    return resume(draft) if returns else enter(draft)
+    if on == "limit":
+        queueing.dropped(draft, "limit")
+    return resume(draft) if returns else enter(draft, on)
 
 
 def _context(draft: Draft, target: str) -> str | None:
@@ -123,11 +126,13 @@ def _leaves(draft: Draft, row: Transition) -> bool:
     return bool(draft.conversation.frames) and (row.source == ANY or isinstance(target, HumanState | FinalState))
 
 
-def enter(draft: Draft) -> str | None:
-    """Begin the state that was just moved into."""
+def enter(draft: Draft, on: str = "") -> str | None:
+    """Begin the state that was just moved into, `on` a trigger."""
     state = draft.state
     match state:
         case WaitState():
+            if announced := queueing.announced(draft, state):
+                return announced
             draft.reply(f"state.{state.name}")
             for name in state.forgets:
                 draft.forget(name)
@@ -136,9 +141,7 @@ def enter(draft: Draft) -> str | None:
         case CollectState():
             return forms.open_form(draft, state)
         case RouteState():
-            conversation = draft.conversation
-            draft.effects.append(Route(state.name, state.router, conversation.turn.message, conversation.candidates))
-            return None
+            return _route(draft, state, on)
         case AgentState():
             return runs.ask_agent(draft, state, attempt=1)
         case CallState():
@@ -146,19 +149,32 @@ def enter(draft: Draft) -> str | None:
         case BroadcastState():
             return broadcast.begin(draft, state)
         case HumanState():
-            opened = tasks.open_task(draft, state)
+            left = draft.conversation.issues
+            queueing.handed_over(draft, state)
+            opened = tasks.open_task(draft, state, left)
             draft.record(TimerSet(state=state.name, due=opened.due))
             draft.reply(f"state.{state.name}")
             return None
         case SubflowState():
             return subflow.begin(draft, state)
         case FinalState():
+            queueing.dropped(draft, "ended")
             draft.reply(f"state.{state.name}")
             failing = subflow.failing_end(draft) if state.failure else None
             draft.record(ConversationEnded(state=state.name, failing=failing))
             return None
         case _:
             assert_never(state)
+
+
+def _route(draft: Draft, state: RouteState, on: str) -> str | None:
+    """Measure the message in hand, or take up the issue that waits first."""
+    conversation = draft.conversation
+    if on == NEXT_ISSUE and conversation.issues:
+        return queueing.taken_up(draft, state)
+    held = conversation.held if draft.program.routers[state.router].sticky else None
+    draft.effects.append(Route(state.name, state.router, conversation.turn.message, conversation.candidates, held))
+    return None
 
 
 def resume(draft: Draft) -> str | None:

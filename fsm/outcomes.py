@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from ..contracts.flow import (
+    NEXT_ISSUE,
     AgentState,
     BroadcastState,
     CallState,
@@ -24,7 +25,7 @@ def outcomes_of(flow: Flow, state: State) -> tuple[str, ...]:
     """Every outcome that needs a row, the state's own or a flow-wide one."""
     match state:
         case WaitState():
-            return ("message", "expired", *state.inputs)
+            return ("message", "expired", *state.inputs, *((NEXT_ISSUE,) if state.next_issue else ()))
         case CollectState():
             return ("complete", "gave_up", "declined", "expired")
         case RouteState():

@@ -111,7 +111,7 @@ def compiled(flow: Flow, code: Code) -> Program:
         ),
         fixed_bytes=MappingProxyType({one.name: _fixed_bytes(one) for one in flow.agents}),
         tool_bytes=MappingProxyType(
-            {one.name: len(one.says.encode()) + _in_prompt(one.argument_bytes) for one in flow.tools}
+            {one.name: len(one.says.encode()) + bytes_in_prompt(one.argument_bytes) for one in flow.tools}
         ),
         asked_bytes=MappingProxyType({one.name: _asked_bytes(one) for one in flow.agents}),
         consulting=any(isinstance(one, AgentState) and one.agents for one in flow.states),
@@ -151,13 +151,14 @@ def _refuse_other_code(flow: Flow, code: Code) -> None:
 
 def _fixed_bytes(agent: AgentSpec) -> int:
     scope = sum(len(text.encode()) + 8 for text in (*agent.handles, *agent.refuses))
-    return len(agent.instructions.encode()) + scope + _in_prompt(agent.contract_bytes) + 600
+    return len(agent.instructions.encode()) + scope + bytes_in_prompt(agent.contract_bytes) + 600
 
 
 def _asked_bytes(agent: AgentSpec) -> int:
-    return len(tool_name(agent.name)) + len(description(agent).encode()) + _in_prompt(len(canonical(dict(ASK_SCHEMA))))
+    schema = bytes_in_prompt(len(canonical(dict(ASK_SCHEMA))))
+    return len(tool_name(agent.name)) + len(description(agent).encode()) + schema
 
 
-def _in_prompt(schema_bytes: int) -> int:
+def bytes_in_prompt(schema_bytes: int) -> int:
     """A schema stands in a prompt in words, and may be sent as a schema too, made strict: four times covers both."""
     return 4 * schema_bytes + 400 if schema_bytes else 0

@@ -31,6 +31,8 @@ DEFAULT_PHRASES: Mapping[str, str] = MappingProxyType(
         "limit": "I cannot take this further on my own.",
         "blocked": "I cannot help with that message.",
         "unavailable": "Something on our side did not work. Please try again later.",
+        "next_issue": "You also asked about {says}.",
+        "another_matter": "something else",
         "cancelled": "All right, I have stopped this.",
         "cached": "(An earlier answer to the same question:)",
         "ended": "This conversation has ended. Please start a new one.",
@@ -147,7 +149,8 @@ def _date_said(written: str) -> str:
 
 def template_of(flow: Flow, text_id: str) -> str:
     """The template behind a text id: `state.`, `meanwhile.` and `confirm.<state>`, `ask.` and `again.<fact>`,
-    `phrase.<name>`. A state that says nothing gives "". Raises `CallError` for an id the flow does not have.
+    `next_issue.<label>`, `issues_dropped.<label>.<label>`, `phrase.<name>`. A state that says nothing gives "".
+    Raises `CallError` for an id the flow does not have.
     """
     group, _, name = text_id.partition(".")
     match group:
@@ -155,6 +158,9 @@ def template_of(flow: Flow, text_id: str) -> str:
             return _phrase(flow, name)
         case "state" | "meanwhile" | "confirm":
             return _of_state(flow, group, name)
+        case "next_issue" | "issues_dropped":
+            says = " and ".join(escaped(_label_in_words(flow, one)) for one in name.split("."))
+            return _phrase(flow, group).replace("{says}", says)
         case "ask":
             return _asked(flow, _fact(flow, name))
         case "again":
@@ -191,6 +197,12 @@ def _summary(flow: Flow, state: CollectState) -> str:
     specs = {spec.name: spec for spec in flow.facts}
     lines = [f"{_called(specs[name])}: {{{name}}}" for name in state.facts if name in specs]
     return f"{_phrase(flow, 'summary_lead')} {', '.join(lines)}. {_phrase(flow, 'confirm')}"
+
+
+def _label_in_words(flow: Flow, label: str) -> str:
+    """What the routers call it; what was not clear enough for a label is something else."""
+    words = {name: says for router in flow.routers for name, says in router.labels.items()}
+    return words.get(label) or _phrase(flow, "another_matter")
 
 
 def _called(spec: FactSpec) -> str:

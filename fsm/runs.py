@@ -21,9 +21,9 @@ from ..contracts.events import (
     ToolRequested,
     ToolReturned,
 )
-from ..contracts.flow import CACHED, AgentState, BroadcastState, CallState
+from ..contracts.flow import CACHED, AgentState, BroadcastState, CallState, RouteState
 from ..contracts.values import MAX_SAFE_INTEGER
-from . import approvals, broadcast, consulting, fallbacks
+from . import approvals, broadcast, consulting, fallbacks, labelling
 from .asking import Asking, ask, seconds_left, turn_is_over
 from .draft import Draft, RunTool
 
@@ -109,7 +109,9 @@ def agent_returned(draft: Draft, body: AgentEnded) -> str | None:
     if not isinstance(request, AgentRequested):
         return None
     if report.limit is not None and not late:
-        return draft.reach(report.limit.name, report.limit.value, report.limit.maximum)
+        reached = draft.reach(report.limit.name, report.limit.value, report.limit.maximum)
+        if request.purpose != "label":  # without its label a route is unsure
+            return reached
     if late:
         return broadcast.answered_late(draft, request, report, body.effect)
     return agent_outcome(draft, request, report, body.effect, version)
@@ -120,6 +122,8 @@ def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, ef
     state = draft.state
     if isinstance(state, BroadcastState):
         return broadcast.answered(draft, state, request, report)
+    if isinstance(state, RouteState):
+        return labelling.answered(draft, state, report, version)
     if not isinstance(state, AgentState):  # cannot be: leaving a state ends what is pending in it
         return None
     if report.outcome == "done" and report.calls:

@@ -18,6 +18,7 @@ from ..contracts.flow import SubflowState
 from ..contracts.subflow import FAILED, PARENT_LEFT, Failing, ParentRef, Place
 from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
 from ..contracts.values import ConversationId
+from . import queueing
 from .asking import turn_is_over
 from .draft import Draft, TendChild
 from .outcomes import outcomes_of
@@ -127,6 +128,7 @@ def left(draft: Draft, body: Leave) -> str | None:
     draft.record(ParentLeft())
     _leave(draft, PARENT_LEFT)
     failing = Failing(reason=PARENT_LEFT, path=(here(draft),))
+    queueing.dropped(draft, "ended", told=False)
     draft.record(ConversationEnded(state=draft.conversation.state, failing=failing))
     return None
 

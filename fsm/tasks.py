@@ -7,11 +7,12 @@ An approval needs as many different people as the state says, and none of them m
 from ..contracts.commands import Decide
 from ..contracts.events import CommandRefused, TaskDecided, TaskEndorsed, TaskOpened
 from ..contracts.flow import HumanState
+from ..contracts.routing import Issue
 from .approvals import shown_digest
 from .draft import Draft
 
 
-def open_task(draft: Draft, state: HumanState) -> TaskOpened:
+def open_task(draft: Draft, state: HumanState, issues: tuple[Issue, ...] = ()) -> TaskOpened:
     """Ask a person: the task is theirs until its deadline."""
     opened = TaskOpened(
         state=state.name,
@@ -22,6 +23,7 @@ def open_task(draft: Draft, state: HumanState) -> TaskOpened:
         due=draft.later(state.deadline_seconds),
         approves=state.approves,
         approvals=state.approvals,
+        issues=tuple(one.label for one in issues),
     )
     draft.record(opened)
     return opened

@@ -47,7 +47,7 @@ from .facts import readings_from
 from .live import Live
 from .prompting import Prompts
 from .protection import Protection
-from .reports import Performed, failed, reported
+from .reports import Performed, failed, labelled, reported
 from .texts import Texts
 
 log = structlog.get_logger("interlock.perform")
@@ -74,7 +74,10 @@ class Performer:
         if effect.message:
             text = await self._texts.text(live.id, effect.message, "message")
         classifier = live.program.code.classifiers.get(spec.classifier or "")
-        return evidence(spec, text, classifier=classifier, candidates=effect.candidates)
+        screener = live.program.code.classifiers.get(spec.screen_classifier or "")
+        return evidence(
+            spec, text, classifier=classifier, screener=screener, candidates=effect.candidates, held=effect.held
+        )
 
     async def perform(self, live: Live, effect: CallAgent | RunTool) -> tuple[CommandBody, tuple[Payload, ...]]:
         """Perform the effect once; the outcome is the next command's body."""
@@ -120,7 +123,11 @@ class Performer:
                 request = replace(request, timeout_seconds=seconds_left)
             call = self.agent_for(spec.name).run(request)
             reply = await self.bounds.within(request.timeout_seconds, call, agent=spec.name, effect=request.effect)
-            found = reported(program, spec, reply, as_tool=effect.request.purpose == "tool")
+            found = (
+                labelled(program, effect.request, reply)
+                if effect.request.purpose == "label"
+                else reported(program, spec, reply, as_tool=effect.request.purpose == "tool")
+            )
             report = await with_given(live, self._texts, effect.request, found.report, found.payloads)
             performed = Performed(report, found.payloads)
         except AgentFailed as failure:

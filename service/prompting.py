@@ -2,6 +2,8 @@
 
 from bisect import bisect_left
 
+from pydantic import BaseModel
+
 from ..agents.prompt import render
 from ..agents.tools import offer, offer_agent
 from ..contracts.agents import AgentRequest, ChatMessage, ToolCall
@@ -17,6 +19,7 @@ from ..contracts.events import (
     ToolReturned,
 )
 from ..contracts.flow import AgentSpec, AgentState
+from ..fsm.labelling import contract_of, router_of
 from ..fsm.program import Program
 from .live import Live
 from .texts import Texts
@@ -30,7 +33,7 @@ class Prompts:
 
     async def request(self, live: Live, version: int, request: AgentRequested, spec: AgentSpec) -> AgentRequest:
         program = live.program
-        contract = program.code.contracts[spec.contract] if spec.contract else None
+        contract = _contract(program, request, spec)
         end = bisect_left(live.lines, request.history.upto, key=lambda line: line.version)
         lines = live.lines[max(0, end - request.history.count) : end] if request.history.count else []
         history = [
@@ -67,7 +70,7 @@ class Prompts:
                 *(offer(program.tool(name)) for name in request.tools),
                 *(offer_agent(program.agents[name]) for name in request.agents),
             ),
-            contract_name=spec.contract or "",
+            contract_name=contract.__name__ if contract else "",
             contract=schema,
             temperature=spec.temperature,
             max_output_tokens=spec.max_output_tokens,
@@ -139,6 +142,13 @@ class Prompts:
         if event.report.result is None:
             return "{}"
         return await self._texts.text(live.id, version, event.report.result.name)
+
+
+def _contract(program: Program, request: AgentRequested, spec: AgentSpec) -> type[BaseModel] | None:
+    """Of a routing label, the router's own; else the agent's."""
+    if request.purpose == "label":
+        return contract_of(router_of(program, request.state))
+    return program.code.contracts[spec.contract] if spec.contract else None
 
 
 def _criterion(program: Program, request: AgentRequested) -> str:

@@ -47,4 +47,10 @@ def _digression(program: Program, text: str) -> RoutingEvidence | None:
     if name is None:
         return None
     spec = program.routers[name]
-    return evidence(spec, text, classifier=program.code.classifiers.get(spec.classifier or ""))
+    known = program.code.classifiers
+    return evidence(
+        spec,
+        text,
+        classifier=known.get(spec.classifier or ""),
+        screener=known.get(spec.screen_classifier or ""),
+    )

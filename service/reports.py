@@ -9,10 +9,12 @@ from ..contracts.agents import AgentCutShort, AgentReply, Judgement, Plan
 from ..contracts.commands import AgentReport, PlannedTask, ProposedCall
 from ..contracts.consulting import asked_agent
 from ..contracts.errors import AgentFailed
+from ..contracts.events import AgentRequested
 from ..contracts.flow import AgentSpec
 from ..contracts.limits import Usage
 from ..contracts.payload import Payload, bytes_of
 from ..contracts.values import MAX_SAFE_INTEGER, NAME, printable
+from ..fsm.labelling import contract_of, router_of
 from ..fsm.program import Program
 from .clock import minted
 from .facts import readings_from
@@ -69,6 +71,23 @@ def reported(program: Program, spec: AgentSpec, reply: AgentReply, *, as_tool: b
     if outcome == "done" and contract is not None and issubclass(contract, Judgement):
         fields["verdict"] = found.data.get("verdict")
     return Performed(AgentReport.model_validate(fields), tuple(payloads))
+
+
+def labelled(program: Program, request: AgentRequested, reply: AgentReply) -> Performed:
+    """The answer of an agent that was asked for a routing label: one of the enum, or a broken contract."""
+    output = minted("output", "result", bytes_of(reply.text))
+    found = checked(reply.text, contract_of(router_of(program, request.state)))
+    outcome = "invalid" if reply.tool_calls and not reply.refused else outcome_of(found, reply.refused)
+    fields = {
+        "outcome": outcome,
+        "output": output.ref,
+        "violations": found.violations,
+        "label": found.data.get("label") if outcome == "done" else None,
+        "usage": _measured(reply.usage),
+        "model": printable(reply.model).replace(" ", "?"),
+        "request_id": printable(reply.request_id),
+    }
+    return Performed(AgentReport.model_validate(fields), (output,))
 
 
 def _proposed(program: Program, reply: AgentReply, common: dict[str, Any]) -> Performed:

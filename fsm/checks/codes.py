@@ -115,6 +115,7 @@ CHECKS = (
     Check("S211", "An approval that is needed comes from a human state that approves."),
     Check("S212", "An approval is needed for a tool that changes something."),
     Check("S213", "An approval shows everything that the tool is given."),
+    Check("S214", "The next issue is taken up by a route state that knows every label that may wait."),
     Check("S220", "A fallback is another agent, or `cached`, and stands once."),
     Check("S221", "A fallback answers with the contract of the agent that it stands in for."),
     Check("S222", "A wait between attempts stands where there are several."),

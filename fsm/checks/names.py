@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from ...contracts.errors import Fault
-from ...contracts.flow import ANY, CACHED, OPERATOR_INPUTS, RESERVED, RETURN, CallState, State
+from ...contracts.flow import ANY, CACHED, NEXT_ISSUE, OPERATOR_INPUTS, RESERVED, RETURN, CallState, State
 from ...contracts.guard import Guard
 from ...contracts.tools import Tool
 from ...contracts.values import listed
@@ -74,6 +74,8 @@ def _outcome_names(survey: Survey, state: State) -> Iterator[Fault]:
     elif state.kind == "human":
         key, names = "decisions", state.decisions
     taken = (*_OWN_OUTCOMES.get(state.kind, ()), LIMIT, *OPERATOR_INPUTS)
+    if state.kind == "wait" and state.next_issue:
+        taken = (*taken, NEXT_ISSUE)
     for index, name in enumerate(names):
         if name in taken or name in names[:index]:
             yield survey.fault(

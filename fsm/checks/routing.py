@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from ...contracts.errors import Fault
-from ...contracts.flow import RouterSpec, RuleSpec
+from ...contracts.flow import NEXT_ISSUE, RouterSpec, RouteState, RuleSpec, WaitState
 from ...contracts.values import listed, printable
 from ..screen import ATTACK, screen_rules
 from .contents import pattern_fits
@@ -138,4 +138,29 @@ def classifiers_loaded(survey: Survey) -> Iterator[Fault]:
             )
 
 
-ROUTING = (routers_fit, classifiers_loaded)
+def issues_taken_up(survey: Survey) -> Iterator[Fault]:
+    """Where the rows for `next_issue` lead, so that nothing that waits is announced and then lost."""
+    several = [router for router in survey.flow.routers if router.several]
+    for state in survey.flow.states:
+        if not isinstance(state, WaitState) or not state.next_issue:
+            continue
+        if not several and not survey.partial:
+            what = f"{state.name!r} takes up the next issue, but no router keeps several issues."
+            yield survey.fault("S214", f"states.{state.name}.next_issue", what, "Write `several: true` in a router.")
+        for index, row in survey.rows_for(state.name, NEXT_ISSUE):
+            found = survey.states.get(row.target)
+            where = f"transitions.{index}.go to"
+            if not isinstance(found, RouteState):
+                if found is not None:
+                    what = f"The next issue goes to {row.target!r}, which is no route state."
+                    yield survey.fault("S214", where, what, "Go to the route state that decided for the first one.")
+                continue
+            taking = survey.routers.get(found.router)
+            kept = [label for router in several for label in router.labels]
+            strange = [label for label in kept if taking is not None and label not in taking.labels]
+            if strange:
+                what = f"The router of {row.target!r} does not know {listed(strange)}, which may wait."
+                yield survey.fault("S214", where, what, "Go to a route state whose router has these labels.")
+
+
+ROUTING = (issues_taken_up, routers_fit, classifiers_loaded)

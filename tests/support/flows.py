@@ -17,6 +17,7 @@ from interlock.contracts.agents import AgentResult, Judgement, Plan
 from interlock.contracts.canonical import sha256_hex
 from interlock.contracts.facts import Facts, KnownFact
 from interlock.contracts.flow import (
+    NEXT_ISSUE,
     AgentSpec,
     AgentState,
     BreakerSpec,
@@ -293,7 +294,7 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
 def _outcomes(state: State) -> tuple[str, ...]:
     match state:
         case WaitState():
-            return ("message", "expired", *state.inputs)
+            return ("message", "expired", *state.inputs, *((NEXT_ISSUE,) if state.next_issue else ()))
         case CollectState():
             return ("complete", "gave_up", "declined", "expired")
         case RouteState():
@@ -347,10 +348,13 @@ def transitions_of(draw: st.DrawFn, states: tuple[State, ...], digressing: bool)
     for position, state in enumerate(moving):
         forward = [one.name for one in states[position + 1 :]]
         anywhere = forward if state.kind in ("route", "collect") else [one.name for one in states]
-        ahead = _pick(draw, _outcomes(state))
+        ahead = _pick(draw, [one for one in _outcomes(state) if one != NEXT_ISSUE])
         for on in _outcomes(state):
             if state.kind == "agent" and on == "failed" and on != ahead and draw(_coin):
                 add(state.name, on, otherwise, "desk")
+                continue
+            if on == NEXT_ISSUE:
+                add(state.name, on, otherwise, next(one.name for one in states if one.kind == "route"))
                 continue
             if on != ahead and on not in LABELS and draw(_coin):
                 wide.add(on)
@@ -360,7 +364,7 @@ def transitions_of(draw: st.DrawFn, states: tuple[State, ...], digressing: bool)
             add(state.name, on, otherwise, _pick(draw, forward if on == ahead else anywhere))
     for position, reached in enumerate(states[1:], start=1):
         source = _pick(draw, [one for one in states[:position] if one.kind != "final"])
-        on = _pick(draw, [one for one in _outcomes(source) if (source.name, one) in groups])
+        on = _pick(draw, [one for one in _outcomes(source) if one != NEXT_ISSUE and (source.name, one) in groups])
         rows = groups[source.name, on]
         rows.insert(0, row(source.name, on, amount_at_most(-100 - position), reached.name, draw(policies)))
     rows = [one for group in groups.values() for one in group]
@@ -436,6 +440,7 @@ routers = st.builds(
         misroute=st.integers(1, 10**9),
         labels=st.dictionaries(st.sampled_from(LABELS), st.integers(1, 10**9), max_size=2),
     ),
+    agent=st.none() | st.just("clerk"),
     sticky=st.booleans(),
     several=st.booleans(),
     notice=gates,
@@ -472,6 +477,15 @@ def _working_together(draw: st.DrawFn, states: tuple[State, ...]) -> tuple[State
     return tuple(found)
 
 
+def _with_issues(draw: st.DrawFn, states: tuple[State, ...]) -> tuple[State, ...]:
+    """Where a route state is, some wait states take up the next issue."""
+    if not any(isinstance(state, RouteState) for state in states):
+        return states
+    return tuple(
+        state.changed(next_issue=True) if isinstance(state, WaitState) and draw(_coin) else state for state in states
+    )
+
+
 def _with_approvals(draw: st.DrawFn, states: tuple[State, ...]) -> tuple[State, ...]:
     """In some flows the desk approves, and whatever may pay back waits for that."""
     if not draw(_coin):
@@ -495,7 +509,9 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
     names = ["start", *(f"{kind}_{number}" for number, kind in enumerate(chosen)), "desk", "closed", "done"]
     all_kinds = ["wait", *chosen, "human", "final", *(["final"] if draw(_coin) else [])]
     states = tuple(draw(states_of(name, kind)) for name, kind in zip(names, all_kinds, strict=False))
+    router = draw(routers)
     states = _with_approvals(draw, _working_together(draw, states))
+    states = _with_issues(draw, states) if router.several else states
     digressing = draw(_coin)
     rows = draw(transitions_of(states, digressing))
     states = tuple(_with_fallbacks(draw, state, states, rows) for state in states)
@@ -520,7 +536,7 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
         transitions=rows,
         facts=FACTS,
         agents=(draw(agents), clerk, planner, judge, *others),
-        routers=(draw(routers),),
+        routers=(router,),
         digressions="triage" if digressing else None,
         limits=draw(limits),
         phrases=draw(st.dictionaries(st.sampled_from(("ask", "limit", "ended")), sayings)),

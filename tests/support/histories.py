@@ -43,7 +43,7 @@ from interlock.contracts.facts import FactReading, Unreadable
 from interlock.contracts.flow import OPERATOR_INPUTS
 from interlock.contracts.limits import LimitHit, Usage
 from interlock.contracts.payload import PayloadRef
-from interlock.contracts.routing import RoutingEvidence, Score, ScreenVerdict
+from interlock.contracts.routing import RoutingEvidence, RoutingPart, RuleHit, Score, ScreenVerdict
 from interlock.contracts.subflow import Failing, ParentRef, Place, SubflowReport
 from interlock.contracts.values import ConversationId, SubjectId
 from interlock.fsm.conversation import Conversation
@@ -150,12 +150,23 @@ def readings() -> st.SearchStrategy[FactReading]:
 _scores = st.lists(st.sampled_from(LABELS), min_size=1, max_size=3, unique=True).map(
     lambda found: tuple(Score(label=label, score=f"0.{9 - place}00000") for place, label in enumerate(found))
 )
+_parts = st.builds(
+    RoutingPart,
+    rules=st.lists(st.sampled_from(LABELS), max_size=1).map(
+        lambda found: tuple(RuleHit(label=label, rule="a word") for label in found)
+    ),
+    scores=_scores,
+    scope=st.sampled_from(("0.900000", None)),
+)
 evidences = st.builds(
     RoutingEvidence,
     scores=_scores,
     scope=st.sampled_from(("0.000000", "0.900000", None)),
     picked=st.none() | st.sampled_from(LABELS),
     screen=st.sampled_from(((), (), (ScreenVerdict(rule="size", blocked=True),))),
+    independent=st.booleans(),
+    parts=st.just(()) | st.lists(_parts, min_size=2, max_size=3).map(tuple),
+    held=st.none() | st.sampled_from(LABELS),
 )
 some_readings = st.lists(readings(), max_size=3).map(tuple)
 _tool_calls = st.builds(
@@ -182,6 +193,7 @@ _calls = _tool_calls | _agent_calls
 _subtasks = st.builds(PlannedTask, worker=st.sampled_from(("adviser", "clerk", None)), task=refs)
 _reports = st.builds(
     AgentReport,
+    label=st.none() | st.sampled_from((*LABELS, "unsure")),
     outcome=st.sampled_from(("done", "done", "unsure", "refused", "invalid", "timeout", "failed")),
     reason=st.sampled_from(("", "", "server_error", "breaker_open")),
     retry_after_seconds=st.sampled_from((None, None, 3, 10**6)),

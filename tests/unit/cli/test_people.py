@@ -20,7 +20,7 @@ def test_open_tasks_are_listed_with_how_to_decide_them(run: Any, log: Path, ids:
     assert {one["conversation"] for one in found} >= {ids[DESK]}
     assert set(found[0]) == {
         *("conversation", "task", "role", "decisions", "state", "facts", "shows", "due"),
-        *("shown", "approves", "approvals", "endorsed"),
+        *("shown", "approves", "approvals", "endorsed", "issues"),
     }
     assert found == sorted(found, key=lambda one: (one["due"], one["conversation"]))
     ran = run("tasks", "--db", log)
