@@ -21,6 +21,7 @@ from ..contracts.flow import (
     State,
     SubflowState,
     Transition,
+    WaitState,
 )
 from ..contracts.guard import Guard, GuardSpec
 from ..contracts.limits import Limits
@@ -171,11 +172,7 @@ def _states(flow: Flow) -> Iterator[str]:
 def _does(flow: Flow, state: State) -> str:
     match state.kind:
         case "wait":
-            others = f" or for {joined(state.inputs, 'or')}" if state.inputs else ""
-            within = duration_in_words(state.deadline_seconds)
-            forgotten = f"forgets {joined(state.forgets)}; " if state.forgets else ""
-            issue = "takes up the next issue that waits, or " if state.next_issue else ""
-            return f"{issue}{_saying(state.say)}{forgotten}waits for a message{others}, at most {within}."
+            return _waits(state)
         case "collect":
             optional = f", and {joined(state.optional)} if given" if state.optional else ""
             asked = f"asks up to {counted(state.attempts, 'time')} for each"
@@ -246,6 +243,14 @@ def _call(flow: Flow, state: CallState) -> str:
     tool = next((one for one in flow.tools if one.name == state.tool), None)
     changes = ", which changes something outside" if tool and tool.consequential else ""
     return f"no agent; calls {state.tool}{changes}{given}{_approval(state.approval)}; {tries}."
+
+
+def _waits(state: WaitState) -> str:
+    others = f" or for {joined(state.inputs, 'or')}" if state.inputs else ""
+    within = duration_in_words(state.deadline_seconds)
+    forgotten = f"forgets {joined(state.forgets)}; " if state.forgets else ""
+    issue = "takes up the next issue that waits, or " if state.next_issue else ""
+    return f"{issue}{_saying(state.say)}{forgotten}waits for a message{others}, at most {within}."
 
 
 def _broadcast(state: BroadcastState) -> str:

@@ -261,6 +261,7 @@ CASES: dict[str, tuple[str, str]] = {
         "    handles: [opening",
         "    consults: [advisor]\n    reads: [ordr]\n    handles: [opening",
     ),
+    "the next issue where none waits": ("{kind: wait, ", "{kind: wait, next_issue: true, "),
     "an approval that is no decision": ("[approved, rejected], ", "[approved, rejected], approves: aproved, "),
     "two approvals of nothing": ("[approved, rejected], ", "[approved, rejected], approvals: 2, "),
     "an approval of a state that gives none": ("tool: look_up, ", "tool: look_up, approval: closed, "),
