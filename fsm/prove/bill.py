@@ -1,0 +1,141 @@
+"""The worst-case bill: what may be used between two inputs and in a whole conversation, and the way that uses most."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ...contracts.flow import Flow
+from ..asking import reserve
+from .endings import NOTHING, Cost
+from .explore import Explored
+from .model import Move
+
+UNBOUNDED = ("calls", "tools", "tokens", "nano", "seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """The most that may be used; a name in `unbounded` has no most, and `cycle` goes round within a turn."""
+
+    most: Cost
+    path: tuple[int, ...] = ()
+    cycle: tuple[int, ...] = ()
+    unbounded: tuple[str, ...] = ()
+    uncapped: Cost = NOTHING
+    """What the ways through add up to, whatever limits there are."""
+    turns: Mapping[int, Cost] = field(default_factory=dict)
+    """The most of each turn, by the configuration that it begins in."""
+
+
+def edges(explored: Explored, here: int) -> Iterator[tuple[Move, int]]:
+    """Moves within the turn."""
+    return ((move, there) for move, there in explored.moves_from(here) if not move.new_turn)
+
+
+Both = tuple[Cost, Cost]
+"""What the limits of the turn count, and what is used beside."""
+
+
+def turn_bill(explored: Explored, parts: list[list[int]]) -> Bill:
+    """The most between two inputs, whichever turn it is."""
+    best: dict[int, Both] = {}
+    chosen: dict[int, int] = {}
+    for part in parts:
+        inside = frozenset(part)
+        loops = len(part) > 1 or part[0] in explored.compiled.within_turn(part[0])
+        if loops and (cycle := paying_cycle(explored, inside)):
+            return Bill(NOTHING, tuple(explored.path_to(cycle[0])), cycle, UNBOUNDED)
+        own = beside = NOTHING
+        for here in part:
+            chosen[here], most = _most_from(explored, here, inside, best)
+            own, beside = own.most(most[0]), beside.most(most[1])
+        for here in part:
+            best[here] = (own, beside)
+    return _worst(explored, best, chosen)
+
+
+def _most_from(explored: Explored, here: int, inside: frozenset[int], best: dict[int, Both]) -> tuple[int, Both]:
+    """Where most is used from here, and how much; within a part that goes round for nothing, what leads out of it."""
+    own = beside = NOTHING
+    along, dearest = here, (0, 0)
+    for move, there in edges(explored, here):
+        rest = (NOTHING, NOTHING) if there in inside else best.get(there)
+        if rest is None:
+            continue
+        total, more = move.cost.plus(rest[0]), move.beside.plus(rest[1])
+        if (total.calls + more.calls, total.tools + more.tools) > dearest:
+            along, dearest = there, (total.calls + more.calls, total.tools + more.tools)
+        own, beside = own.most(total), beside.most(more)
+    return along, (own, beside)
+
+
+def _worst(explored: Explored, best: dict[int, Both], chosen: dict[int, int]) -> Bill:
+    own = beside = NOTHING
+    turns: dict[int, Cost] = {}
+    start, dearest = explored.model.initial, (-1, -1)
+    for one in explored.turns:
+        if one in best:
+            more = best[one][1].plus(started(explored, one))
+            total = best[one][0]
+            turns[one] = capped(explored.model.flow, total).plus(more)
+            if (total.calls + more.calls, total.tools + more.tools) > dearest:
+                start, dearest = one, (total.calls + more.calls, total.tools + more.tools)
+            own, beside = own.most(total), beside.most(more)
+    path = explored.path_to(start)
+    seen = {start}
+    while chosen[path[-1]] not in seen:
+        seen.add(chosen[path[-1]])
+        path.append(chosen[path[-1]])
+    return Bill(capped(explored.model.flow, own).plus(beside), tuple(path), uncapped=own, turns=turns)
+
+
+def started(explored: Explored, turn: int) -> Cost:
+    """What the input that begins the turn takes at once: a child conversation goes on with it."""
+    state = explored.model.states[explored.model.location(turn).state]
+    return explored.model.below.get(state.flow, NOTHING) if state.kind == "subflow" else NOTHING
+
+
+def capped(flow: Flow, cost: Cost) -> Cost:
+    """No more than the limits of a turn let pass."""
+    limits = flow.limits
+    tools = cost.tools if limits.tool_calls is None else min(cost.tools, limits.tool_calls)
+    timed = any(one.kind in ("broadcast", "subflow") for one in flow.states)
+    calls = min(cost.calls, limits.agent_calls)
+    reserved = [reserve(one) for one in flow.agents]
+    return Cost(
+        calls,
+        tools,
+        min(cost.tokens, limits.turn_tokens, calls * max((one[0] for one in reserved), default=0)),
+        min(cost.nano, limits.turn_cost, calls * max((one[1] for one in reserved), default=0)),
+        cost.seconds if timed else min(cost.seconds, limits.turn_seconds),
+    )
+
+
+def paying_cycle(explored: Explored, inside: frozenset[int]) -> tuple[int, ...]:
+    """A shortest way round in which something is called; nothing where there is none."""
+    for here in sorted(inside):
+        for move, there in edges(explored, here):
+            if there in inside and pays(move):
+                return (here, *_way(explored, there, here, inside)) if there != here else (here,)
+    return ()
+
+
+def pays(move: Move) -> bool:
+    return bool(move.cost.calls or move.cost.tools or move.beside.calls or move.beside.tools)
+
+
+def _way(explored: Explored, source: int, target: int, inside: frozenset[int]) -> tuple[int, ...]:
+    """From `source` up to, and without, `target`; `source` comes first."""
+    before = {source: source}
+    frontier = [source]
+    while frontier and target not in before:
+        following = []
+        for here in frontier:
+            for there in explored.compiled.within_turn(here):
+                if there in inside and there not in before:
+                    before[there] = here
+                    following.append(there)
+        frontier = following
+    path = [target]
+    while path[-1] != source:
+        path.append(before[path[-1]])
+    return tuple(path[:0:-1])

@@ -1,0 +1,38 @@
+"""Every question that is asked of what a flow can do: a stable code, its sentence, and why it matters."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What should hold of everything that a flow can do."""
+
+    code: str
+    says: str
+    why: str
+
+
+QUESTIONS = (
+    Question("P301", "Every state is reached.", "A state that no conversation comes to is a promise that is not kept."),
+    Question(
+        "P302", "Every row can be taken.", "A row that rows above it always forestall is a rule that never works."
+    ),
+    Question(
+        "P303", "There is always a next step.", "A conversation that nothing moves any more strands its customer."
+    ),
+    Question("P304", "A final state is reachable from everywhere.", "A conversation that cannot end is never done."),
+    Question(
+        "P305", "No loop runs without an input, a person or a limit.", "Such a loop calls models until somebody pays."
+    ),
+    Question("P306", "Every limit can be reached and is worth its name.", "Others give a safety that is not there."),
+    Question(
+        "P307", "A person is reachable from every automated decision.", "What a machine decides, somebody can review."
+    ),
+    Question("P308", "A person is near.", "A way to a person that takes too many steps is none."),
+    Question(
+        "P309",
+        "Nothing untrusted reaches a tool that changes something.",
+        "What a person or a model wrote must be confirmed or approved before money moves.",
+    ),
+)
+QUESTION = {one.code: one for one in QUESTIONS}

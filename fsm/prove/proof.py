@@ -1,0 +1,50 @@
+"""A flow's proof: everything that is asked of what it can do, answered, with the worst-case bill."""
+
+from collections.abc import Mapping
+
+from ..program import Program
+from .codes import QUESTION
+from .endings import Cost
+from .explore import MOST_CONFIGURATIONS
+from .findings import Bills, Finding, Proof, steps_of
+from .monitor import Untrusted
+from .questions import ASKED, Asked
+from .search import Search, searched
+from .whole import conversation_bill
+
+NO_LINES: Mapping[str, int] = {}
+
+
+def proved(program: Program, lines: Mapping[str, int] = NO_LINES, most: int = MOST_CONFIGURATIONS) -> Proof:
+    """What the flow can do, and whether it should. Looks at no more than `most` configurations, and says so."""
+    search = search_of(program, most)
+    asked = Asked(search, lines, frozenset(name for name, child in program.children.items() if has_people(child)))
+    findings: list[Finding] = []
+    for code, question in ASKED.items():
+        found = list(question(asked))
+        findings += found or [Finding(code, asked.holds, QUESTION[code].says)]
+    explored, bill = search.explored, search.bill
+    path = (*bill.path, *bill.cycle[1:], bill.cycle[0]) if bill.cycle else bill.path
+    steps = steps_of(explored, path, lines, len(bill.path) if bill.cycle else None)
+    conversation, why = conversation_bill(search)
+    return Proof(
+        tuple(findings),
+        Bills(bill, steps, conversation, why),
+        len(explored.before),
+        explored.transitions,
+        tuple(sorted(search.counted)),
+        search.complete,
+    )
+
+
+def search_of(program: Program, most: int = MOST_CONFIGURATIONS) -> Search:
+    """Everything the flow can do, with what its child flows may use in a turn."""
+    consequential = frozenset(one.name for one in program.flow.tools if one.consequential)
+    below: dict[str, Cost] = {name: search_of(child, most).bill.most for name, child in program.children.items()}
+    return searched(program.flow, (Untrusted(consequential),), below, most)
+
+
+def has_people(program: Program) -> bool:
+    return any(one.kind == "human" for one in program.flow.states) or any(
+        has_people(child) for child in program.children.values()
+    )
