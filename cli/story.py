@@ -185,7 +185,9 @@ class _Teller:
             case FactsRecorded():
                 return "fact", "knows " + ", ".join(self.fact(one) for one in event.facts)
             case RoutingDecided():
-                return ("unsure" if event.decision.outcome in ("unsure", "blocked") else "route"), _routed(event)
+                return (
+                    "unsure" if event.decision.outcome in ("unsure", "blocked") else "route"
+                ), f"{_scope(event)}{_routed(event)}"
             case _:
                 assert_never(event)
 
@@ -301,6 +303,10 @@ _STAGE = {
     "model": "the model",
     "sticky": "who has the conversation",
 }
+
+
+def _scope(event: RoutingDecided) -> str:
+    return "" if event.agent is None else f"for the scope of {event.agent}: "
 
 
 def _routed(event: RoutingDecided) -> str:

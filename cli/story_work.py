@@ -8,6 +8,7 @@ from ..contracts.events import (
     BroadcastStarted,
     Event,
     HandoffMade,
+    HistorySummarised,
     Judged,
     LateResult,
     OverBudget,
@@ -53,9 +54,12 @@ def working_words(event: Event) -> tuple[str, str]:
         case LateResult():
             heard = "is heard" if event.heard else "changes nothing"
             return "note", f"{event.member} of {event.state} answers late ({event.outcome}), which {heard}"
+        case HistorySummarised():
+            size = f"{event.tokens_before:,} tokens become {event.tokens_after:,}"
+            return "agent", f"{event.by} sums up {counted(event.replaced, 'message')} for {event.agent}: {size}"
         case RetryScheduled():
-            at = written_time(event.due)[11:19]
-            return "timer", f"asks {event.agent} again at {at} UTC, attempt {event.attempt} ({event.why})"
+            at = f"{written_time(event.due)[11:19]} UTC"
+            return "timer", f"asks {event.agent} again at {at}, attempt {event.attempt} ({event.why})"
         case RetryPlanned():
             return "timer", f"asks {', '.join(event.members)} again after {written_time(event.due)[11:19]} UTC"
         case Judged():
@@ -83,6 +87,7 @@ def _asked(event: AgentRequested) -> str:
             f" as {event.member}" if event.member and event.member != event.agent else "",
             " as a tool" if event.purpose == "tool" else "",
             " for a label" if event.purpose == "label" else "",
+            f" to sum up {counted(event.history.count, 'message')}" if event.purpose == "summary" else "",
             ", in the background" if event.background else "",
             f", to repair {counted(len(event.repairs), 'violation')}" if event.repairs else "",
         ]

@@ -137,6 +137,8 @@ class RoutingDecided(Value):
     decision: RoutingDecision
     issues: tuple[Issue, ...] = added(())
     """What waits to be taken up afterwards, in its order."""
+    agent: Name | None = None
+    """The agent whose scope was measured, before it is asked; the conversation's label stays as it was."""
 
 
 class IssuesDropped(Value):
@@ -280,6 +282,26 @@ class RetryScheduled(Value):
     fallback: Count = 0
     due: Instant
     why: str
+
+
+class HistorySummarised(Value):
+    """The first messages of the conversation are replaced by a summary, in all later calls of the agent.
+
+    `replaced` counts them from the beginning, those that an earlier summary stood for included. `digest` is the
+    rolling digest of the history at `upto`, of which they are the first.
+    """
+
+    type: Literal["history_summarised"] = "history_summarised"
+    agent: Name
+    by: Name
+    replaced: Count
+    upto: Count
+    digest: Digest
+    tokens_before: Count
+    """What the replaced messages held at most."""
+    tokens_after: Count
+    """What the summary holds at most."""
+    at: PayloadAt
 
 
 class OverBudget(Value):
@@ -555,6 +577,7 @@ Event = Annotated[
     | AgentReturned
     | AgentToolEnded
     | RetryScheduled
+    | HistorySummarised
     | OverBudget
     | BroadcastStarted
     | BroadcastEnded
@@ -638,6 +661,7 @@ def command_of(event: Event) -> CommandBody | None:
             | AgentRequested()
             | AgentToolEnded()
             | RetryScheduled()
+            | HistorySummarised()
             | OverBudget()
             | BroadcastStarted()
             | BroadcastEnded()

@@ -79,7 +79,15 @@ class AgentSpec(Value):
     refuses: tuple[str, ...] = ()
     history: HistoryPolicy = "verbatim"
     window: Annotated[int, Field(ge=1, le=200)] = 20
-    """Messages of history, where `history` is `window`."""
+    """Messages of history, where `history` is `window`; the latest ones that no summary replaces."""
+    summariser: Name | None = None
+    """The agent that sums up what this one is not given word for word."""
+    when_over: Literal["refuse", "summarise"] = added("refuse")
+    """What becomes of a history that does not fit `max_input_tokens`: no call (`over_budget`), or a summary first."""
+    no_return: bool = added(False)
+    """Once it has handed the conversation on, it does not get it back until a person has decided something."""
+    scope: Name | None = None
+    """The router whose labels `handles` and `refuses` name: a message outside them is refused without a call."""
     max_input_tokens: Count = 32_000
     max_output_tokens: Count = 1_000
     temperature: Decimal6 = "0.000000"
@@ -362,6 +370,8 @@ class Flow(Value):
     owner: str
     says: str = ""
     initial: Name
+    sensitive: bool = added(False)
+    """Every agent is given every word of the conversation, or it is not called."""
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
     facts: tuple[FactSpec, ...] = ()
     agents: tuple[AgentSpec, ...] = ()

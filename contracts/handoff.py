@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from .values import Count, Digest, Instant, Name, Value
+from .payload import PayloadAt
+from .values import Count, Decimal6, Digest, Instant, Name, Value, added
 
-HistoryPolicy = Literal["verbatim", "window", "none"]
+HistoryPolicy = Literal["verbatim", "window", "summary", "none"]
 
 
 class HistoryRef(Value):
@@ -20,6 +21,10 @@ class HistoryRef(Value):
     count: Count
     digest: Digest
     token_bound: Count
+    summary: PayloadAt | None = None
+    """What stands in place of the messages before these."""
+    kept: Count = added(0)
+    """How many of the latest messages are left out: those that a summary is to leave as they are."""
 
 
 class Constraints(Value):
@@ -40,5 +45,12 @@ class Handoff(Value):
     facts: tuple[Name, ...]
     why: str
     label: Name | None = None
+    confidence: Decimal6 | None = None
+    """The classifier's score of the label. This, the trigger and the tokens stand in handoffs of flows that use what
+    came with them."""
+    trigger: Name | None = None
+    """The outcome whose row led here; of a fallback, how the last attempt ended."""
+    measured_tokens: Count | None = None
+    """What the receiving agent's whole prompt holds at most."""
     constraints: Constraints
     warnings: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ LimitName = Literal[
     "self_handoffs",
     "repeats",
     "agent_depth",
+    "no_return",
     "tenant_calls",
     "tenant_tokens",
     "tenant_cost",

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ..contracts.events import AgentRequested, HandoffMade, OverBudget, Purpose, ResultAt
 from ..contracts.flow import AgentSpec
-from ..contracts.handoff import Constraints, Handoff, HistoryRef
+from ..contracts.handoff import Constraints, Handoff, HistoryPolicy, HistoryRef
 from ..contracts.limits import Usage
 from ..contracts.payload import PayloadAt
 from ..contracts.values import MAX_SAFE_INTEGER
@@ -21,6 +21,8 @@ FACT_BYTES = 120
 """What the name of a fact, its marks and an open value take in a prompt, at most."""
 RESULT_BYTES = 200
 """What the name of a result and the marks around it take in a prompt, at most."""
+SUMMARY_BYTES = 800
+"""What stands around a summary in a prompt, or asks for one, at most."""
 ESCAPED = 6
 """Bytes that one byte of a text may take when it stands inside JSON in ASCII."""
 
@@ -59,6 +61,8 @@ class Asking:
     contract_bytes: int = 0
     """Of a contract in place of the agent's own, with `prompt` the digest of instructions and contract."""
     prompt: str = ""
+    history: HistoryRef | None = None
+    """The stretch of history it is given, where that is another than the agent's own."""
     state: str = ""
     """The state that asks, where it is not the present one."""
     background: bool = False
@@ -66,6 +70,8 @@ class Asking:
     deadline: datetime | None = field(default=None)
     """When the answer must be there besides the turn's own deadline."""
 
+    trigger: str = ""
+    """Of a fallback: how the last attempt ended."""
     why: str = ""
     """Of a handoff, where it is neither a label nor a transition."""
 
@@ -79,19 +85,48 @@ def hands_over(draft: Draft, asking: Asking) -> bool:
 def history_for(draft: Draft, spec: AgentSpec) -> HistoryRef:
     """The stretch of history the agent is given, as the flow says, with a bound of its tokens."""
     conversation = draft.conversation
+    summed = conversation.summaries.get(spec.name) if spec.history in ("summary", "verbatim") else None
+    if summed is not None:
+        count = conversation.messages - summed.replaced
+        tokens = conversation.history_tokens - summed.tokens_before + in_prompt(summed.tokens_after)
+        return _stretch(draft, "summary", count, tokens, summed.at)
     if spec.history == "none":
         count, tokens = min(1, conversation.messages), sum(conversation.recent_tokens[-1:])
     elif spec.history == "window" and spec.window < conversation.messages:
         count, tokens = spec.window, sum(conversation.recent_tokens[-spec.window :])
     else:
         count, tokens = conversation.messages, conversation.history_tokens
+    return _stretch(draft, spec.history, count, tokens)
+
+
+def _stretch(
+    draft: Draft, policy: HistoryPolicy, count: int, tokens: int, summary: PayloadAt | None = None, kept: int = 0
+) -> HistoryRef:
     return HistoryRef(
-        policy=spec.history,
-        upto=conversation.version,
+        policy=policy,
+        upto=draft.conversation.version,
         count=count,
-        digest=conversation.history_digest,
+        digest=draft.conversation.history_digest,
         token_bound=tokens + count * PER_MESSAGE_TOKENS,
+        summary=summary,
+        kept=kept,
     )
+
+
+def in_prompt(summary_tokens: int) -> int:
+    """What a summary takes in a prompt with the words around it, at most."""
+    return ESCAPED * summary_tokens + SUMMARY_BYTES
+
+
+def older(draft: Draft, spec: AgentSpec) -> HistoryRef:
+    """The messages that a summary is to replace: what it stood for already, and all but the latest of the others."""
+    conversation, summed = draft.conversation, draft.conversation.summaries.get(spec.name)
+    latest = sum(conversation.recent_tokens[-spec.window :])
+    count, tokens = conversation.messages - spec.window, conversation.history_tokens - latest
+    if summed is None:
+        return _stretch(draft, "summary", count, tokens, kept=spec.window)
+    count, tokens = count - summed.replaced, tokens - summed.tokens_before + in_prompt(summed.tokens_after)
+    return _stretch(draft, "summary", count, tokens, summed.at, kept=spec.window)
 
 
 def no_history(draft: Draft) -> HistoryRef:
@@ -108,8 +143,8 @@ def ask(draft: Draft, asking: Asking) -> str | None:
     Returns None when the call was asked for.
     """
     spec = asking.spec
-    history = history_for(draft, spec) if asking.task is None else no_history(draft)
-    bound = _token_bound(draft, asking, history)
+    history = asking.history or (history_for(draft, spec) if asking.task is None else no_history(draft))
+    bound = token_bound(draft, asking, history)
     stopped = limit_reached(draft, asking)
     if stopped is not None:
         return stopped
@@ -123,7 +158,7 @@ def ask(draft: Draft, asking: Asking) -> str | None:
         draft.record(over)
         return "over_budget"
     if hands_over(draft, asking):
-        _hand_over(draft, asking, history)
+        _hand_over(draft, asking, history, bound)
     request = _request(draft, asking, history, bound)
     effect = draft.record(request)
     draft.effects.append(CallAgent(effect, request))
@@ -163,7 +198,7 @@ def _request(draft: Draft, asking: Asking, history: HistoryRef, bound: int) -> A
     )
 
 
-def _token_bound(draft: Draft, asking: Asking, history: HistoryRef) -> int:
+def token_bound(draft: Draft, asking: Asking, history: HistoryRef) -> int:
     """What the whole prompt holds at most, in tokens: a token stands for at least one byte."""
     program, known = draft.program, draft.conversation.known
     return (
@@ -176,6 +211,7 @@ def _token_bound(draft: Draft, asking: Asking, history: HistoryRef) -> int:
         + sum(ESCAPED * result.length + RESULT_BYTES for result in asking.results)
         + asking.criterion_bytes
         + bytes_in_prompt(asking.contract_bytes)
+        + (SUMMARY_BYTES if asking.purpose == "summary" else 0)
         + (0 if asking.task is None else asking.task.length + PER_MESSAGE_TOKENS)
     )
 
@@ -202,6 +238,8 @@ def limit_reached(draft: Draft, asking: Asking) -> str | None:
     if asking.cached:
         return None
     hands = hands_over(draft, asking)
+    if hands and spec.no_return and spec.name in conversation.handed_on and conversation.last_agent != spec.name:
+        return draft.reach("no_return", 1, 0)
     if hands and turn.last_agent is not None:
         own = turn.self_handoffs
         if limits.self_handoffs is not None and turn.last_agent == spec.name and own >= limits.self_handoffs:
@@ -242,12 +280,14 @@ def turn_is_over(draft: Draft) -> str | None:
     return None
 
 
-def _hand_over(draft: Draft, asking: Asking, history: HistoryRef) -> None:
+def _hand_over(draft: Draft, asking: Asking, history: HistoryRef, bound: int) -> None:
     """Record the handoff envelope where another agent had the conversation before."""
     conversation, spec = draft.conversation, asking.spec
     if conversation.last_agent in (None, spec.name):
         return
     over = history.count < conversation.messages
+    given = "summary and the latest" if history.summary is not None else "window of"
+    full = draft.program.full_handoffs
     draft.record(
         HandoffMade(
             handoff=Handoff(
@@ -258,14 +298,19 @@ def _hand_over(draft: Draft, asking: Asking, history: HistoryRef) -> None:
                 facts=asking.facts,
                 why=asking.why or ("label" if conversation.label else "transition"),
                 label=conversation.label,
+                confidence=_score(conversation.confidence) if full and conversation.label else None,
+                trigger=((asking.trigger if asking.fallback else conversation.visit.on) or None) if full else None,
+                measured_tokens=bound if full else None,
                 constraints=Constraints(
                     deadline=conversation.turn.due or draft.turn_due,
                     allowed_actions=asking.tools,
                     token_budget=reserve(spec)[0],
                 ),
-                warnings=(f"history is a window of {history.count} of {conversation.messages} messages",)
-                if over
-                else (),
+                warnings=(f"history is a {given} {history.count} of {conversation.messages} messages",) if over else (),
             )
         )
     )
+
+
+def _score(millionths: int | None) -> str | None:
+    return None if millionths is None else f"{millionths // 10**6}.{millionths % 10**6:06d}"

@@ -12,6 +12,7 @@ from .checks.consulting import CONSULTING
 from .checks.contents import CONTENTS
 from .checks.fallbacks import FALLBACKS
 from .checks.graph import GRAPH
+from .checks.handoffs import HANDOFFS
 from .checks.names import NAMES
 from .checks.people import PEOPLE
 from .checks.routing import ROUTING
@@ -39,7 +40,7 @@ def faults_in(
     that was read with faults: what needs the whole table is then not judged, since it would mislead.
     """
     survey = Survey(flow, code, lines or {}, unread, partial)
-    agents = (*TEAMS, *SUBFLOWS, *CONSULTING, *PEOPLE, *FALLBACKS)
+    agents = (*TEAMS, *SUBFLOWS, *CONSULTING, *PEOPLE, *FALLBACKS, *HANDOFFS)
     checks = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *agents, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
     found = dict.fromkeys(fault for check in checks for fault in check(survey))
     return tuple(sorted(found, key=lambda fault: fault.line))

@@ -10,6 +10,7 @@ from ..contracts.commands import FlowRef, PlannedTask, ProposedCall
 from ..contracts.events import (
     AgentRequested,
     BroadcastStarted,
+    HistorySummarised,
     MessageReceived,
     Planned,
     ResultAt,
@@ -186,6 +187,10 @@ class Visit(_Changed):
     """Whose attempts, rounds and proposals these are: None for the state's own agent."""
     callers: tuple[Caller, ...] = ()
     """Agents that wait for one another, innermost last; leaving the state drops them."""
+    on: str = ""
+    """The trigger that led here."""
+    scoped: bool = False
+    """The message in hand was measured against the agent's scope."""
     fallback: int = 0
     """Which of the state's fallbacks has the conversation; 0 is the state's own agent."""
     retry: RetryScheduled | None = None
@@ -251,6 +256,10 @@ class Conversation(_Changed):
     """Of the last route, in millionths."""
     issues: tuple[Issue, ...] = ()
     """What else the customer asked about, in the order in which it is taken up."""
+    summaries: Mapping[str, HistorySummarised] = field(default_factory=lambda: NOTHING)
+    """By agent: what stands in place of its first messages."""
+    handed_on: tuple[str, ...] = ()
+    """Agents that gave the conversation to another one, since a person last decided something."""
     outputs: Mapping[str, tuple[ResultAt, ...]] = field(default_factory=lambda: NOTHING)
     """The last results of each state: one of an agent's, one of each member of a broadcast."""
     plans: Mapping[str, tuple[int, tuple[PlannedTask, ...]]] = field(default_factory=lambda: NOTHING)

@@ -37,6 +37,7 @@ from ..contracts.events import (
 from ..contracts.flow import (
     LATE_RESULT,
     OPERATOR_INPUTS,
+    AgentState,
     BroadcastState,
     CollectState,
     HumanState,
@@ -44,7 +45,7 @@ from ..contracts.flow import (
     SubflowState,
     WaitState,
 )
-from . import broadcast, labelling, moves, runs, subflow, tasks
+from . import broadcast, labelling, moves, runs, scope, subflow, tasks
 from .conversation import Conversation
 from .draft import CallAgent, Decision, Draft, Effect, RunTool, TendChild
 from .program import Program
@@ -187,6 +188,9 @@ def _give(draft: Draft, body: Give) -> None:
 
 def _routed(draft: Draft, body: Routed) -> None:
     state = draft.state if draft.conversation.status == "open" else None
+    if isinstance(state, AgentState) and state.name == body.state and scope.awaits_scope(draft, state):
+        moves.settle(draft, scope.measured(draft, state, body))
+        return
     if not isinstance(state, RouteState) or state.name != body.state or draft.conversation.pending:
         _refuse(draft, body, "not_waiting")
         return

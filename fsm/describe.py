@@ -26,7 +26,7 @@ from ..contracts.flow import (
 from ..contracts.guard import Guard, GuardSpec
 from ..contracts.limits import Limits
 from .render import minor_digits, said
-from .wording import counted, duration_in_words, joined, tried
+from .wording import counted, duration_in_words, joined, tried, ways_of
 from .written import decimal
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
@@ -42,6 +42,7 @@ _TYPES = {
 _HISTORY = {
     "verbatim": "is given the whole conversation",
     "window": "is given the last {window} messages",
+    "summary": "is given the latest {window} to {twice} messages and a summary of those before",
     "none": "is given no earlier messages",
 }
 _LIMITS = {
@@ -129,6 +130,8 @@ def _head(flow: Flow) -> Iterator[str]:
     if flow.says:
         yield flow.says
     yield f"A conversation starts in {flow.initial}. Amounts are in {flow.currency}."
+    if flow.sensitive:
+        yield "It is sensitive: every agent is given every word of the conversation, or is not called."
     ends = [state.name for state in flow.states if state.kind == "final"]
     yield f"It ends in {joined(ends, 'or')}."
     if flow.digressions is not None:
@@ -347,12 +350,7 @@ def _agents(flow: Flow) -> Iterator[str]:
             yield f"  Handles {joined(agent.handles)}."
         if agent.refuses:
             yield f"  Refuses {joined(agent.refuses)}."
-        if agent.breaker is not None:
-            within, pause = agent.breaker.window_seconds, agent.breaker.open_seconds
-            failed = f"{counted(agent.breaker.failures, 'failure')} in {duration_in_words(within)}"
-            yield f"  Is not asked for {duration_in_words(pause)} after {failed}."
-        if agent.cache_seconds:
-            yield f"  Its answer to the same question may be given again for {duration_in_words(agent.cache_seconds)}."
+        yield from (f"  {one}" for one in ways_of(agent))
         if agent.critical:
             yield "  Goes on when spending rises so fast that other agents are paused."
         if agent.reads or agent.consults:
@@ -364,7 +362,7 @@ def _agents(flow: Flow) -> Iterator[str]:
 
 def _agent(agent: AgentSpec, currency: str) -> str:
     answers = f"answers with {agent.contract}" if agent.contract else "answers with plain text"
-    history = _HISTORY[agent.history].format(window=agent.window)
+    history = _HISTORY[agent.history].format(window=agent.window, twice=2 * agent.window)
     tokens = f"at most {agent.max_input_tokens:,} tokens in and {agent.max_output_tokens:,} out"
     price = agent.price
     dated = f" as of {price.dated}" if price.dated else ""

@@ -22,6 +22,7 @@ from ..contracts.events import (
     FactSkipped,
     FactsRecorded,
     HandoffMade,
+    HistorySummarised,
     InputReceived,
     IssuesDropped,
     Judged,
@@ -49,9 +50,10 @@ from ..contracts.events import (
 from ..contracts.facts import KnownFact
 from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
 from .approvals import asked_for, endorsed, given, opened, used
-from .callers import asked_as_tool, caller_goes_on
+from .callers import caller_goes_on
 from .children import forwarded, of_children
 from .conversation import NO_PENDING, NOTHING, REMEMBERED, Conversation, Frame, Question, Turn, Visit, less, more
+from .handing import asked_run
 from .members import asked_all, asked_member, left_behind, member_answered, with_output, without_answer
 from .routes import routed
 
@@ -157,6 +159,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
                 version=following,
                 turn=_next_turn(conversation, event.turn_due, conversation.turn.message),
                 visit=conversation.visit.changed(task=None, opened=None, endorsed=(), timer=None, due=None),
+                handed_on=(),
             )
         case TimerSet():
             return conversation.changed(version=following, visit=conversation.visit.changed(timer=at, due=event.due))
@@ -182,6 +185,8 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             return of_children(conversation, event).changed(version=following)
         case BroadcastStarted():
             return asked_all(conversation, event).changed(version=following)
+        case HistorySummarised():
+            return conversation.changed(version=following, summaries=more(conversation.summaries, event.agent, event))
         case RetryScheduled():
             visit = conversation.visit.changed(timer=at, due=event.due, retry=event)
             return conversation.changed(version=following, visit=visit)
@@ -274,7 +279,7 @@ def _moved(conversation: Conversation, event: TransitionTaken) -> Conversation:
         return conversation.changed(
             state=event.target,
             turn=turn,
-            visit=Visit(entered=conversation.version),
+            visit=Visit(entered=conversation.version, on=event.on),
             frames=(*conversation.frames, frame),
             pending=NO_PENDING,
         )
@@ -290,7 +295,7 @@ def _moved(conversation: Conversation, event: TransitionTaken) -> Conversation:
     return conversation.changed(
         state=event.target,
         turn=turn,
-        visit=Visit(entered=conversation.version),
+        visit=Visit(entered=conversation.version, on=event.on),
         frames=() if event.move == "leave" else conversation.frames,
         pending=NO_PENDING,
     )
@@ -323,28 +328,7 @@ def _asked_agent(conversation: Conversation, event: AgentRequested) -> Conversat
         ),
         pending=more(conversation.pending, conversation.version, event),
     )
-    return asked_member(conversation, event) if event.member is not None else _asked_run(conversation, event)
-
-
-def _asked_run(conversation: Conversation, event: AgentRequested) -> Conversation:
-    """The agent has the conversation now; a first call of a visit is a handoff within the turn."""
-    if event.purpose == "tool":
-        return conversation.changed(visit=asked_as_tool(conversation.visit, event))
-    if event.purpose != "run":
-        return conversation
-    turn, visit = conversation.turn, conversation.visit
-    handed, pairs = turn.handoffs, turn.pairs
-    now = visit.changed(attempts=event.attempt, rounds=event.round, fallback=event.fallback)
-    if event.cached:
-        return conversation.changed(visit=now)
-    if visit.begins(event.round, event.fallback) and turn.last_agent is not None:
-        pair = (turn.last_agent, event.agent)
-        handed, pairs = handed + 1, more(pairs, pair, pairs.get(pair, 0) + 1)
-    return conversation.changed(
-        turn=turn.changed(handoffs=handed, pairs=pairs, last_agent=event.agent),
-        visit=now,
-        last_agent=event.agent,
-    )
+    return asked_member(conversation, event) if event.member is not None else asked_run(conversation, event)
 
 
 def _agent_returned(conversation: Conversation, event: AgentReturned) -> Conversation:
@@ -360,7 +344,7 @@ def _agent_returned(conversation: Conversation, event: AgentReturned) -> Convers
         return with_output(conversation, request, event, late=True)
     turn = conversation.turn.changed(tokens=conversation.turn.tokens + tokens, cost=conversation.turn.cost + cost)
     conversation = conversation.changed(turn=turn, pending=less(conversation.pending, event.effect))
-    if request.purpose == "label":
+    if request.purpose in ("label", "summary"):
         return conversation
     if request.member is not None:
         return member_answered(conversation, request, event)

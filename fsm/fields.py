@@ -223,6 +223,10 @@ AGENT_KEYS = {
     "max_output_tokens": _NUMBER,
     "temperature": Key(decimal6),
     "critical": Key(yes_no),
+    "summariser": Key(name),
+    "when_over": Key(one_of("refuse", "summarise")),
+    "no_return": Key(yes_no),
+    "scope": Key(name),
     "cache": Key(duration, into="cache_seconds"),
     "reads": _NAMES,
     "consults": _NAMES,
@@ -268,6 +272,7 @@ FLOW_KEYS = {
     "says": _TEXT,
     "currency": Key(text),
     "initial": _A_NAME,
+    "sensitive": Key(yes_no),
     "digressions": Key(name),
     "phrases": Key(words),
 }

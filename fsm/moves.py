@@ -26,7 +26,7 @@ from ..contracts.flow import (
     Transition,
     WaitState,
 )
-from . import broadcast, forms, queueing, runs, subflow, tasks
+from . import broadcast, forms, queueing, runs, scope, subflow, tasks
 from .draft import Draft, Route
 
 LIMIT = "limit"
@@ -143,7 +143,7 @@ def enter(draft: Draft, on: str = "") -> str | None:
         case RouteState():
             return _route(draft, state, on)
         case AgentState():
-            return runs.ask_agent(draft, state, attempt=1)
+            return scope.begin(draft, state)
         case CallState():
             return runs.call_tool(draft, state)
         case BroadcastState():

@@ -52,6 +52,8 @@ class Program:
     choice_bytes: int
     """What the two labels of a clarifying question take in words, at most."""
     machine: FlowMachine
+    full_handoffs: bool
+    """Whether handoffs say their confidence, trigger and measured tokens: in flows that use what came with them."""
     children: Mapping[str, "Program"]
     """The programs of child conversations, by the names that states call them by."""
 
@@ -117,6 +119,7 @@ def compiled(flow: Flow, code: Code) -> Program:
         consulting=any(isinstance(one, AgentState) and one.agents for one in flow.states),
         choice_bytes=2 * max((len(text.encode()) for one in flow.routers for text in one.labels.values()), default=0),
         machine=FlowMachine(flow),
+        full_handoffs=_hands_over_in_full(flow),
         children=MappingProxyType(children),
         approving=any(one.kind == "human" and one.approves is not None for one in flow.states)
         or any(one.approving for one in children.values()),
@@ -129,6 +132,12 @@ def with_children(programs: Iterable[Program]) -> Iterator[Program]:
     while level:
         yield from level
         level = tuple(child for program in level for child in program.children.values())
+
+
+def _hands_over_in_full(flow: Flow) -> bool:
+    """Histories of flows without these stay byte for byte as they were."""
+    agents = any(one.summariser or one.no_return or one.scope for one in flow.agents)
+    return flow.sensitive or agents or any(isinstance(one, AgentState) and one.fallbacks for one in flow.states)
 
 
 def _refuse_other_code(flow: Flow, code: Code) -> None:

@@ -12,6 +12,8 @@ _CERTAIN = ("rules", "picked", "escalation", "queued")
 def routed(conversation: Conversation, event: RoutingDecided) -> Conversation:
     """While the router's agent is asked, the label and the candidates stay what they were."""
     decision = event.decision
+    if event.agent is not None:  # an agent's scope was measured: that is no route
+        return conversation.changed(visit=conversation.visit.changed(scoped=True))
     conversation = conversation.changed(issues=event.issues)
     if decision.asks_model:
         return conversation.changed(visit=conversation.visit.changed(routing=Routing(event.message, event.evidence)))

@@ -23,8 +23,8 @@ from ..contracts.events import (
 )
 from ..contracts.flow import CACHED, AgentState, BroadcastState, CallState, RouteState
 from ..contracts.values import MAX_SAFE_INTEGER
-from . import approvals, broadcast, consulting, fallbacks, labelling
-from .asking import Asking, ask, seconds_left, turn_is_over
+from . import approvals, broadcast, consulting, fallbacks, labelling, summaries
+from .asking import Asking, seconds_left, turn_is_over
 from .draft import Draft, RunTool
 
 
@@ -36,6 +36,7 @@ def ask_agent(
     rounds: int = 0,
     repairs: tuple[str, ...] = (),
     fallback: int | None = None,
+    after: str = "",
 ) -> str | None:
     """Request one attempt of the state's run, at the agent that has it, or at a fallback. Returns None when the call
     was asked for, else the outcome."""
@@ -43,13 +44,14 @@ def ask_agent(
         draft.record(Judged(state=state.name, of=state.judges, criterion=state.criterion, verdict="nothing_to_judge"))
         return "unsure"
     at = draft.conversation.visit.fallback if fallback is None else fallback
-    return ask(
+    return summaries.ask_run(
         draft,
         Asking(
             spec=draft.program.agents[state.agent_at(at)],
             fallback=at,
             cached=at > 0 and state.fallbacks[at - 1] == CACHED,
             why="fallback" if at else "",
+            trigger=after,
             attempt=attempt,
             timeout_seconds=state.timeout_seconds,
             rounds=rounds,
@@ -126,6 +128,8 @@ def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, ef
         return labelling.answered(draft, state, report, version)
     if not isinstance(state, AgentState):  # cannot be: leaving a state ends what is pending in it
         return None
+    if request.purpose == "summary":
+        return _summarised(draft, state, request, report, version)
     if report.outcome == "done" and report.calls:
         rounds = draft.program.flow.limits.tool_rounds
         return _next_call(draft, state) if request.round < rounds else draft.reach("tool_rounds", request.round, rounds)
@@ -171,12 +175,19 @@ def _failed(draft: Draft, state: AgentState, request: AgentRequested, report: Ag
     match fallbacks.following(draft, state, request, report):
         case "again":
             repairs = report.violations if report.outcome == "invalid" else ()
-            return ask_agent(draft, state, attempt=request.attempt + 1, rounds=request.round, repairs=repairs)
+            return ask_agent(
+                draft,
+                state,
+                attempt=request.attempt + 1,
+                rounds=request.round,
+                repairs=repairs,
+                fallback=request.fallback,
+            )
         case "wait":
             fallbacks.wait(draft, state, request, report)
             return None
     for at in range(request.fallback + 1, len(state.fallbacks) + 1):
-        outcome = ask_agent(draft, state, attempt=1, rounds=request.round, fallback=at)
+        outcome = ask_agent(draft, state, attempt=1, rounds=request.round, fallback=at, after=report.outcome)
         if outcome != "over_budget":
             return outcome
     return report.outcome
@@ -188,7 +199,26 @@ def ask_after_wait(draft: Draft, timer: int, retry: RetryScheduled) -> str | Non
     state = draft.state
     if not isinstance(state, AgentState):  # cannot be: leaving a state ends its waits
         return None
-    return ask_agent(draft, state, attempt=retry.attempt, rounds=retry.round)
+    return ask_agent(draft, state, attempt=retry.attempt, rounds=retry.round, fallback=retry.fallback)
+
+
+def _summarised(
+    draft: Draft, state: AgentState, request: AgentRequested, report: AgentReport, version: int
+) -> str | None:
+    """A summary was made, and the call that waited for it follows; or it counts as that call's failed attempt."""
+    spec = draft.program.agents[state.agent_at(request.fallback)]
+    if not summaries.taken(draft, spec, request, report, version):
+        why = report.reason or ("no_summary" if report.outcome == "done" else report.outcome)
+        failed = AgentReport(outcome="failed", reason=why, retry_after_seconds=report.retry_after_seconds)
+        return _failed(draft, state, request, report if report.outcome == "timeout" else failed)
+    return ask_agent(
+        draft,
+        state,
+        attempt=request.attempt,
+        rounds=request.round,
+        repairs=request.repairs,
+        fallback=request.fallback,
+    )
 
 
 def _next_call(draft: Draft, state: AgentState) -> str | None:

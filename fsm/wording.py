@@ -1,8 +1,8 @@
 """Small pieces of the English of a flow: numbers, durations, lists, and what follows trouble."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from ..contracts.flow import CACHED, AgentState
+from ..contracts.flow import CACHED, AgentSpec, AgentState
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
@@ -31,3 +31,20 @@ def tried(state: AgentState) -> str:
     others = ["the answer given before" if name == CACHED else name for name in state.fallbacks]
     each = f", {counted(state.fallback_attempts, 'attempt')} each" if state.fallback_attempts > 1 else ""
     return f"{said}; then {', then '.join(others)}{each}" if others else said
+
+
+def ways_of(agent: AgentSpec) -> Iterator[str]:
+    """How an agent gets the conversation, and when it does not."""
+    if agent.breaker is not None:
+        within, pause = agent.breaker.window_seconds, agent.breaker.open_seconds
+        failed = f"{counted(agent.breaker.failures, 'failure')} in {duration_in_words(within)}"
+        yield f"Is not asked for {duration_in_words(pause)} after {failed}."
+    if agent.summariser is not None:
+        over = ", also where the history does not fit" if agent.when_over == "summarise" else ""
+        yield f"{agent.summariser} sums up for it{over}."
+    if agent.scope is not None:
+        yield f"It is asked only what is in its scope, as {agent.scope} measures it."
+    if agent.no_return:
+        yield "Once it has handed the conversation on, it does not get it back until a person has decided something."
+    if agent.cache_seconds:
+        yield f"Its answer to the same question may be given again for {duration_in_words(agent.cache_seconds)}."

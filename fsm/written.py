@@ -74,6 +74,8 @@ def _head(flow: Flow) -> Iterator[tuple[str, Cell]]:
         yield "says", flow.says
     yield "currency", flow.currency
     yield "initial", flow.initial
+    if flow.sensitive:
+        yield "sensitive", True
 
 
 def _changed(value: Value, skip: Iterable[str] = ()) -> dict[str, Cell]:

@@ -10,6 +10,7 @@ from ..contracts.events import (
     EffectResolved,
     Event,
     HandoffMade,
+    HistorySummarised,
     Judged,
     LateResult,
     LimitReached,
@@ -72,6 +73,9 @@ def decision_figures(event: Event, state: str, routed: float | None) -> Figures 
             return {"source": state, "limit": event.limit, "value": event.value, "maximum": event.maximum}
         case OverBudget():
             return {"source": state, "agent": event.agent, "tokens": event.token_bound, "maximum": event.maximum}
+        case HistorySummarised():
+            summed = {"messages": event.replaced, "tokens": event.tokens_before, "budget_tokens": event.tokens_after}
+            return {"source": state, "agent": event.agent, "caller": event.by, **summed}
         case RetryScheduled():
             due = written_time(event.due)
             return {

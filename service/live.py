@@ -78,7 +78,7 @@ class Live:
             if version == 0:
                 self.started_at = at
             known = known_after(known, event)
-            if isinstance(event, RoutingDecided):
+            if isinstance(event, RoutingDecided) and event.agent is None:
                 candidates = event.decision.candidates
             self._note(version, event, known, candidates)
             events.append(event)
@@ -90,7 +90,7 @@ class Live:
         if isinstance(event, TransitionTaken):
             self.rounds.clear()
         elif isinstance(event, AgentReturned | AgentToolEnded | ToolRequested | ToolRefused | ToolReturned) or (
-            isinstance(event, AgentRequested) and event.purpose == "tool"
+            isinstance(event, AgentRequested) and event.purpose in ("tool", "summary")
         ):
             self.rounds.append((version, event))
         elif isinstance(event, ReplySent) or (isinstance(event, MessageReceived) and event.disposition != "refused"):

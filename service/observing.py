@@ -110,7 +110,9 @@ class Observer(Unobserved):
         try:
             records = tuple(records_of(program, before, entries, found, self._confidence.get(stream)))
             for entry in entries:
-                confidence = confidence_of(entry.event) if isinstance(entry.event, RoutingDecided) else None
+                event = entry.event
+                routed = event if isinstance(event, RoutingDecided) and event.agent is None else None
+                confidence = None if routed is None else confidence_of(routed)
                 if confidence is not None:
                     _put(self._confidence, stream, confidence)
         except Exception as error:  # noqa: BLE001 - the entries stand; a record that cannot be made is no reason to stop

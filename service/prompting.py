@@ -4,7 +4,7 @@ from bisect import bisect_left
 
 from pydantic import BaseModel
 
-from ..agents.prompt import render
+from ..agents.prompt import SUM_UP, render
 from ..agents.tools import offer, offer_agent
 from ..contracts.agents import AgentRequest, ChatMessage, ToolCall
 from ..contracts.commands import ProposedCall
@@ -34,7 +34,7 @@ class Prompts:
     async def request(self, live: Live, version: int, request: AgentRequested, spec: AgentSpec) -> AgentRequest:
         program = live.program
         contract = _contract(program, request, spec)
-        end = bisect_left(live.lines, request.history.upto, key=lambda line: line.version)
+        end = bisect_left(live.lines, request.history.upto, key=lambda line: line.version) - request.history.kept
         lines = live.lines[max(0, end - request.history.count) : end] if request.history.count else []
         history = [
             ChatMessage("assistant" if line.ours else "user", await self._texts.line(live, line)) for line in lines
@@ -45,6 +45,8 @@ class Prompts:
             )
         if request.purpose in ("run", "tool") and not request.cached:
             history += await self._tool_rounds(live, version, request)
+        if request.purpose == "summary":
+            history.append(ChatMessage("user", SUM_UP))
         known = live.conversation.known
         words = await self._texts.fact_texts(live.id, program, known, request.facts)
         personal = {name: text for name, text in words.items() if known[name].sealed is not None}
@@ -60,11 +62,13 @@ class Prompts:
                 facts=facts,
                 sealed=personal,
                 contract_schema=schema,
-                repairs=request.repairs,
+                repairs=request.repairs if request.purpose != "summary" else (),
                 handles=spec.handles,
                 refuses=spec.refuses,
                 results=await self._results(live, request.results),
                 criterion=_criterion(program, request),
+                summary=await self._summary(live, request),
+                replaced=max(0, end - request.history.count),
             ),
             tools=(
                 *(offer(program.tool(name)) for name in request.tools),
@@ -76,6 +80,10 @@ class Prompts:
             max_output_tokens=spec.max_output_tokens,
             timeout_seconds=request.timeout_seconds,
         )
+
+    async def _summary(self, live: Live, request: AgentRequested) -> str:
+        at = request.history.summary
+        return "" if at is None else await self._texts.text(live.id, at.version, at.name)
 
     async def _results(self, live: Live, results: tuple[ResultAt, ...]) -> dict[str, str]:
         """Results of earlier states by name: `state`, or `state.member`, and whether one came late."""

@@ -20,6 +20,7 @@ from ..contracts.events import (
     EffectResolved,
     Event,
     HandoffMade,
+    HistorySummarised,
     InputReceived,
     Judged,
     LateResult,
@@ -119,6 +120,7 @@ RECORDED: frozenset[type[Event]] = frozenset(
         CommandRefused,
         EffectResolved,
         HandoffMade,
+        HistorySummarised,
         Judged,
         LateResult,
         LimitReached,
@@ -178,7 +180,7 @@ def records_of(
     for entry in entries:
         event = entry.event
         turn += begins_turn(event)
-        if isinstance(event, RoutingDecided):
+        if isinstance(event, RoutingDecided) and event.agent is None:
             routed = confidence = confidence_of(event)
         if isinstance(event, AgentRequested | ToolRequested):
             requests[entry.version] = event

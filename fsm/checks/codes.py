@@ -121,4 +121,9 @@ CHECKS = (
     Check("S222", "A wait between attempts stands where there are several."),
     Check("S223", "Where fallbacks are used up, a person or an end is reached without another agent."),
     Check("S224", "An answer that is given again holds nobody's words: no history, no tools, no sealed facts."),
+    Check("S230", "What is summed up has a summariser, and a summariser needs no summary."),
+    Check("S231", "A history is made to fit by a summary where all of it is given."),
+    Check("S232", "In a sensitive flow every agent is given every word."),
+    Check("S233", "An agent with a scope handles or refuses labels of that router."),
+    Check("S234", "An agent with a scope is asked by states that measure it."),
 )

@@ -290,6 +290,11 @@ def references(survey: Survey) -> Iterator[Fault]:
     for agent in flow.agents:
         yield from _unknown(survey, "S119", f"agents.{agent.name}.reads", "fact", agent.reads, survey.facts)
         yield from _unknown(survey, "S115", f"agents.{agent.name}.consults", "agent", agent.consults, agents)
+    for agent in flow.agents:
+        if agent.summariser is not None:
+            yield from _unknown(survey, "S115", f"agents.{agent.name}.summariser", "agent", (agent.summariser,), agents)
+        if agent.scope is not None:
+            yield from _unknown(survey, "S118", f"agents.{agent.name}.scope", "router", (agent.scope,), survey.routers)
     for router in flow.routers:
         if router.agent is not None:
             yield from _unknown(survey, "S115", f"routers.{router.name}.agent", "agent", (router.agent,), agents)

@@ -8,7 +8,7 @@ conversation may know of them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -237,7 +237,7 @@ def states_of(draw: st.DrawFn, name: str, kind: str) -> State:
             return AgentState(
                 name=name,
                 says=says,
-                agent=_pick(draw, ("adviser", "clerk", "planner")),
+                agent=_pick(draw, ("adviser", "clerk", "planner", "guard")),
                 tools=tools,
                 reads=reads,
                 attempts=min(1, backoff) + 1 + draw(_numbers) % 9,
@@ -390,6 +390,12 @@ def _digression(draw: st.DrawFn, calm: list[str]) -> list[Transition]:
     return [row("any", "question", otherwise, "push aside", draw(policies)), *back]
 
 
+_SUMMED: tuple[dict[str, Any], ...] = (
+    {},
+    {"history": "summary", "window": 2, "summariser": "scribe"},
+    {"history": "summary", "window": 1, "summariser": "scribe", "when_over": "summarise"},
+    {"window": 1, "summariser": "scribe", "when_over": "summarise", "max_input_tokens": 1_000},
+)
 agents = st.builds(
     AgentSpec,
     name=st.just("adviser"),
@@ -523,6 +529,16 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
         consults = _pick(draw, ((), ("adviser",), ("clerk", "adviser")))
         clerk = clerk.changed(reads=draw(_some_facts), consults=consults)
     others = (AgentSpec(name="deputy", instructions="Help instead."), AgentSpec(name="porter", instructions="Help."))
+    guard = AgentSpec(
+        name="guard",
+        instructions="Help with cards.",
+        scope="triage",
+        handles=_pick(draw, ((), ("card", "on"))),
+        refuses=("transfer",),
+        no_return=draw(_coin),
+        **_pick(draw, _SUMMED),
+    )
+    scribe = AgentSpec(name="scribe", instructions="Sum up.", history="none")
     planner = AgentSpec(name="planner", instructions="Plan.", contract="Steps")
     judge = AgentSpec(name="judge", instructions="Judge.", contract="Opinion")
     built = flow(
@@ -535,7 +551,7 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
         states=states,
         transitions=rows,
         facts=FACTS,
-        agents=(draw(agents), clerk, planner, judge, *others),
+        agents=(draw(agents), clerk, planner, judge, guard, scribe, *others),
         routers=(router,),
         digressions="triage" if digressing else None,
         limits=draw(limits),

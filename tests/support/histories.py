@@ -201,6 +201,7 @@ _reports = st.builds(
     facts=some_readings,
     reply=st.none() | refs,
     calls=st.just(()) | st.lists(_calls, min_size=1, max_size=3).map(tuple),
+    reply_token_bound=st.sampled_from((0, 5, 5, 900)),
     output=st.none() | refs,
     subtasks=st.just(()) | st.lists(_subtasks, max_size=10).map(tuple),
     verdict=st.sampled_from(("pass", "fail", None)),

@@ -14,9 +14,11 @@ from interlock.contracts.flow import (
     CACHED,
     AgentSpec,
     AgentState,
+    BroadcastState,
     FactSpec,
     FinalState,
     Flow,
+    MemberSpec,
     State,
     SubflowState,
     WaitState,
@@ -348,6 +350,7 @@ def in_python() -> dict[str, tuple[Flow, Code]]:
         **with_a_subflow(flow),
         **_agents_as_tools(flow),
         **with_fallbacks(flow),
+        **with_handoffs(flow),
         "a classifier that is not loaded": (flow, forgetful),
         "a classifier with other labels": (flow, replace(RETURNS_CODE, classifiers={Trained.digest: strange})),
     }
@@ -400,6 +403,35 @@ def with_fallbacks(flow: Flow) -> dict[str, tuple[Flow, Code]]:
     return {
         "fallbacks of other kinds": (advised(fallbacks=("other", CACHED)), RETURNS_CODE),
         "fallbacks that lead to agents only": (stuck, RETURNS_CODE),
+    }
+
+
+def with_handoffs(flow: Flow) -> dict[str, tuple[Flow, Code]]:
+    """Summaries that nobody makes or needs, words that must not be left out, and scopes that are none."""
+    adviser = flow.agents[0]
+    scribe = AgentSpec(name="scribe", instructions="Sum up.", when_over="summarise", summariser="scribe")
+    idle = AgentSpec(name="idle", instructions="Help.", summariser="nobody", scope="nothing")
+    unsummed = AgentSpec(name="unsummed", instructions="Help.", history="summary")
+    short = AgentSpec(name="short", instructions="Help.", history="window", when_over="summarise", summariser="idle")
+    aloof = AgentSpec(name="aloof", instructions="Help.", scope="triage")
+    lost = adviser.changed(scope="triage", handles=("question", "weather"), refuses=("question",))
+    team = BroadcastState(name="team", members=(MemberSpec(name="one", agent="adviser"),), deadline_seconds=60)
+    advise = next(one for one in flow.states if isinstance(one, AgentState))
+    asking = advise.changed(name="asking", agent="aloof", agents=("adviser",), fallbacks=("adviser",))
+    others = adviser.changed(name="curious", consults=("adviser",), scope=None)
+    return {
+        "summaries that cannot be": (
+            flow.changed(agents=(*flow.agents, scribe, idle, unsummed, short)),
+            RETURNS_CODE,
+        ),
+        "a sensitive flow with less than every word": (
+            flow.changed(sensitive=True, agents=(*flow.agents, unsummed.changed(summariser="adviser"))),
+            RETURNS_CODE,
+        ),
+        "scopes that cannot be": (
+            flow.changed(agents=(lost, aloof, others), states=(*flow.states, team, asking)),
+            RETURNS_CODE,
+        ),
     }
 
 

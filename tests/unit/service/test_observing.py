@@ -52,6 +52,7 @@ RECORDED = {
     "parent_left": "decision",
     "retry_planned": "decision",
     "retry_scheduled": "decision",
+    "history_summarised": "decision",
     "routing_decided": "decision",
     "subflow_ended": "decision",
     "subflow_left": "decision",
