@@ -8,11 +8,14 @@ from ..contracts.errors import CallError, FlowError
 from ..fsm.check import CHECKS
 from ..fsm.describe import described
 from ..fsm.mermaid import mermaid
+from ..fsm.prove.findings import Proof
+from ..fsm.prove.proof import proved
 from ..fsm.wording import joined
 from ..service.project import Project, load_project
 from . import drawing
 from .failing import show_faults
 from .options import Format
+from .proving import proof_document, show_proof
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 _ENDINGS = {
@@ -32,7 +35,7 @@ CHECKED = (
 
 
 def check(flow: str, describe: bool, as_json: bool) -> int:
-    """Say the flow's faults, or that it has none; 1 if it has."""
+    """Say the flow's faults, or that it has none and what it can do; 1 if anything is wrong."""
     try:
         project = load_project(flow)
     except FlowError as error:
@@ -40,13 +43,16 @@ def check(flow: str, describe: bool, as_json: bool) -> int:
             raise
         write_json(faults_document(error)) if as_json else _show_faults(error)
         return 1
+    if describe:
+        write_json(checked_document(project)) if as_json else sys.stdout.write(described(project.program.flow))
+        return 0
+    proof = proved(project.program, project.lines)
     if as_json:
-        write_json(checked_document(project))
-    elif describe:
-        sys.stdout.write(described(project.program.flow))
+        document = checked_document(project)
+        write_json(document | {"ok": proof.holds, "proof": proof_document(project.program.flow, proof)})
     else:
-        _show_checked(project)
-    return 0
+        _show_checked(project, proof)
+    return 0 if proof.holds else 1
 
 
 def faults_document(error: FlowError) -> dict[str, Any]:
@@ -88,7 +94,7 @@ def _show_faults(error: FlowError) -> None:
     show_faults(terminal, error.faults)
 
 
-def _show_checked(project: Project) -> None:
+def _show_checked(project: Project, proof: Proof) -> None:
 
     terminal, flow = Terminal(), project.program.flow
     kinds = {kind: sum(one.kind == kind for one in flow.states) for kind in dict.fromkeys(s.kind for s in flow.states)}
@@ -104,9 +110,10 @@ def _show_checked(project: Project) -> None:
         ("digest", project.program.ref.digest),
         ("states", joined(f"{count} {kind}" for kind, count in kinds.items())),
         ("checked", f"{len(CHECKS)} kinds of fault: {CHECKED}"),
-        ("not yet", "policies over time, worst-case cost, and whether untrusted text can reach a tool"),
+        ("not yet", "policies over time"),
     ):
         terminal.hang(terminal.text((f"{name:>9}", "dim")), words)
+    show_proof(terminal, flow, proof, project.file)
     terminal.line(("--describe prints it in English for its owner to read.", "dim"), indent=2)
 
 

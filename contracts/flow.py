@@ -388,6 +388,8 @@ class Flow(Value):
     tools: tuple[ToolSpec, ...] = ()
     subflows: tuple[SubflowSpec, ...] = added(())
     """The flows that run as child conversations, as they were when the flow was loaded."""
+    checks: dict[Name, str] = added({})
+    """Questions about what the flow can do (P301 and so on) whose answer is accepted, each with the reason."""
 
     def written(self) -> dict[str, Any]:
         """The flow as JSON data, without what is empty."""

@@ -55,6 +55,7 @@ def flow(
     digressions: str | None = None,
     limits: Limits | None = None,
     phrases: Mapping[str, str] | None = None,
+    checks: Mapping[str, str] | None = None,
     code: Code | None = None,
 ) -> Flow:
     """The checked flow. Raises one `FlowError` whose `faults` are all there are."""
@@ -75,6 +76,7 @@ def flow(
             transitions=tuple(transitions),
             limits=limits or Limits(),
             phrases=dict(phrases or {}),
+            checks=dict(checks or {}),
         )
     except ValidationError as error:
         raise _refused(error, f"flow {name!r}") from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..contracts.errors import Fault, FlowError
 from ..contracts.flow import Flow
+from .checks.accepted import ACCEPTED
 from .checks.codes import CHECKS, Check
 from .checks.consulting import CONSULTING
 from .checks.contents import CONTENTS
@@ -40,7 +41,7 @@ def faults_in(
     that was read with faults: what needs the whole table is then not judged, since it would mislead.
     """
     survey = Survey(flow, code, lines or {}, unread, partial)
-    agents = (*TEAMS, *SUBFLOWS, *CONSULTING, *PEOPLE, *FALLBACKS, *HANDOFFS)
+    agents = (*TEAMS, *SUBFLOWS, *CONSULTING, *PEOPLE, *FALLBACKS, *HANDOFFS, *ACCEPTED)
     checks = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *agents, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
     found = dict.fromkeys(fault for check in checks for fault in check(survey))
     return tuple(sorted(found, key=lambda fault: fault.line))

@@ -275,6 +275,7 @@ FLOW_KEYS = {
     "sensitive": Key(yes_no),
     "digressions": Key(name),
     "phrases": Key(words),
+    "checks": Key(words),
 }
 
 

@@ -37,6 +37,7 @@ def written_yaml(flow: Flow) -> str:
         *(f"{key}: {_scalar(value)}" for key, value in _head(flow)),
         *([f"limits: {_table(_limits(flow.limits))}"] if flow.limits != Limits() else ()),
         *_named("phrases", {key: _scalar(text) for key, text in flow.phrases.items()}),
+        *_named("checks", {key: _scalar(text) for key, text in flow.checks.items()}),
         *_named("facts", {one.name: _table(_fact(one, digits)) for one in flow.facts}),
         *_long("agents", {one.name: _agent(one) for one in flow.agents}),
         *_long("routers", {one.name: _router(one, digits) for one in flow.routers}),

@@ -126,4 +126,5 @@ CHECKS = (
     Check("S232", "In a sensitive flow every agent is given every word."),
     Check("S233", "An agent with a scope handles or refuses labels of that router."),
     Check("S234", "An agent with a scope is asked by states that measure it."),
+    Check("S250", "What is accepted of what the flow can do exists, and has a reason."),
 )

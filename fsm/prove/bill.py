@@ -9,7 +9,8 @@ from .endings import NOTHING, Cost
 from .explore import Explored
 from .model import Move
 
-UNBOUNDED = ("calls", "tools", "tokens", "nano", "seconds")
+UNBOUNDED = ("calls", "tools")
+"""What no limit bounds where a loop pays. The budgets of the turn still bound tokens, money and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ def turn_bill(explored: Explored, parts: list[list[int]]) -> Bill:
         inside = frozenset(part)
         loops = len(part) > 1 or part[0] in explored.compiled.within_turn(part[0])
         if loops and (cycle := paying_cycle(explored, inside)):
-            return Bill(NOTHING, tuple(explored.path_to(cycle[0])), cycle, UNBOUNDED)
+            limits = explored.model.flow.limits
+            budget = Cost(0, 0, limits.turn_tokens, limits.turn_cost, limits.turn_seconds)
+            return Bill(budget, tuple(explored.path_to(cycle[0])), cycle, UNBOUNDED)
         own = beside = NOTHING
         for here in part:
             chosen[here], most = _most_from(explored, here, inside, best)

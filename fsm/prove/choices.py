@@ -107,7 +107,7 @@ def _variables(flow: Flow, atoms: tuple[Guard, ...]) -> list[list[Said]]:
     variables: list[list[Said]] = []
     groups: dict[tuple[str, str], list[Guard]] = {}
     for atom in atoms:
-        if not is_built_in(flow, atom):
+        if not is_built_in(flow, atom) or atom.name not in _KNOWN:
             variables.append([({str(atom): value}, ()) for value in (True, False, None)])
         elif atom.name == "visits_at_most":
             groups.setdefault(("visits", str(atom.arguments[0])), []).append(atom)
@@ -165,6 +165,10 @@ _TELLS: Mapping[str, Callable[[Guard, Any], bool]] = {
     "at_most": lambda atom, value: _is_number(value) and value <= _number(atom),
     "at_least": lambda atom, value: _is_number(value) and value >= _number(atom),
 }
+
+
+_KNOWN = frozenset({*_TELLS, "visits_at_most", "messages_at_least"})
+"""Built-in guards of which it is known how they fit together; any other may hold or not."""
 
 
 def _first(rows: Rows, values: Mapping[str, bool | None], in_digression: bool) -> int | None:

@@ -6,10 +6,13 @@ the least and the most that it may take. It says what `fsm/runs.py`, `asking.py`
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 from ...contracts.flow import (
+    CACHED,
     LATE_RESULT,
+    NEXT_ISSUE,
     OPERATOR_INPUTS,
     AgentSpec,
     AgentState,
@@ -78,8 +81,7 @@ class Ending:
     """One way to end a visit, or to be interrupted in it.
 
     `least` are the model calls that it needs, `most` what it may take; `room` is how many calls must be left when
-    it begins. `began` says that the state's own agent was asked, so that it has the conversation now. `rested` says
-    that the turn's time begins anew; `needs_time` that some of it must have passed before.
+    it begins. `needs_time` says that some of the turn's time must have passed before.
     """
 
     on: str
@@ -89,7 +91,8 @@ class Ending:
     room: int = 0
     tools: int = 0
     most: Cost = NOTHING
-    began: bool = False
+    agents: tuple[str, ...] = ()
+    """Agents that had the conversation, one after another: the state's own, and those of its fallbacks."""
     limit: str = ""
     needs_time: bool = False
     worked: bool = False
@@ -99,8 +102,12 @@ class Ending:
 
 
 def agent_calls_most(flow: Flow, state: AgentState) -> int:
-    """Model calls of one visit at most: every attempt, every round, and where it may ask others, all of a turn."""
-    return flow.limits.agent_calls if state.agents else state.attempts + flow.limits.tool_rounds
+    """Model calls of one visit at most: every attempt of the agent and of each fallback, and every round; where it may
+    ask others, all of a turn."""
+    if state.agents:
+        return flow.limits.agent_calls
+    attempts = state.attempts + sum(1 if one == CACHED else state.fallback_attempts for one in state.fallbacks)
+    return attempts + flow.limits.tool_rounds
 
 
 def call_cost(spec: AgentSpec, timeout: int) -> Cost:
@@ -116,8 +123,7 @@ def endings(flow: Flow, state: State) -> Iterator[Ending]:
         case CollectState():
             yield from _collect(flow, state)
         case RouteState():
-            for on in outcomes_of(flow, state):
-                yield Ending(on, events=(f"label:{on}",))
+            yield from _route(flow, state)
         case AgentState():
             yield from _agent(flow, state)
         case CallState():
@@ -146,7 +152,19 @@ def _wait(flow: Flow, state: WaitState) -> Iterator[Ending]:
             yield Ending(name, "clock", ("result:late",), worked=True)
         else:
             yield Ending(name, "input")
+    if state.next_issue:
+        yield Ending(NEXT_ISSUE)
     yield Ending("expired", "clock")
+
+
+def _route(flow: Flow, state: RouteState) -> Iterator[Ending]:
+    router = next((one for one in flow.routers if one.name == state.router), None)
+    spec = next((one for one in flow.agents if router is not None and one.name == router.agent), None)
+    for on in outcomes_of(flow, state):
+        yield Ending(on, events=(f"label:{on}",))
+        if spec is not None:
+            cost = call_cost(spec, state.timeout_seconds)
+            yield Ending(on, "work", (f"label:{on}",), 1, 1, 0, cost, worked=True)
 
 
 def _too_many(flow: Flow) -> Iterator[Ending]:
@@ -187,7 +205,8 @@ def _agent(flow: Flow, state: AgentState) -> Iterator[Ending]:
     tools = rounds * spec.max_output_tokens if state.tools else 0
     asked = [one for one in flow.agents if one.name in _askable(flow, state)]
     each = call_cost(spec, state.timeout_seconds)
-    for one in asked:
+    fallen = [one for one in flow.agents if one.name in state.fallbacks]
+    for one in (*asked, *fallen):
         each = each.most(call_cost(one, state.timeout_seconds))
 
     def taking(calls: int) -> Cost:
@@ -197,16 +216,36 @@ def _agent(flow: Flow, state: AgentState) -> Iterator[Ending]:
     if state.judges is not None:
         yield Ending("unsure")
     yield Ending("over_budget")
-    if most > 1:
-        yield Ending("over_budget", least=1, room=1, most=taking(most - 1), began=True, worked=True)
-    for on in ("done", "unsure", "refused"):
-        yield Ending(on, "work", answered, 1, 1, 0, taking(most), began=True, worked=True)
-    for on in ("invalid", "timeout", "failed"):
-        yield Ending(on, "work", (), state.attempts, state.attempts, 0, taking(most), began=True, worked=True)
     for limit in ("turn_seconds", "conversation_tokens"):
         yield Ending(LIMIT, events=(f"limit:{limit}",), limit=limit, needs_time=limit == "turn_seconds")
-    limit = "turn_seconds" if most > 1 else "tenant_calls"
-    yield Ending(LIMIT, "work", (f"limit:{limit}",), 1, 1, 0, taking(most), True, limit, worked=True)
+    early = bool(state.fallbacks or state.backoff_seconds)
+    for had in _hands(state):
+        needed = len(had)
+        if most > 1:
+            yield Ending("over_budget", "work", (), needed, needed, 0, taking(most - 1), had, worked=True)
+        for on in ("done", "unsure", "refused"):
+            yield Ending(on, "work", answered, needed, needed, 0, taking(most), had, worked=True)
+        for on in ("invalid", "timeout", "failed"):
+            every = needed if early else state.attempts
+            yield Ending(on, "work", (), every, every, 0, taking(most), had, worked=True)
+        limit = "turn_seconds" if most > 1 else "tenant_calls"
+        yield Ending(LIMIT, "work", (f"limit:{limit}",), needed, needed, 0, taking(most), had, limit, worked=True)
+
+
+MOST_HANDS = 64
+"""Ways through the fallbacks of one state that are told apart."""
+
+
+def _hands(state: AgentState) -> Iterator[tuple[str, ...]]:
+    """Who may have had the conversation: the state's agent, then fallbacks in order, any of them passed over."""
+    others = [one for one in state.fallbacks if one != CACHED]
+    number = 0
+    for size in range(len(others) + 1):
+        for some in combinations(others, size):
+            yield (state.agent, *some)
+            number += 1
+            if number >= MOST_HANDS:
+                return
 
 
 def _askable(flow: Flow, state: AgentState) -> frozenset[str]:

@@ -10,8 +10,9 @@ from .bill import Bill
 from .explore import Explored
 from .model import Move
 
-Verdict = Literal["proved", "refuted", "bounded", "unknown", "noted"]
-"""`bounded`: nothing was found, and not everything was searched. `noted`: nothing wrong, but worth reading."""
+Verdict = Literal["proved", "refuted", "bounded", "unknown", "noted", "accepted"]
+"""`accepted`: it does not hold, and the flow says why that may be. `bounded`: nothing was found, and not everything was
+searched. `noted`: nothing wrong, but worth reading."""
 
 
 @dataclass(frozen=True, slots=True)

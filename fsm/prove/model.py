@@ -7,10 +7,12 @@ whatever the counters are; any other move adds a fixed difference.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from ...contracts.flow import (
     ANY,
+    CACHED,
     RETURN,
     AgentState,
     CollectState,
@@ -204,13 +206,13 @@ class Model:
         if room is not None and ending.room > calls:
             calling = [Bump((*one.checks, room.within(0, room.most - ending.room)), one.delta) for one in calling]
         tooling = counters.bumps("tool_calls", ending.tools)
-        agent = state.agent if isinstance(state, AgentState) and ending.began and self.tells_agents else here.last_agent
+        agent = ending.agents[-1] if ending.agents and self.tells_agents else here.last_agent
         handing: list[Bump] = [Bump()]
-        if ending.began and here.last_agent:
-            names = ["handoffs", f"pair:{here.last_agent}>{agent}"]
-            names += ["self_handoffs"] if agent == here.last_agent else []
-            handing = product_of(*(counters.bumps(name) for name in names))
-            for name in names:
+        if ending.agents and self.tells_agents:
+            before = (here.last_agent,) if here.last_agent else ()
+            pairs = list(pairwise((*before, *ending.agents)))
+            handing = product_of(*(counters.bumps(name, by) for name, by in _handed(pairs).items()))
+            for name in _handed(pairs[:1]) if before else ():
                 if (full := counters.full(name)) is not None:
                     yield full, here.last_agent, "same_pair" if name.startswith("pair:") else name
         if ending.room and room is not None:
@@ -329,6 +331,15 @@ def _cost(ending: Ending, calls: int) -> Cost:
     return Cost(calls, most.tools, *(-(-one * calls // most.calls) for one in (most.tokens, most.nano, most.seconds)))
 
 
+def _handed(pairs: list[tuple[str, str]]) -> dict[str, int]:
+    """By how much each counter of handoffs goes up."""
+    up: dict[str, int] = {}
+    for source, target in pairs:
+        for name in ("handoffs", f"pair:{source}>{target}", *(("self_handoffs",) if source == target else ())):
+            up[name] = up.get(name, 0) + 1
+    return up
+
+
 def _digits(flow: Flow, counted: frozenset[str], visits: dict[str, int]) -> tuple[dict[str, int], tuple[str, ...]]:
     """Every counter with its most, and which of them stick there."""
     limits = flow.limits
@@ -361,6 +372,8 @@ def _pairs(flow: Flow) -> list[tuple[str, str]]:
     for state in flow.states:
         if not isinstance(state, AgentState):
             continue
+        had = [state.agent, *(one for one in state.fallbacks if one != CACHED)]
+        found.update((one, two) for place, one in enumerate(had) for two in had[place + 1 :])
         seen: set[str] = set()
         waiting = list(following[state.name])
         while waiting:
@@ -371,7 +384,7 @@ def _pairs(flow: Flow) -> list[tuple[str, str]]:
                 seen.add(name)
                 target = states[name]
                 if isinstance(target, AgentState):
-                    found.add((state.agent, target.agent))
+                    found.update((one, target.agent) for one in had)
                 else:
                     waiting += following[name]
     return sorted(found)

@@ -1,6 +1,7 @@
 """A flow's proof: everything that is asked of what it can do, answered, with the worst-case bill."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..program import Program
 from .codes import QUESTION
@@ -23,6 +24,7 @@ def proved(program: Program, lines: Mapping[str, int] = NO_LINES, most: int = MO
     for code, question in ASKED.items():
         found = list(question(asked))
         findings += found or [Finding(code, asked.holds, QUESTION[code].says)]
+    findings = [_accepted(one, program.flow.checks) for one in findings]
     explored, bill = search.explored, search.bill
     path = (*bill.path, *bill.cycle[1:], bill.cycle[0]) if bill.cycle else bill.path
     steps = steps_of(explored, path, lines, len(bill.path) if bill.cycle else None)
@@ -35,6 +37,13 @@ def proved(program: Program, lines: Mapping[str, int] = NO_LINES, most: int = MO
         tuple(sorted(search.counted)),
         search.complete,
     )
+
+
+def _accepted(finding: Finding, reasons: Mapping[str, str]) -> Finding:
+    """A refuted answer that the flow's owner accepts, with the reason."""
+    if finding.verdict != "refuted" or finding.code not in reasons:
+        return finding
+    return replace(finding, verdict="accepted", says=f"{finding.says} Accepted: {reasons[finding.code]}")
 
 
 def search_of(program: Program, most: int = MOST_CONFIGURATIONS) -> Search:

@@ -150,6 +150,7 @@ def no_storm(asked: Asked) -> Iterator[Finding]:
         ]
         row = next((one.row for one in reversed(steps) if one.row is not None), 0)
         says = f"{states} go round by themselves, and each round calls something: no input, person or limit ends it."
+        says += " Only the turn's time and budgets (turn_seconds, turn_tokens, turn_cost) do."
         if lax:
             says += f" What is declared bounds nothing: {listed(lax)}."
         fix = (

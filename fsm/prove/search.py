@@ -94,7 +94,7 @@ def _longest(explored: Explored, parts: list[list[int]]) -> tuple[int, int, int,
             steps, calls, tools, agents = best.get(there, (0, 0, 0, 0))
             ending = move.ending
             room = max(ending.least, ending.room)
-            total = (steps + 1, calls + room, tools + ending.tools, agents + ending.began)
+            total = (steps + 1, calls + room, tools + ending.tools, agents + len(ending.agents))
             most = (max(most[0], total[0]), max(most[1], total[1]), max(most[2], total[2]), max(most[3], total[3]))
         best[here] = most
     return (
@@ -135,7 +135,7 @@ def _ended(flow: Flow, states: tuple[str, ...], agents: list[str], moves: list[M
         for agent, move in zip(agents, moves, strict=True):
             ending = move.ending
             wanted = {"agent_calls": ending.least, "tool_calls": ending.tools, "steps": 1}
-            if ending.began and last:
+            if ending.agents and last:
                 pairs[last, agent] = pairs.get((last, agent), 0) + 1
                 wanted |= {"handoffs": 1, "self_handoffs": int(agent == last)}
                 if pairs[last, agent] > limits.same_pair and limits.same_pair <= COUNTED:
@@ -145,6 +145,6 @@ def _ended(flow: Flow, states: tuple[str, ...], agents: list[str], moves: list[M
                 if limit is not None and limit <= COUNTED and by and used[name] + by > limit:
                     return Loop(states, name, rounds, used["agent_calls"], used["tool_calls"])
                 used[name] += by
-            last = agent if ending.began else last
+            last = agent if ending.agents else last
         rounds += 1
     return Loop(states, "", rounds, used["agent_calls"], used["tool_calls"])

@@ -19,7 +19,9 @@ def conversation_bill(search: Search) -> tuple[Totals, str]:
     flow, bill = search.explored.model.flow, search.bill
     limits, most = flow.limits, bill.most
     if bill.cycle:
-        return dict.fromkeys(("calls", "tools", "tokens", "nano", "seconds")), "one turn is unbounded already"
+        totals: Totals = {"calls": None, "tools": None, "seconds": None}
+        budgets = {"tokens": limits.conversation_tokens, "nano": limits.conversation_cost}
+        return {**totals, **budgets}, "one turn is unbounded already: only budgets and time end it"
     if most == NOTHING:
         return {"calls": 0, "tools": 0, "tokens": 0, "nano": 0, "seconds": 0}, "nothing is called"
     patient, talking = _rounds(search)
@@ -29,7 +31,7 @@ def conversation_bill(search: Search) -> tuple[Totals, str]:
         return {"calls": None, "tools": None, "tokens": tokens, "nano": nano, "seconds": None}, why
     turns = limits.conversation_messages + 1 if talking else 1
     total = (most if talking else NOTHING).plus(_between(search, not talking)).times(turns)
-    totals = {
+    found: Totals = {
         "calls": total.calls,
         "tools": total.tools,
         "tokens": min(total.tokens, tokens),
@@ -42,7 +44,7 @@ def conversation_bill(search: Search) -> tuple[Totals, str]:
         if talking
         else "no way leads round: every turn comes once"
     )
-    return totals, why
+    return found, why
 
 
 def _between(search: Search, every: bool) -> Cost:

@@ -38,7 +38,7 @@ def small(case: FlowCase, limits: Limits) -> Flow:
     states = []
     for state in case.flow.states:
         if isinstance(state, AgentState):
-            state = state.changed(agents=(), attempts=min(state.attempts, 2))
+            state = state.changed(agents=(), attempts=min(state.attempts, 2), fallbacks=(), backoff_seconds=0)
         elif isinstance(state, CallState):
             state = state.changed(attempts=min(state.attempts, 2))
         elif isinstance(state, BroadcastState):

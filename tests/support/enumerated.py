@@ -208,6 +208,8 @@ class Enumerator:
                     yield from self.anew(spot, on)
                 if "late_result" in state.inputs:
                     yield from self.ended(replace(spot, early=True), "late_result")
+                if state.next_issue:
+                    yield from self.ended(spot, "next_issue")
                 yield from self.ended(replace(spot, early=True), "expired")
             case CollectState():
                 if not state.confirm:
@@ -221,8 +223,12 @@ class Enumerator:
                     yield from self.anew(spot, on)
                 yield from self.ended(replace(spot, early=True), "expired")
             case RouteState():
+                router = next(one for one in self.flow.routers if one.name == state.router)
                 for on in outcomes_of(self.flow, state):
                     yield from self.ended(spot, on)
+                    if router.agent is not None and spot.calls < self.limits.agent_calls:
+                        asked = replace(spot, calls=spot.calls + 1, early=False)
+                        yield from ((there, new, 1) for there, new, _ in self.ended(asked, on))
             case SubflowState():
                 yield from self.anew(spot, "")
                 yield from self.ended(spot, "limit")

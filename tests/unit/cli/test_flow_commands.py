@@ -58,6 +58,7 @@ def test_check_says_what_was_checked(run: Any) -> None:
     assert "not yet policies over time" in ran.words
     found = run("check", "bank", "--json").json
     assert (found["ok"], found["faults"], found["flow"]["states"]) == (True, [], 28)
+    assert (found["proof"]["holds"], found["proof"]["bill"]["turn"]["calls"]) == (True, 6)
 
 
 def test_check_describes_the_flow_in_english(run: Any) -> None:

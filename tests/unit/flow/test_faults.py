@@ -57,6 +57,8 @@ def also(guard: str) -> tuple[str, str]:
 # Name of the case, what is replaced in the file, by what.
 SECOND = "  second: {kind: human, role: reviewer, decisions: [good], approves: good, shows: [order], deadline: 1h}"
 CASES: dict[str, tuple[str, str]] = {
+    "a check that is not there": (TABLE, "checks: {P999: it is as it should be}\n" + TABLE),
+    "a check without a reason": (TABLE, "checks: {P309: so}\n" + TABLE),
     "a control character": ("The door.", "The \x07door."),
     "an escaped control character": ("The door.", '"The \\x07door."'),
     "a bracket that stays open": ("kind: final}\n", "kind: final\n"),

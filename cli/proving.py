@@ -1,0 +1,156 @@
+"""What `interlock check` says of what a flow can do: a verdict to each question, the way to what is wrong, the bill."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..contracts.flow import Flow
+from ..fsm.prove.bill import Bill
+from ..fsm.prove.codes import QUESTION
+from ..fsm.prove.findings import Bills, Finding, Proof, Step, rows_of
+from .terminal import MARKS, Terminal
+
+_SIGNS = {"proved": "good", "refuted": "bad", "bounded": "warn", "unknown": "warn", "noted": "warn", "accepted": "warn"}
+_STYLES = {
+    "proved": "green",
+    "refuted": "bold red",
+    "bounded": "yellow",
+    "unknown": "yellow",
+    "noted": "dim",
+    "accepted": "yellow",
+}
+_UNITS = {"calls": "model calls", "tools": "tool calls", "tokens": "tokens", "nano": "", "seconds": "seconds of work"}
+
+
+def proof_document(flow: Flow, proof: Proof) -> dict[str, Any]:
+    """`{"holds", "complete", "configurations", "transitions", "counted", "findings": [finding], "bill": {"turn",
+    "conversation", "path", "unbounded", "why"}}`, a finding being `{"code", "verdict", "says", "line", "where", "fix",
+    "why", "counterexample": [step]}`.
+
+    A step is `{"number", "state", "happened", "target", "row", "line", "changed", "in_loop"}`. Costs are in billionths
+    of the currency unit; `null` is unbounded.
+    """
+    return {
+        "holds": proof.holds,
+        "complete": proof.complete,
+        "configurations": proof.configurations,
+        "transitions": proof.transitions,
+        "counted": list(proof.counted),
+        "findings": [
+            {
+                "code": one.code,
+                "verdict": one.verdict,
+                "says": one.says,
+                "line": one.line or None,
+                "where": one.where,
+                "fix": one.fix,
+                "why": QUESTION[one.code].why,
+                "counterexample": [_step(flow, step) for step in one.counterexample],
+            }
+            for one in proof.findings
+        ],
+        "bill": {
+            "turn": _costs(proof.bills.turn),
+            "conversation": dict(proof.bills.conversation),
+            "unbounded": bool(proof.bills.turn.cycle),
+            "why": proof.bills.why,
+            "currency": flow.currency,
+            "path": [_step(flow, step) for step in proof.bills.steps],
+        },
+    }
+
+
+def _costs(bill: Bill) -> dict[str, int | None]:
+    most = bill.most
+    return {
+        name: None if name in bill.unbounded else getattr(most, name)
+        for name in ("calls", "tools", "tokens", "nano", "seconds")
+    }
+
+
+def _step(flow: Flow, step: Step) -> dict[str, Any]:
+    return {
+        "number": step.number,
+        "state": step.state,
+        "happened": step.happened,
+        "target": step.target,
+        "row": None if step.row is None else rows_of(flow, step.row),
+        "line": step.line or None,
+        "changed": dict(step.changed),
+        "in_loop": step.in_loop,
+    }
+
+
+def show_proof(terminal: Terminal, flow: Flow, proof: Proof, file: str = "") -> None:
+    """Everything that a person reads at once: verdicts first, then what is wrong with its way, then the bill."""
+    terminal.rule("What it can do")
+    for one in proof.findings:
+        _show_finding(terminal, one)
+    for one in proof.findings:
+        if one.counterexample and one.verdict == "refuted":
+            terminal.blank()
+            place = f"{file}:{one.line}" if one.line else one.where or "the flow"
+            terminal.line((f"{one.code}  ", "bold red"), ("the shortest way there; mend ", "dim"), place)
+            show_steps(terminal, flow, one.counterexample)
+    _show_bill(terminal, flow, proof.bills)
+    searched = f"{proof.configurations:,} configurations, {proof.transitions:,} transitions"
+    whole = "everything" if proof.complete else "a part, up to the bound"
+    terminal.hang(
+        terminal.text((" searched", "dim")), f"{whole}: {searched}; counted: {', '.join(proof.counted) or '-'}"
+    )
+
+
+def _show_finding(terminal: Terminal, one: Finding) -> None:
+    sign = getattr(MARKS, _SIGNS[one.verdict])
+    words = "" if one.verdict in ("proved", "refuted") else f"{one.verdict}: "
+    place = f" (line {one.line})" if one.line else ""
+    terminal.hang(
+        terminal.text((f"{sign} {one.code}", _STYLES[one.verdict])), (f"{words}{one.says}{place}", ""), indent=1
+    )
+    if one.fix and one.verdict == "refuted":
+        terminal.hang(terminal.text(("   why  ", "dim")), QUESTION[one.code].why, indent=1, style="dim")
+        terminal.hang(terminal.text(("   fix  ", "dim")), one.fix, indent=1, style="green")
+
+
+def show_steps(terminal: Terminal, flow: Flow, steps: tuple[Step, ...]) -> None:
+    """A way through the flow as a table; only what changed is shown, and the loop is marked."""
+    sign = "↻" if terminal.unicode else "@"
+    terminal.table(
+        ("", "state", "what happens", "goes to", "line", "row", "counted"),
+        (
+            (
+                f"{sign if one.in_loop else ' '}{one.number}",
+                one.state,
+                one.happened,
+                one.target,
+                str(one.line or ""),
+                "" if one.row is None else rows_of(flow, one.row),
+                ", ".join(f"{name}={value}" for name, value in one.changed),
+            )
+            for one in steps
+        ),
+        right=(0,),
+    )
+
+
+def _show_bill(terminal: Terminal, flow: Flow, bills: Bills) -> None:
+    terminal.rule("What it costs at worst")
+    turn = _costs(bills.turn)
+    terminal.table(
+        ("", "between two inputs", "in a whole conversation"),
+        (
+            (words or flow.currency, _amount(name, turn, flow), _amount(name, bills.conversation, flow))
+            for name, words in _UNITS.items()
+        ),
+        right=(1, 2),
+    )
+    terminal.hang(terminal.text(("    bound", "dim")), bills.why)
+    if bills.steps and not bills.turn.cycle:
+        way = " > ".join((bills.steps[0].state, *(one.target for one in bills.steps)))
+        terminal.hang(terminal.text(("      way", "dim")), way)
+
+
+def _amount(name: str, costs: Mapping[str, int | None], flow: Flow) -> str:
+    value = costs[name]
+    if value is None:
+        return "unbounded"
+    return f"{value / 1_000_000_000:,.2f}" if name == "nano" else f"{value:,}"
