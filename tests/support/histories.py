@@ -191,7 +191,7 @@ _agent_calls = st.builds(
 )
 _calls = _tool_calls | _agent_calls
 _subtasks = st.builds(PlannedTask, worker=st.sampled_from(("adviser", "clerk", None)), task=refs)
-_reports = st.builds(
+reports = st.builds(
     AgentReport,
     label=st.none() | st.sampled_from((*LABELS, "unsure")),
     outcome=st.sampled_from(("done", "done", "unsure", "refused", "invalid", "timeout", "failed")),
@@ -252,7 +252,7 @@ def a_command(draw: st.DrawFn, program: Program, conversation: Conversation) -> 
                 name=draw(st.sampled_from((*sorted(inputs), *OPERATOR_INPUTS, "nothing"))), facts=draw(some_readings)
             )
         case "agent":
-            return AgentEnded(effect=effect(), report=draw(_reports))
+            return AgentEnded(effect=effect(), report=draw(reports))
         case "tool":
             return ToolEnded(effect=effect(), report=draw(_tool_reports))
         case "decide":
