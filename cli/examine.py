@@ -170,7 +170,7 @@ def _folded(store: SqliteStore, one: Summary) -> Conversation:
 
 def _open_ends(store: SqliteStore) -> Iterator[Finding]:
     # One that only waits for a child conversation has nothing that began and did not end.
-    undecided = [one for one in store.summaries(undecided=True) if _folded(store, one).unfinished]
+    undecided = [one for one in store.summaries(undecided=True) if _folded(store, one).undecided]
     if undecided:
         yield Finding(
             "undecided",

@@ -39,7 +39,7 @@ def _summary(store: Store, one: Summary) -> dict[str, Any]:
         "turns": folded.turn.number,
         "started": one.started_at,
         "updated": one.updated_at,
-        "undecided": len(folded.unfinished),
+        "undecided": len(folded.undecided),
         "tasks": list(one.tasks),
         "parent": folded.parent.conversation if folded.parent else None,
         "child": folded.children[folded.child].started.child if folded.child is not None else None,

@@ -224,6 +224,8 @@ class AgentRequested(Value):
     purpose: Purpose = added("run")
     member: Name | None = None
     """The member of a broadcast that this is."""
+    broadcast: Count | None = None
+    """Version of that broadcast."""
     caller: Count | None = None
     """The agent result that proposed it as a tool call, at `position`."""
     position: Count = added(0)
@@ -368,6 +370,8 @@ class LateResult(Value):
     outcome: AgentOutcome
     heard: bool = False
     """The present state waits for late results, and its row is taken."""
+    result: ResultAt | None = None
+    """What later states may read from now on; only where it is heard."""
     turn_due: Instant | None = None
 
 

@@ -53,6 +53,7 @@ class Asking:
     carried_tokens: int = 0
     """What earlier rounds of the same run add to the prompt, at most."""
     member: str | None = None
+    broadcast: int | None = None
     caller: int | None = None
     position: int = 0
     fallback: int = 0
@@ -188,6 +189,7 @@ def _request(draft: Draft, asking: Asking, history: HistoryRef, bound: int) -> A
         timeout_seconds=timeout,
         purpose=asking.purpose,
         member=asking.member,
+        broadcast=asking.broadcast,
         caller=asking.caller,
         position=asking.position,
         task=None if asking.task is None else asking.task.at,

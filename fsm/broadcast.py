@@ -25,6 +25,7 @@ from ..contracts.values import printable
 from .asking import Asking, Task, ask, reserve, turn_is_over
 from .conversation import Member
 from .draft import Draft
+from .members import output_of
 
 RETRIED = ("invalid", "timeout", "failed")
 """Outcomes of an attempt after which the same agent may be asked again."""
@@ -63,16 +64,21 @@ def _planned(draft: Draft, state: BroadcastState) -> tuple[Planned, ...]:
 
 
 def _too_much(draft: Draft, specs: list[AgentSpec]) -> str | None:
-    """The limit of the turn that asking all of them would pass."""
-    turn, limits = draft.conversation.turn, draft.program.flow.limits
+    """The limit that asking all of them would pass, of the turn or of the conversation."""
+    conversation, turn, limits = draft.conversation, draft.conversation.turn, draft.program.flow.limits
     reserved = [reserve(spec) for spec in specs]
-    tokens, cost = (turn.tokens + sum(one[0] for one in reserved), turn.cost + sum(one[1] for one in reserved))
+    more_tokens, more_cost = sum(one[0] for one in reserved), sum(one[1] for one in reserved)
+    tokens, cost = turn.tokens + more_tokens, turn.cost + more_cost
     if turn.agent_calls + len(specs) > limits.agent_calls:
         return draft.reach("agent_calls", turn.agent_calls + len(specs), limits.agent_calls)
     if tokens > limits.turn_tokens:
         return draft.reach("turn_tokens", tokens, limits.turn_tokens)
     if cost > limits.turn_cost:
         return draft.reach("turn_cost", cost, limits.turn_cost)
+    if conversation.tokens + more_tokens > limits.conversation_tokens:
+        return draft.reach("conversation_tokens", conversation.tokens + more_tokens, limits.conversation_tokens)
+    if conversation.cost + more_cost > limits.conversation_cost:
+        return draft.reach("conversation_cost", conversation.cost + more_cost, limits.conversation_cost)
     return None
 
 
@@ -94,11 +100,14 @@ def _ask(
     planned: Planned,
     *,
     attempt: int,
-    background: bool = False,
+    background: int | None = None,
     repairs: tuple[str, ...] = (),
 ) -> str | None:
-    """One attempt at one member; `limit` or `over_budget` where it was not made."""
-    member = _member(state, planned)
+    """One attempt at one member of the broadcast in hand, or in the background of the one at that version.
+
+    Returns `limit` or `over_budget` where it was not made.
+    """
+    member, visit = _member(state, planned), draft.conversation.visit
     return ask(
         draft,
         Asking(
@@ -109,10 +118,11 @@ def _ask(
             facts=tuple(name for name in member.reads if draft.conversation.facts.known(name)),
             task=None if planned.task is None else Task(planned.task, planned.length),
             member=member.name,
+            broadcast=visit.broadcast if background is None else background,
             repairs=repairs,
             state=state.name,
-            background=background,
-            deadline=None if background else draft.conversation.visit.due,
+            background=background is not None,
+            deadline=visit.due if background is None else None,
         ),
     )
 
@@ -226,35 +236,43 @@ def retry(draft: Draft, timer: int) -> None:
         return
     for one in started.members:
         if one.name in planned.members and one.agent is not None:
-            _ask(draft, state, one, attempt=planned.attempt, background=True)
+            _ask(draft, state, one, attempt=planned.attempt, background=version)
 
 
-def answered_late(draft: Draft, request: AgentRequested, report: AgentReport, effect: int) -> str | None:
-    """Record an answer that nobody waits for; the outcome `late_result` where the present state hears it."""
-    started = draft.conversation.broadcasts.get(request.state)
+def answered_late(draft: Draft, request: AgentRequested, report: AgentReport, effect: int, version: int) -> str | None:
+    """Record an answer that nobody waits for; the outcome `late_result` where the present state hears it.
+
+    Nothing is taken from one that is not heard, nor of a broadcast that began anew since.
+    """
     state = draft.program.states.get(request.state)
-    if request.member is None or started is None or not isinstance(state, BroadcastState):
+    if request.member is None or request.broadcast is None or not isinstance(state, BroadcastState):
         return None
     open_ = draft.conversation.status == "open"
-    here = draft.state if open_ else None
-    heard = (
-        report.outcome == "done"
-        and isinstance(here, WaitState)
-        and LATE_RESULT in here.inputs
-        and not draft.conversation.pending
-    )
+    last, _ = draft.conversation.broadcasts.get(request.state, (-1, None))
+    present = open_ and last == request.broadcast
+    heard = present and report.outcome == "done" and _hears(draft)
     draft.record(
         LateResult(
             state=request.state,
-            broadcast=started[0],
+            broadcast=request.broadcast,
             member=request.member,
             effect=effect,
             outcome=report.outcome,
             heard=heard,
+            result=output_of(request, report, version, late=True) if heard else None,
             turn_due=draft.turn_due if heard else None,
         )
     )
-    if open_ and report.outcome != "done":
+    if present and report.outcome != "done":
         attempt = request.attempt + 1 if request.background else 1
-        _plan_retry(draft, state, started[0], (request.member,), attempt)
+        _plan_retry(draft, state, request.broadcast, (request.member,), attempt)
     return LATE_RESULT if heard else None
+
+
+def _hears(draft: Draft) -> bool:
+    return isinstance(draft.state, WaitState) and LATE_RESULT in draft.state.inputs and not draft.conversation.pending
+
+
+def stopped(draft: Draft, state: BroadcastState) -> str:
+    """A limit that one member reached ends it for all."""
+    return _over(draft, state, "failed", then="limit")

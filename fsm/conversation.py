@@ -293,6 +293,11 @@ class Conversation(_Changed):
         return bool(self.pending) or self.visit.retry is not None
 
     @property
+    def undecided(self) -> Mapping[int, Pending]:
+        """Those that a restart performs again; after its end nothing is done for a conversation."""
+        return self.unfinished if self.status == "open" else NO_PENDING
+
+    @property
     def unfinished(self) -> Mapping[int, Pending]:
         """Every effect that was begun and has not ended, waited for or not."""
         return {**self.pending, **self.awaited} if self.awaited else self.pending

@@ -94,7 +94,7 @@ def effects_of(conversation: Conversation) -> tuple[Effect, ...]:
     return (
         *(
             CallAgent(at, event) if isinstance(event, AgentRequested) else RunTool(at, event)
-            for at, event in sorted(conversation.unfinished.items())
+            for at, event in sorted(conversation.undecided.items())
         ),
         *(TendChild(effect) for effect in sorted(conversation.children)),
     )
@@ -239,7 +239,7 @@ def _resolve(draft: Draft, body: Resolve) -> None:
         draft.effects.append(again)
     elif isinstance(pending, AgentRequested) and late:
         report = AgentReport(outcome="failed", reason="given_up")
-        moves.settle(draft, broadcast.answered_late(draft, pending, report, body.effect))
+        moves.settle(draft, broadcast.answered_late(draft, pending, report, body.effect, version))
     elif isinstance(pending, AgentRequested):
         report = AgentReport(outcome="failed", reason="given_up")
         moves.settle(draft, runs.agent_outcome(draft, pending, report, body.effect, version))

@@ -54,7 +54,7 @@ from .callers import caller_goes_on
 from .children import forwarded, of_children
 from .conversation import NO_PENDING, NOTHING, REMEMBERED, Conversation, Frame, Question, Turn, Visit, less, more
 from .handing import asked_run
-from .members import asked_all, asked_member, left_behind, member_answered, with_output, without_answer
+from .members import asked_all, asked_member, heard_late, left_behind, member_answered, with_output, without_answer
 from .routes import routed
 
 PER_CALL_TOKENS = 120
@@ -193,7 +193,8 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
         case RetryPlanned():
             return conversation.changed(version=following, background=more(conversation.background, at, event))
         case LateResult() if event.heard:
-            return conversation.changed(version=following, turn=conversation.turn.changed(due=event.turn_due))
+            turn = conversation.turn.changed(due=event.turn_due)
+            return heard_late(conversation, event).changed(version=following, turn=turn)
         case (
             TransitionRefused()
             | LimitReached()
@@ -340,8 +341,7 @@ def _agent_returned(conversation: Conversation, event: AgentReturned) -> Convers
     tokens, cost = used - request.reserved_tokens, event.cost - request.reserved_cost
     conversation = conversation.changed(tokens=conversation.tokens + tokens, cost=conversation.cost + cost)
     if event.effect in conversation.awaited:
-        conversation = conversation.changed(awaited=less(conversation.awaited, event.effect))
-        return with_output(conversation, request, event, late=True)
+        return conversation.changed(awaited=less(conversation.awaited, event.effect))
     turn = conversation.turn.changed(tokens=conversation.turn.tokens + tokens, cost=conversation.turn.cost + cost)
     conversation = conversation.changed(turn=turn, pending=less(conversation.pending, event.effect))
     if request.purpose in ("label", "summary"):
@@ -353,4 +353,4 @@ def _agent_returned(conversation: Conversation, event: AgentReturned) -> Convers
     )
     visit = _carrying(conversation.visit, told)
     visit = visit.changed(proposal=conversation.version, proposed=tuple(enumerate(event.report.calls)))
-    return with_output(conversation.changed(visit=visit), request, event, late=False)
+    return with_output(conversation.changed(visit=visit), request, event)

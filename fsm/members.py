@@ -2,7 +2,8 @@
 
 from types import MappingProxyType
 
-from ..contracts.events import AgentRequested, AgentReturned, BroadcastStarted, ResultAt
+from ..contracts.commands import AgentReport
+from ..contracts.events import AgentRequested, AgentReturned, BroadcastStarted, LateResult, ResultAt
 from ..contracts.payload import PayloadAt
 from .conversation import Conversation, Member, more
 
@@ -47,7 +48,7 @@ def member_answered(conversation: Conversation, request: AgentRequested, event: 
         facts=report.facts if valid else (),
     )
     visit = visit.changed(members=more(visit.members, member.planned.name, answered))
-    return with_output(conversation.changed(visit=visit), request, event, late=False)
+    return with_output(conversation.changed(visit=visit), request, event)
 
 
 def without_answer(conversation: Conversation, request: AgentRequested, effect: int) -> Conversation:
@@ -60,29 +61,42 @@ def without_answer(conversation: Conversation, request: AgentRequested, effect: 
     return conversation.changed(visit=visit.changed(members=more(visit.members, member.planned.name, failed)))
 
 
-def with_output(
-    conversation: Conversation, request: AgentRequested, event: AgentReturned, *, late: bool
-) -> Conversation:
+def with_output(conversation: Conversation, request: AgentRequested, event: AgentReturned) -> Conversation:
     """The result is kept for later states to read; of a planner, its subtasks too."""
     report = event.report
-    if request.purpose not in ("run", "member") or report.outcome != "done" or report.calls or report.output is None:
+    found = output_of(request, report, conversation.version)
+    if found is None:
         return conversation
-    place = PayloadAt(version=conversation.version, name=report.output.name)
-    found = ResultAt(
-        state=request.state,
-        member=request.member,
-        at=place,
-        commit=report.output.commit,
-        length=report.output.length,
-        late=late,
-    )
-    before = conversation.outputs.get(request.state, ())
-    kept = tuple(one for one in before if one.member != request.member) if request.member is not None else ()
-    conversation = conversation.changed(outputs=more(conversation.outputs, request.state, (*kept, found)))
+    conversation = _keeping(conversation, found)
     if report.subtasks or request.state in conversation.plans:
         plan = (conversation.version, report.subtasks)
         conversation = conversation.changed(plans=more(conversation.plans, request.state, plan))
     return conversation
+
+
+def output_of(request: AgentRequested, report: AgentReport, version: int, *, late: bool = False) -> ResultAt | None:
+    """Where the result in the event at `version` is found; None where there is none that a state could read."""
+    if request.purpose not in ("run", "member") or report.outcome != "done" or report.calls or report.output is None:
+        return None
+    return ResultAt(
+        state=request.state,
+        member=request.member,
+        at=PayloadAt(version=version, name=report.output.name),
+        commit=report.output.commit,
+        length=report.output.length,
+        late=late,
+    )
+
+
+def heard_late(conversation: Conversation, event: LateResult) -> Conversation:
+    """A late result that a row was taken for: from now on later states may read it."""
+    return conversation if event.result is None else _keeping(conversation, event.result)
+
+
+def _keeping(conversation: Conversation, found: ResultAt) -> Conversation:
+    before = conversation.outputs.get(found.state, ())
+    kept = tuple(one for one in before if one.member != found.member) if found.member is not None else ()
+    return conversation.changed(outputs=more(conversation.outputs, found.state, (*kept, found)))
 
 
 def left_behind(conversation: Conversation) -> Conversation:

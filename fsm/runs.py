@@ -72,10 +72,13 @@ def _results(draft: Draft, state: AgentState) -> tuple[ResultAt, ...]:
     return tuple(one for name in names for one in draft.conversation.outputs.get(name, ()))
 
 
-def _judged(draft: Draft, state: AgentState, report: AgentReport, effect: int) -> str:
-    """A verdict lets the judged result pass or not; nothing else is taken from a judge."""
+def _judged(draft: Draft, state: AgentState, request: AgentRequested, report: AgentReport, effect: int) -> str:
+    """A verdict lets the judged result pass or not; nothing else is taken from a judge.
+
+    What was judged is what the judge was given.
+    """
     of = state.judges or ""
-    found = draft.conversation.outputs.get(of, ())
+    found = tuple(one for one in request.results if one.state == of)
     draft.record(
         Judged(
             state=state.name,
@@ -112,10 +115,12 @@ def agent_returned(draft: Draft, body: AgentEnded) -> str | None:
         return None
     if report.limit is not None and not late:
         reached = draft.reach(report.limit.name, report.limit.value, report.limit.maximum)
+        if isinstance(draft.state, BroadcastState):
+            return broadcast.stopped(draft, draft.state)
         if request.purpose != "label":  # without its label a route is unsure
             return reached
     if late:
-        return broadcast.answered_late(draft, request, report, body.effect)
+        return broadcast.answered_late(draft, request, report, body.effect, version)
     return agent_outcome(draft, request, report, body.effect, version)
 
 
@@ -138,7 +143,7 @@ def agent_outcome(draft: Draft, request: AgentRequested, report: AgentReport, ef
     if report.outcome in fallbacks.RETRIED:
         return _failed(draft, state, request, report)
     if state.judges is not None:
-        return _judged(draft, state, report, effect) if report.outcome == "done" else report.outcome
+        return _judged(draft, state, request, report, effect) if report.outcome == "done" else report.outcome
     if report.outcome in ("done", "unsure", "refused"):
         draft.learn(report.facts, "agent", version)
         if report.reply is not None:

@@ -22,7 +22,7 @@ def summary_of(conversation: Conversation, at: str, started_at: str, owner: str)
         length=conversation.version,
         started_at=started_at,
         updated_at=at,
-        undecided=len(conversation.unfinished) + len(conversation.children),
+        undecided=len(conversation.undecided) + len(conversation.children),
         owner=owner,
         timers=timers,
         tasks=tasks,

@@ -40,7 +40,7 @@ from interlock.contracts.payload import PayloadRef
 from interlock.contracts.values import SubjectId
 from interlock.fsm.code import Code
 from interlock.fsm.conversation import Conversation
-from interlock.fsm.decide import decide
+from interlock.fsm.decide import decide, effects_of
 from interlock.fsm.draft import CallAgent
 from interlock.fsm.evolve import fold
 from interlock.fsm.load import read_flow
@@ -378,3 +378,70 @@ def test_no_retry_outlives_the_conversation() -> None:
     run.do(Say(message=text("message"), token_bound=10, reading=Reading()))
     assert run.conversation.status == "ended"
     assert run.conversation.timers == ()
+
+
+@given(st.permutations(MEMBERS))
+def test_what_was_not_heard_is_read_by_nobody(order: list[str]) -> None:
+    """After the end no state can come to see a result that no row took: what a judge passed stays what it was."""
+    run = Run(program(quorum=1)).begun()
+    run.answer(order[0], "done")
+    before = run.conversation.outputs["team"]
+    assert [one.member for one in before] == [order[0]]
+    run.answer(order[1], "done")
+    assert run.found(LateResult)[-1].heard is False
+    assert run.conversation.outputs["team"] == before
+    run.answer("writer", "done")
+    run.answer(order[2], "done")
+    late = run.found(LateResult)[-1]
+    assert (late.heard, late.result.member, late.result.late) == (True, order[2], True)
+    assert [one.member for one in run.conversation.outputs["team"]] == [order[0], order[2]]
+
+
+def test_an_answer_of_an_earlier_broadcast_replaces_nothing_of_a_later_one() -> None:
+    """It is named as what it is, changes no result and plans no retry."""
+    run = Run(program(quorum=1, retries=1)).begun()
+    run.answer("one", "done")
+    slow = run.calls["two"]
+    moved = TransitionTaken(source="sum_up", on="done", target="team", row=0, because="P")
+    started = run.found(BroadcastStarted)[0]
+    run.conversation = fold("c", [*run.events, moved, started])
+    second = run.conversation.version - 1
+    before = run.conversation.outputs["team"]
+    report = AgentReport(outcome="done", output=text("output"), usage=Usage(input_tokens=1, output_tokens=1))
+    (late,) = [one for one in run.do(AgentEnded(effect=slow, report=report)) if isinstance(one, LateResult)]
+    assert late.broadcast != second
+    assert (late.heard, late.result) == (False, None)
+    assert run.conversation.outputs["team"] == before
+    failed = run.do(AgentEnded(effect=run.calls["three"], report=AgentReport(outcome="failed")))
+    assert not any(isinstance(one, RetryPlanned) for one in failed)
+
+
+def test_a_limit_of_the_conversation_too_is_reached_before_anybody_is_asked() -> None:
+    """One more call than the conversation has tokens for: none is made."""
+    one_call = 33_000
+    run = Run(program(limits=Limits(conversation_tokens=3 * one_call))).begun()
+    assert run.conversation.state == "stopped"
+    assert [one for one in run.found(AgentRequested) if one.member] == []
+    control = Run(program(limits=Limits(conversation_tokens=4 * one_call))).begun()
+    assert len([one for one in control.found(AgentRequested) if one.member]) == 3
+
+
+def test_a_member_that_reaches_a_limit_ends_it_for_all_on_the_record() -> None:
+    run = Run(program()).begun()
+    run.answer("one", "done")
+    run.answer("two", "failed", limit={"name": "tenant_tokens", "value": 9, "maximum": 8})
+    (ended,) = run.found(BroadcastEnded)
+    assert (ended.outcome, [one.status for one in ended.members]) == ("failed", ["done", "failed", "pending"])
+    assert run.conversation.state == "stopped"
+
+
+def test_nothing_is_performed_again_for_a_conversation_that_ended() -> None:
+    run = Run(program(quorum=1)).begun()
+    run.answer("one", "done")
+    run.answer("writer", "done")
+    assert len(effects_of(run.conversation)) == 2
+    run.do(Say(message=text("message"), token_bound=10, reading=Reading()))
+    assert run.conversation.status == "ended"
+    assert effects_of(run.conversation) == ()
+    run.answer("two", "done")
+    assert run.conversation.tokens == 15 * 4 + 33_000, "one is still out, and counts at its maximum"
