@@ -75,6 +75,7 @@ WITHOUT_RECORD = {
     "fact_skipped": "facts are the log's business",
     "facts_recorded": "facts are the log's business",
     "input_received": "the row that it takes has one",
+    "issues_dropped": "the row that dropped them has one",
     "message_received": "the row that it takes has one",
     "message_taken": "the row that it takes has one",
     "question_asked": "a form's own business",
