@@ -233,9 +233,8 @@ class AgentState(_State):
     backoff_most_seconds: Seconds = added(60)
     """The longest such wait, unless the provider asks for a longer one."""
     fallbacks: tuple[Name, ...] = added(())
-    """Agents tried in order once the attempts of the one before are used up; `cached` is the answer given before."""
     fallback_attempts: Annotated[int, Field(ge=1, le=5)] = added(1)
-    """Attempts of each fallback."""
+    """Agents tried in order once the attempts of the one before are used up; `cached` is the answer given before."""
 
     def agent_at(self, fallback: int) -> str:
         """The agent that is asked: the state's own (0), or of a fallback; a cached answer is of the former."""
