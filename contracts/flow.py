@@ -232,8 +232,8 @@ class AgentState(_State):
     """The wait before the second attempt after a failure or timeout, doubled with each further one; 0 for none."""
     backoff_most_seconds: Seconds = added(60)
     """The longest such wait, unless the provider asks for a longer one."""
-    fallbacks: tuple[Name, ...] = added(())
     fallback_attempts: Annotated[int, Field(ge=1, le=5)] = added(1)
+    fallbacks: tuple[Name, ...] = added(())
     """Agents tried in order once the attempts of the one before are used up; `cached` is the answer given before."""
 
     def agent_at(self, fallback: int) -> str:
