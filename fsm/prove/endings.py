@@ -107,7 +107,8 @@ def agent_calls_most(flow: Flow, state: AgentState) -> int:
     if state.agents:
         return flow.limits.agent_calls
     attempts = state.attempts + sum(1 if one == CACHED else state.fallback_attempts for one in state.fallbacks)
-    return attempts + flow.limits.tool_rounds
+    summing = sum(one.summariser is not None for one in flow.agents if one.name in (state.agent, *state.fallbacks))
+    return attempts + flow.limits.tool_rounds + summing
 
 
 def call_cost(spec: AgentSpec, timeout: int) -> Cost:
@@ -205,7 +206,9 @@ def _agent(flow: Flow, state: AgentState) -> Iterator[Ending]:
     tools = rounds * spec.max_output_tokens if state.tools else 0
     asked = [one for one in flow.agents if one.name in _askable(flow, state)]
     each = call_cost(spec, state.timeout_seconds)
-    fallen = [one for one in flow.agents if one.name in state.fallbacks]
+    named = [one for one in flow.agents if one.name in (state.agent, *state.fallbacks)]
+    summarisers = {one.summariser for one in named} - {None}
+    fallen = [one for one in flow.agents if one.name in (*state.fallbacks, *summarisers)]
     for one in (*asked, *fallen):
         each = each.most(call_cost(one, state.timeout_seconds))
 
@@ -215,10 +218,16 @@ def _agent(flow: Flow, state: AgentState) -> Iterator[Ending]:
     answered = (f"result:{state.name}",)
     if state.judges is not None:
         yield Ending("unsure")
+    if spec.scope is not None:
+        yield Ending("refused")
     yield Ending("over_budget")
-    for limit in ("turn_seconds", "conversation_tokens"):
+    for limit in ("turn_seconds", "conversation_tokens", *(("no_return",) if spec.no_return else ())):
         yield Ending(LIMIT, events=(f"limit:{limit}",), limit=limit, needs_time=limit == "turn_seconds")
     early = bool(state.fallbacks or state.backoff_seconds)
+    if summarisers:  # a summary that fails is an attempt in which nobody got the conversation
+        for on in ("invalid", "timeout", "failed", "over_budget"):
+            yield Ending(on, "work", (), 1, 1, 0, taking(most - 1), worked=True)
+        yield Ending(LIMIT, "work", ("limit:turn_seconds",), 1, 1, 0, taking(most), (), "turn_seconds", worked=True)
     for had in _hands(state):
         needed = len(had)
         if most > 1:
