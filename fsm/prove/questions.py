@@ -235,7 +235,9 @@ def people_near(asked: Asked) -> Iterator[Finding]:
             "P308", "refuted", says, path, asked.line(f"states.{state}"), f"states.{state}", "Add a shorter way."
         )
     else:
-        yield Finding("P308", asked.holds, f"A person is at most {steps} rows away (from {state!r}).")
+        yield Finding(
+            "P308", asked.holds, f"A person is at most {steps} row{'' if steps == 1 else 's'} away (from {state!r})."
+        )
 
 
 def nothing_untrusted(asked: Asked) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ facts:
   next:   {type: choice, choices: [billing, orders, customer], volunteered: false}
 agents:
   orders:  {instructions: Help with orders., contract: Answer, price: {input: "2.50", output: "10.00", dated: 2026-11}}
-  billing: {instructions: Help with invoices., contract: Answer, price: {input: "2.50", output: "10.00", dated: 2026-11}}
+  billing: {instructions: Help with bills., contract: Answer, price: {input: "2.50", output: "10.00", dated: 2026-11}}
 states:
   greeting: {kind: wait, say: "Hello.", deadline: 30m}
   asking:   {kind: agent, agent: orders, timeout: 20s}
