@@ -12,6 +12,7 @@ from .endings import LIMIT
 from .explore import Explored
 from .findings import Finding, Verdict, line_of, rows_of, steps_of
 from .graph import MOST_BACKWARDS, distances
+from .monitor import Untrusted
 from .search import OF_A_TURN, Search
 
 AUTOMATED = ("agent", "call", "broadcast", "route", "subflow")
@@ -243,7 +244,7 @@ def people_near(asked: Asked) -> Iterator[Finding]:
 def nothing_untrusted(asked: Asked) -> Iterator[Finding]:
     model = asked.explored.model
     for number, monitor in enumerate(model.monitors):
-        for one in asked.explored.before:
+        for one in asked.explored.before if isinstance(monitor, Untrusted) else ():
             if model.location(one).watched[number] in monitor.bad:
                 path = steps_of(asked.explored, asked.explored.path_to(one), asked.lines)
                 last = path[-1]
