@@ -10,7 +10,7 @@ from .limits import LimitHit, Usage
 from .payload import PayloadAt, PayloadRef
 from .routing import RoutingEvidence
 from .subflow import ParentRef, SubflowReport
-from .values import Count, Digest, Instant, Name, SafeInt, SubjectId, Value, added
+from .values import ActorId, Count, Digest, Instant, Name, SafeInt, SubjectId, Value, added
 
 ActorKind = Literal["human", "agent", "system", "tool"]
 Key = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
@@ -19,10 +19,6 @@ Key = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 
 ConditionState = Literal["closed", "open", "half_open", "free", "limited", "normal", "storm"]
 """Of a breaker, then of a limiter, then of the spending."""
-
-
-ActorId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
-"""A pseudonym: who it is stands elsewhere."""
 
 
 class Actor(Value):

@@ -10,7 +10,6 @@ from pydantic import Field, TypeAdapter
 
 from .agents import AgentOutcome
 from .commands import (
-    ActorId,
     AgentEnded,
     AgentReport,
     CommandBody,
@@ -36,7 +35,7 @@ from .payload import PayloadAt, PayloadRef
 from .routing import Issue, RoutingDecision, RoutingEvidence
 from .subflow import Failing, ParentRef
 from .subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
-from .values import Count, Digest, Instant, Name, SubjectId, Value, added
+from .values import ActorId, Count, Digest, Instant, Name, SubjectId, Value, added
 
 SCHEMA = 1
 """Schema number of every event type; a changed shape gets the next number and an upcaster."""

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .facts import FactReading, FactType
-from .values import ConversationId, Count, Digest, Name, Value, added
+from .values import ActorId, ConversationId, Count, Digest, Name, Value, added
 
 FAILED = "failed"
 """The outcome of a subflow state whose child could not start, was not ended by a row, or took too long."""
@@ -26,8 +26,8 @@ class Place(Value):
 
 class Failing(Value):
     """Why a conversation ended badly: the trigger on which its state failed (`timeout`, `operator_kill`, ...), or
-    `deadline`, `not_loaded`, `parent_left`. `path` names the innermost failing state first, then each state of a
-    parent that the error came up through."""
+    `deadline`, `not_loaded`, `parent_left`, `not_its_child` (somebody else began it). `path` names the innermost
+    failing state first, then each state of a parent that the error came up through."""
 
     reason: Name
     path: tuple[Place, ...]
@@ -41,6 +41,8 @@ class ParentRef(Value):
     effect: Count
     depth: Annotated[int, Field(ge=1)]
     most: Count
+    approving: bool = added(False)
+    """Whether a flow above has states that approve: then it is recorded here, too, who asked for what."""
 
 
 class SubflowReport(Value):
@@ -56,6 +58,8 @@ class SubflowReport(Value):
     """The last of the parent's messages (its version there) that the child was given; later ones it never had."""
     untaken: tuple[Count, ...] = added(())
     """Those of them that it was given and did not come to."""
+    requesters: tuple[ActorId, ...] = added(())
+    """Who wrote or gave something that moved it, where a flow above has states that approve."""
 
 
 class SubflowFact(Value):

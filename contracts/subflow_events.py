@@ -5,7 +5,7 @@ from typing import Literal
 from .commands import FlowRef
 from .payload import PayloadRef
 from .subflow import Failing, SubflowReport
-from .values import ConversationId, Count, Instant, Name, Value
+from .values import ConversationId, Count, Instant, Name, Value, added
 
 
 class SubflowStarted(Value):
@@ -22,6 +22,8 @@ class SubflowStarted(Value):
     depth: Count
     most: Count
     due: Instant
+    approving: bool = added(False)
+    """Whether this flow or one above it has states that approve."""
 
 
 class SubflowReplied(Value):

@@ -21,6 +21,8 @@ ConversationId = NewType("ConversationId", str)
 SubjectId = NewType("SubjectId", str)
 """A pseudonym for the person whom payloads are about; the mapping to a person lives elsewhere."""
 
+ActorId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+"""A pseudonym: who it is stands elsewhere."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in lower-case hexadecimal."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")

@@ -2,6 +2,7 @@
 
 from ..contracts.events import MessageReceived
 from ..contracts.subflow_events import SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
+from .approvals import asked_for
 from .conversation import Child, Conversation, less, more
 
 
@@ -31,6 +32,8 @@ def of_children(
     if isinstance(event, SubflowLeft):
         told = conversation.changed(turn=conversation.turn.changed(failing=event.failing))
         return _with_child(told, event.effect, child.changed(left=True))
+    for requester in event.report.requesters:
+        conversation = asked_for(conversation, requester)
     untaken = [one for one in child.forwarded if one[0] > event.report.upto or one[0] in event.report.untaken]
     ended = conversation.changed(
         children=less(conversation.children, event.effect),

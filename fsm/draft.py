@@ -102,8 +102,14 @@ class Draft:
 
     @property
     def requester(self) -> str | None:
-        """Who this command comes from, where the flow has states that approve: it is recorded nowhere else."""
-        return self.command.actor.id if self.program.approving else None
+        """Who this command comes from, where a state may approve what comes of it: it is recorded nowhere else."""
+        return self.command.actor.id if self.approving else None
+
+    @property
+    def approving(self) -> bool:
+        """Whether this flow, one below it or one above it has states that approve."""
+        parent = self.conversation.parent
+        return self.program.approving or (parent is not None and parent.approving)
 
     def record(self, event: Event) -> int:
         """Add `event`; returns its version in the stream."""

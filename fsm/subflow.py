@@ -56,6 +56,7 @@ def begin(draft: Draft, state: SubflowState) -> str | None:
             depth=above + 1,
             most=most,
             due=due,
+            approving=draft.approving,
         )
     )
     draft.record(TimerSet(state=state.name, due=due))
@@ -65,7 +66,13 @@ def begin(draft: Draft, state: SubflowState) -> str | None:
 
 def parent_of(parent: str, effect: int, started: SubflowStarted) -> ParentRef:
     """What the child's own start says of its parent."""
-    return ParentRef(conversation=ConversationId(parent), effect=effect, depth=started.depth, most=started.most)
+    return ParentRef(
+        conversation=ConversationId(parent),
+        effect=effect,
+        depth=started.depth,
+        most=started.most,
+        approving=started.approving,
+    )
 
 
 def here(draft: Draft) -> Place:

@@ -21,10 +21,11 @@ from ..contracts.facts import FactReading
 from ..contracts.flow import FactSpec, SubflowState
 from ..contracts.payload import Payload, PayloadAt, bytes_of
 from ..contracts.store import Store
-from ..contracts.subflow import FAILED, Failing, Place, SubflowReport
+from ..contracts.subflow import FAILED, Failing, ParentRef, Place, SubflowReport
 from ..contracts.values import SubjectId
 from ..fsm.conversation import Child
 from ..fsm.draft import Effect
+from ..fsm.program import Program
 from ..fsm.render import ERASED
 from ..fsm.subflow import parent_of
 from .clock import minted
@@ -74,9 +75,8 @@ class Children:
         known = parent.conversation.children.get(effect)
         if known is None:
             return []
-        child = await self._begun(parent, effect, known)
+        child, reason = await self._begun(parent, effect, known)
         if child is None:
-            reason = "not_begun" if known.left else "not_loaded"
             failing = Failing(reason=reason, path=(_place(parent, known),))
             ended = SubflowDone(effect=effect, report=SubflowReport(outcome=FAILED, failing=failing))
             return await self.once(parent, f"s:{effect}:end", SYSTEM, ended, ())
@@ -95,22 +95,31 @@ class Children:
 
     # -- down -------------------------------------------------------------------------------------------
 
-    async def _begun(self, parent: Live, effect: int, known: Child) -> Live | None:
-        """The child; begun now if it was not. None where it cannot be, or is not wanted any more."""
+    async def _begun(self, parent: Live, effect: int, known: Child) -> tuple[Live | None, str]:
+        """The child; begun now if it was not. None, and why, where it cannot be, or is not wanted any more, or
+        somebody else began a conversation in its place: its id is no secret."""
+        started, above = known.started, parent_of(parent.id, effect, known.started)
+        child = await self.conversations.find(started.child)
+        if child is not None:
+            child = await self.conversations.current(started.child)
+        else:
+            program = self.conversations.programs.get(started.flow.digest)
+            if known.left or program is None:
+                return None, "not_begun" if known.left else "not_loaded"
+            child = await self._begin(parent, known, above, program)
+        if child.conversation.parent != above or child.conversation.flow != started.flow:
+            return None, "not_its_child"
+        return child, ""
+
+    async def _begin(self, parent: Live, known: Child, above: ParentRef, program: Program) -> Live:
         started = known.started
-        found = await self.conversations.find(started.child)
-        if found is not None:
-            return await self.conversations.current(started.child)
-        program = self.conversations.programs.get(started.flow.digest)
-        if known.left or program is None:
-            return None
         facts, payloads = await self._copied(parent, started.facts, program.facts)
         start = Start(
             flow=started.flow,
             subject=SubjectId(parent.conversation.subject),
             facts=facts,
             tenant=parent.conversation.tenant,
-            parent=parent_of(parent.id, effect, started),
+            parent=above,
             requesters=tuple(sorted(parent.conversation.requesters)) if program.approving else (),
         )
         child = self.conversations.opened(started.child, program)
@@ -197,6 +206,7 @@ class Children:
             facts=facts,
             upto=max((version for version, _ in given), default=0),
             untaken=tuple(version for version, at in given if at in inbox),
+            requesters=tuple(sorted(conversation.requesters)) if known.started.approving else (),
         ), payloads
 
     async def told_above(self, child: Live) -> None:

@@ -5,7 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from ..contracts.errors import CallError
 from ..contracts.payload import Payload, PayloadClass
+
+CHILD_VERSION = 8
+"""Of the UUIDs that children's ids are."""
 
 
 class Clock(Protocol):
@@ -37,6 +41,21 @@ class ManualClock:
 def random_id() -> str:
     """A random UUID (version 4)."""
     return str(UUID(bytes=os.urandom(16), version=4))
+
+
+def chosen_id(conversation: str) -> str:
+    """The id that a caller chose. Raises `CallError` for one like those that children get: they derive from their
+    parents' logs, so anybody could take one before its parent does."""
+    try:
+        version = UUID(conversation).version
+    except ValueError:
+        return conversation
+    if version == CHILD_VERSION:
+        raise CallError(
+            f"{conversation!r} is the id of a child conversation (a UUID of version {CHILD_VERSION}).",
+            fix="Leave `conversation` out, or give a random UUID (version 4).",
+        )
+    return conversation
 
 
 def minted(name: str, kind: PayloadClass, plaintext: bytes) -> Payload:

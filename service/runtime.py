@@ -32,7 +32,7 @@ from ..contracts.flow import OPERATOR_INPUTS
 from ..contracts.payload import Payload, bytes_of
 from ..contracts.store import Summary, TimerRow
 from ..contracts.values import SubjectId, written_time
-from .clock import minted, random_id
+from .clock import chosen_id, minted, random_id
 from .facts import given_facts
 from .live import Live
 from .loop import TurnLoop
@@ -78,7 +78,7 @@ class Runtime(TurnLoop):
                 fix="Choose a random UUID, and send it with the key each time.",
             )
         program = self._conversations.newest(flow)
-        identity = conversation or random_id()
+        identity = chosen_id(conversation) if conversation else random_id()
         subject = SubjectId(subject or random_id())
 
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
