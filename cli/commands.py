@@ -34,7 +34,7 @@ def demo(
     if what == "storm":
         from .storm import storm
 
-        raise typer.Exit(storm(json))
+        raise typer.Exit(storm(db, keep, json))
     if what:
         raise CallError(f"There is no demo {what!r}.", fix="Run `interlock demo`, or `interlock demo storm`.")
     from .demo import demo as run

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts.events import AgentReturned, HandoffMade, LimitReached, TaskOpened
-from ..contracts.store import Store
 from ..examples.storm.code import MESSAGE, scripted
 from ..examples.storm.loop import Spent, plain_loop
 from ..fsm.replay import Recorded, redecide
 from ..fsm.written import decimal
+from ..persistence.sqlite_store import SqliteStore
 from ..persistence.verify import verify
 from ..service.loading import recorded
 from ..service.outcome import TurnOutcome
@@ -98,35 +98,40 @@ class Incident:
         }
 
 
-def storm(as_json: bool) -> int:
+def storm(db: Path | None, keep: bool, as_json: bool) -> int:
     """Play both incidents, both ways; 0 if everything held."""
     folder = Path(tempfile.mkdtemp(prefix="interlock-storm-"))
+    path = db or folder / "storm.db"
     try:
-        found = [_incident(folder, *one) for one in INCIDENTS]
+        with closing(open_log(path, create=True)) as store:
+            found = [_incident(store, *one) for one in INCIDENTS]
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    kept = str(path) if db or keep else ""
+    held = all(one.held for one in found)
     if as_json:
-        write_json({"held": all(one.held for one in found), "incidents": [one.document() for one in found]})
+        write_json({"held": held, "log": kept or None, "incidents": [one.document() for one in found]})
     else:
-        _show(found)
-    return 0 if all(one.held for one in found) else 1
+        _show(found, kept)
+    return 0 if held else 1
 
 
-def _incident(folder: Path, name: str, title: str, happened: str) -> Incident:
+def _incident(store: SqliteStore, name: str, title: str, happened: str) -> Incident:
     project = storm_project(name)
     flow = project.program.flow
     loop = asyncio.run(plain_loop(scripted(), flow.agents, MESSAGE, calls=PLUG_PULLED))
-    with closing(open_log(folder / f"{name}.db", create=True)) as store:
-        outcome = asyncio.run(_played(store, project))
-        entries = recorded(store.read(outcome.conversation))
-        again = redecide(project.program, outcome.conversation, entries)
-        proved = verify(store).ok and again.divergences == 0
-        story = told(entries, flow, store.payloads(outcome.conversation))
+    outcome = asyncio.run(_played(store, project))
+    entries = recorded(store.read(outcome.conversation))
+    again = redecide(project.program, outcome.conversation, entries)
+    proved = verify(store).ok and again.divergences == 0
+    story = told(entries, flow, store.payloads(outcome.conversation))
     return Incident(name, title, happened, loop, outcome, entries, story, proved)
 
 
-async def _played(store: Store, project: Project) -> TurnOutcome:
-    async with Runtime(store, project.program, scripted()) as runtime:
+async def _played(store: SqliteStore, project: Project) -> TurnOutcome:
+    program = project.program
+    async with Runtime(store, program, scripted(), sources={program.ref.digest: project.source}) as runtime:
         opening = await runtime.start()
         return await runtime.say(opening.conversation, MESSAGE)
 
@@ -144,7 +149,7 @@ def dollars(nano: int) -> str:
     return f"{whole}.{(fraction + '00')[: max(2, len(fraction[:4]))]}"
 
 
-def _show(found: Sequence[Incident]) -> None:
+def _show(found: Sequence[Incident], kept: str) -> None:
     terminal = Terminal()
     for one in found:
         terminal.rule(one.title)
@@ -165,6 +170,8 @@ def _show(found: Sequence[Incident]) -> None:
         if held
         else "Something did not hold: see above.",
     )
+    if kept:
+        terminal.hang(terminal.text((MARKS.dot, "dim")), (f"in the log: interlock log --db {kept}", "dim"))
 
 
 def _show_loop(terminal: Terminal, one: Incident) -> None:

@@ -363,6 +363,8 @@ def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
         case TimerFired():
             return "unsure", "the deadline has passed"
         case LimitReached():
+            if event.limit == "no_return":
+                return "unsure", "limit reached: an agent does not get back what it handed on"
             return "unsure", f"limit reached: {event.limit.replace('_', ' ')}, {event.value} of {event.maximum}"
         case EffectResolved():
             return "task", f"{who} resolves effect {event.effect}: {event.how}"

@@ -4,6 +4,8 @@ A decision is bound to what was shown: one that was made of something else is re
 An approval needs as many different people as the state says, and none of them may be who asked for it.
 """
 
+from collections.abc import Iterable
+
 from ..contracts.commands import Decide
 from ..contracts.events import CommandRefused, TaskDecided, TaskEndorsed, TaskOpened
 from ..contracts.flow import HumanState
@@ -76,9 +78,9 @@ def _refusal(draft: Draft, body: Decide) -> str | None:
         return None
     if actor.kind != "human":
         return "not_a_person"
-    if actor.id in conversation.requesters:
+    if _is_one_of(actor.id, conversation.requesters):
         return "requester"
-    return "same_person" if actor.id in visit.endorsed else None
+    return "same_person" if _is_one_of(actor.id, visit.endorsed) else None
 
 
 def _open_anew(draft: Draft) -> None:
@@ -92,3 +94,8 @@ def _open_anew(draft: Draft) -> None:
     shown = shown_digest(draft.conversation.known, task.facts)
     if shown != task.shown:
         draft.record(task.changed(shown=shown))
+
+
+def _is_one_of(person: str, others: Iterable[str]) -> bool:
+    """Whether this is one of them: `Anna` is no second person beside `anna`."""
+    return person.casefold() in (one.casefold() for one in others)

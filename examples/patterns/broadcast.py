@@ -1,6 +1,6 @@
 """Several specialists at once: the contract of a check, and a script that plays all three."""
 
-from interlock.agents.scripted import ScriptedAgent, gives
+from interlock.agents.scripted import ScriptedAgent, after, gives
 from interlock.contracts.agents import AgentResult
 from interlock.fsm.code import Code
 
@@ -22,7 +22,7 @@ def scripted() -> ScriptedAgent:
         {
             "credit": gives(finding="The credit is in order."),
             "fraud": gives(finding="Nothing points to fraud.", risk=3),
-            "limits": gives(finding="Within the daily limit."),
+            "limits": after(0.05, gives(finding="Within the daily limit.")),  # the slow one, heard late
             "writer": "Your transfer is in order: credit and fraud checks have passed.",
         }
     )

@@ -63,6 +63,16 @@ async def test_the_same_person_does_not_count_twice() -> None:
         assert paid(play) == []
 
 
+async def test_another_spelling_is_no_second_person() -> None:
+    """`Anna` and `anna` are one pair of eyes."""
+    async with playing("human_in_the_loop") as play:
+        await play.say(ASK)
+        await play.decide("approved", who="anna")
+        await play.decide("approved", who="Anna")
+        assert refusals(play) == ["same_person"]
+        assert paid(play) == []
+
+
 async def test_nobody_approves_what_they_asked_for() -> None:
     """Who started the conversation, or wrote what led to the task, is refused on the record."""
     async with playing("human_in_the_loop") as play:

@@ -1,7 +1,9 @@
 """The two incidents, with the same agents in a plain loop (the control, which must run away) and under Interlock."""
 
 import json
+from contextlib import closing
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from interlock.examples.storm.code import MESSAGE, scripted
 from interlock.examples.storm.loop import plain_loop
 from interlock.fsm.program import compiled
 from interlock.service.project import Project
+from interlock.service.wiring import open_log
 from support.patterns import playing
 
 DECLARED = {
@@ -70,7 +73,7 @@ async def test_an_agent_that_turns_to_the_customer_is_left_alone() -> None:
 
 
 def test_the_demo_shows_both_and_says_that_it_held(capsys: pytest.CaptureFixture[str]) -> None:
-    assert storm.storm(as_json=False) == 0
+    assert storm.storm(None, keep=False, as_json=False) == 0
     shown = capsys.readouterr().out
     for words in (
         "Billing and router ask each other",
@@ -85,7 +88,7 @@ def test_the_demo_shows_both_and_says_that_it_held(capsys: pytest.CaptureFixture
 
 
 def test_the_demo_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert storm.storm(as_json=True) == 0
+    assert storm.storm(None, keep=False, as_json=True) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["held"] is True
     first, second = document["incidents"]
@@ -93,3 +96,13 @@ def test_the_demo_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (second["interlock"]["stopped_by"], second["interlock"]["calls"]) == ("self_handoffs", 2)
     assert all(one["plain_loop"]["calls"] == 500 for one in document["incidents"])
     assert all(one["interlock"]["proved"] for one in document["incidents"])
+
+
+def test_the_demo_keeps_its_log_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both incidents in one log, to be looked at with the other commands."""
+    file = tmp_path / "storm.db"
+    assert storm.storm(file, keep=False, as_json=False) == 0
+    assert f"interlocklog--db{file}" in "".join(capsys.readouterr().out.split())
+    with closing(open_log(file)) as store:
+        assert len(store.streams()) == 2
+        assert all(one.source.endswith(".yaml") for one in store.flows())

@@ -32,7 +32,7 @@ TROUBLES: dict[str, tuple[Answer | Script, set[str]]] = {
     "garbage": ('{"this": [is not', {"invalid", "done"}),
     "rate_limited": (fails("rate_limited", retry_after_seconds=2), {"failed"}),
     "refuses": (AgentReply(refused=True, text="no"), {"refused"}),
-    "forbidden_tool": (AgentReply(tool_calls=(ToolCall("c", "format_disk", "{}"),)), {"done"}),
+    "forbidden_tool": (AgentReply(tool_calls=(ToolCall("c", "format_disk", "{}"),)), {"done", "invalid"}),
     "too_long": (
         AgentReply(text="x" * 300_000, usage=Usage(input_tokens=9, output_tokens=90_000)),
         {"invalid", "done"},
