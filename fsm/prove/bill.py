@@ -32,6 +32,8 @@ def edges(explored: Explored, here: int) -> Iterator[tuple[Move, int]]:
     return ((move, there) for move, there in explored.moves_from(here) if not move.new_turn)
 
 
+UNBOUNDED_BESIDE = ("calls", "tools", "tokens", "nano", "seconds")
+"""What nothing bounds that was looked at, where children and background calls come beside."""
 Both = tuple[Cost, Cost]
 """What the limits of the turn count, and what is used beside."""
 
@@ -95,6 +97,15 @@ def started(explored: Explored, turn: int) -> Cost:
     """What the input that begins the turn takes at once: a child conversation goes on with it."""
     state = explored.model.states[explored.model.location(turn).state]
     return explored.model.below.get(state.flow, NOTHING) if state.kind == "subflow" else NOTHING
+
+
+def declared_bill(explored: Explored) -> Bill:
+    """What the limits of a turn let pass, where not every way could be looked at."""
+    flow, limits = explored.model.flow, explored.model.flow.limits
+    beside = any(one.kind == "subflow" or (one.kind == "broadcast" and one.retries) for one in flow.states)
+    unbounded = UNBOUNDED_BESIDE if beside else () if limits.tool_calls is not None else ("tools",)
+    most = Cost(limits.agent_calls, limits.tool_calls or 0, limits.turn_tokens, limits.turn_cost, limits.turn_seconds)
+    return Bill(most, (explored.model.initial,), unbounded=unbounded)
 
 
 def capped(flow: Flow, cost: Cost) -> Cost:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ...contracts.flow import Flow
-from .bill import Bill, edges, paying_cycle, turn_bill
+from .bill import Bill, declared_bill, edges, paying_cycle, turn_bill
 from .counters import COUNTED
 from .endings import Cost
 from .explore import MOST_CONFIGURATIONS, Explored, components, explore
@@ -57,8 +57,9 @@ def searched(
     loops = tuple(loops_of(found, parts))
     if counted and found.complete:
         found = explore(Model(flow, counted, monitors, below), most)
-        parts = components(found)
-    return Search(found, turn_bill(found, parts), counted, loops)
+        parts = components(found) if found.complete else []
+    bill = turn_bill(found, parts) if found.complete else declared_bill(found)
+    return Search(found, bill, counted, loops)
 
 
 def needed(flow: Flow, explored: Explored, parts: list[list[int]]) -> frozenset[str]:

@@ -64,6 +64,16 @@ def test_a_storm_is_refused_and_its_limits_give_a_number(name: str, tmp_path: Pa
     assert "calls" in proof.bills.turn.unbounded
 
 
+def test_a_search_that_stops_proves_nothing() -> None:
+    """Past the bound every answer is `bounded` or `unknown`, and the bill is only what the limits let pass."""
+    project = load_project("bank")
+    proof = proved(project.program, project.lines, most=50)
+    assert not proof.complete
+    assert {one.verdict for one in proof.findings if one.code != "P306"} <= {"bounded", "unknown"}
+    assert proof.bills.turn.most.calls == project.program.flow.limits.agent_calls
+    assert set(proof.bills.conversation.values()) == {None}
+
+
 BANK = (PATTERNS.parent / "bank" / "flow.yaml").read_text("utf-8")
 
 
