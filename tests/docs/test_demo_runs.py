@@ -3,20 +3,17 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 
-def test_the_demo_holds_within_twenty_seconds(tmp_path: Path) -> None:
-    """`interlock demo`: exit 0, nothing on stderr, nothing left behind, well under the promised time."""
+def test_the_demo_holds(tmp_path: Path) -> None:
+    """`interlock demo`: exit 0, nothing on stderr, nothing left behind."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "INTERLOCK"))}
-    started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "interlock", "demo"], capture_output=True, text=True, timeout=60, cwd=tmp_path, env=env,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert time.perf_counter() - started < 20
     assert done.stderr == ""
     assert "0 divergences, 0 model calls" in " ".join(done.stdout.split())
     assert list(tmp_path.iterdir()) == []
