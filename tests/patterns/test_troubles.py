@@ -53,7 +53,8 @@ async def test_an_agent_in_trouble_is_an_outcome(name: str, agent: str, trouble:
         # A member that is not waited for any more may still be at it: the provider asked it to wait.
         await play.until(lambda: asked <= {one.effect for one in play.of(AgentReturned)})
         ended = [one for one in play.of(AgentReturned) if one.effect in asked]
-        assert {one.report.outcome for one in ended} <= outcomes
+        sorts = agent in {router.agent for router in play.program.flow.routers}
+        assert {one.report.outcome for one in ended} <= outcomes | ({"invalid"} if sorts else set())
 
 
 @pytest.mark.parametrize("name", NAMES)
