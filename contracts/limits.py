@@ -28,6 +28,7 @@ LimitName = Literal[
     "repeats",
     "agent_depth",
     "no_return",
+    "issues",
     "tenant_calls",
     "tenant_tokens",
     "tenant_cost",

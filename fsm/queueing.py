@@ -23,7 +23,8 @@ def decided(draft: Draft, state: str, message: int, evidence: RoutingEvidence, d
     waiting = _waiting(draft, message, decision)
     kept, over = waiting[:most], waiting[most:]
     draft.record(RoutingDecided(state=state, message=message, evidence=evidence, decision=decision, issues=kept))
-    if over:
+    if over:  # no row is taken: the first issue goes on
+        draft.reach("issues", len(waiting), most)
         _dropped(draft, over, "too_many")
 
 

@@ -85,6 +85,7 @@ async def test_issues_beyond_the_limit_are_named_and_told() -> None:
         )
         (dropped,) = play.of(IssuesDropped)
         assert (dropped.labels, dropped.reason) == (("account",), "too_many")
+        assert [(one.limit, one.value, one.maximum) for one in play.of(LimitReached)] == [("issues", 2, 1)]
         assert "For your account, please write to us again." in outcome.text
         assert [one[0] for one in routes(play)] == ["delivery", "billing"]
 
