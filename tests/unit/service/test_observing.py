@@ -66,7 +66,6 @@ RECORDED = {
     "transition_taken": "decision",
 }
 WITHOUT_RECORD = {
-    "issues_dropped": "the route, limit, task or end that it goes with has one",
     "agent_requested": "its end has one",
     "agent_tool_ended": "each of its model calls has one, with the purpose `tool`",
     "broadcast_started": "each member's call has one",
