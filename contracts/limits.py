@@ -21,6 +21,7 @@ LimitName = Literal[
     "conversation_messages",
     "digression_depth",
     "subflow_depth",
+    "subflows",
     "message_bytes",
     "subtasks",
     "tool_calls",
@@ -75,6 +76,8 @@ class Limits(Value):
     """Agents asked as tools inside one another: 1 lets a state's agent ask others, which ask nobody."""
     subflow_depth: Count = added(3)
     """Child conversations inside one another, below this one."""
+    subflows: Count = added(5)
+    """Child conversations that begin within one turn, those below them included."""
 
 
 class LimitHit(Value):

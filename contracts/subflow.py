@@ -33,6 +33,36 @@ class Failing(Value):
     path: tuple[Place, ...]
 
 
+class Allowance(Value):
+    """What one turn of a child conversation, and of those below it, may spend; named as the limits, in their units."""
+
+    agent_calls: Count
+    turn_tokens: Count
+    turn_cost: Count
+    subflows: Count
+
+
+class Room(Value):
+    """What a parent has left for its child: in the turn in which it begins, in each later turn, and in all."""
+
+    first: Allowance
+    later: Allowance
+    conversation_tokens: Count
+    conversation_cost: Count
+
+
+class Outlay(Value):
+    """What a child and those below it spent: in its last turn, and in all. Costs are 0 where its currency is another
+    than the parent's."""
+
+    agent_calls: Count = 0
+    turn_tokens: Count = 0
+    turn_cost: Count = 0
+    subflows: Count = 0
+    conversation_tokens: Count = 0
+    conversation_cost: Count = 0
+
+
 class ParentRef(Value):
     """Where a child conversation belongs: its parent, the version of the event that began it there, how many
     conversations stand above it, and how many may at most."""
@@ -43,6 +73,8 @@ class ParentRef(Value):
     most: Count
     approving: bool = added(False)
     """Whether a flow above has states that approve: then it is recorded here, too, who asked for what."""
+    room: Room | None = added(None)
+    """What it may spend besides its own limits."""
 
 
 class SubflowReport(Value):
@@ -60,6 +92,7 @@ class SubflowReport(Value):
     """Those of them that it was given and did not come to."""
     requesters: tuple[ActorId, ...] = added(())
     """Who wrote or gave something that moved it, where a flow above has states that approve."""
+    outlay: Outlay = added(Outlay())
 
 
 class SubflowFact(Value):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from .commands import FlowRef
 from .payload import PayloadRef
-from .subflow import Failing, SubflowReport
+from .subflow import Failing, Room, SubflowReport
 from .values import ConversationId, Count, Instant, Name, Value, added
 
 
@@ -24,6 +24,8 @@ class SubflowStarted(Value):
     due: Instant
     approving: bool = added(False)
     """Whether this flow or one above it has states that approve."""
+    room: Room | None = added(None)
+    """What the child may spend: nothing but its own limits bounds one that began before there was this."""
 
 
 class SubflowReplied(Value):

@@ -12,6 +12,7 @@ from ..contracts.handoff import Constraints, Handoff, HistoryPolicy, HistoryRef
 from ..contracts.limits import Usage
 from ..contracts.payload import PayloadAt
 from ..contracts.values import MAX_SAFE_INTEGER
+from .bounds import most
 from .draft import CallAgent, Draft
 from .program import bytes_in_prompt
 
@@ -253,23 +254,23 @@ def limit_reached(draft: Draft, asking: Asking) -> str | None:
             return draft.reach("handoffs", turn.handoffs, limits.handoffs)
     if hands and conversation.handoffs >= limits.conversation_handoffs:
         return draft.reach("conversation_handoffs", conversation.handoffs, limits.conversation_handoffs)
-    if turn.agent_calls >= limits.agent_calls:
-        return draft.reach("agent_calls", turn.agent_calls, limits.agent_calls)
+    if turn.agent_calls >= (calls := most(draft, "agent_calls")):
+        return draft.reach("agent_calls", turn.agent_calls, calls)
     tokens, cost = reserve(spec)
-    if turn.tokens + tokens > limits.turn_tokens:
-        return draft.reach("turn_tokens", turn.tokens + tokens, limits.turn_tokens)
-    if turn.cost + cost > limits.turn_cost:
-        return draft.reach("turn_cost", turn.cost + cost, limits.turn_cost)
+    if turn.tokens + tokens > (bound := most(draft, "turn_tokens")):
+        return draft.reach("turn_tokens", turn.tokens + tokens, bound)
+    if turn.cost + cost > (bound := most(draft, "turn_cost")):
+        return draft.reach("turn_cost", turn.cost + cost, bound)
     return _conversation_limit(draft, spec)
 
 
 def _conversation_limit(draft: Draft, spec: AgentSpec) -> str | None:
-    limits, conversation = draft.program.flow.limits, draft.conversation
+    conversation = draft.conversation
     tokens, cost = reserve(spec)
-    if conversation.tokens + tokens > limits.conversation_tokens:
-        return draft.reach("conversation_tokens", conversation.tokens + tokens, limits.conversation_tokens)
-    if conversation.cost + cost > limits.conversation_cost:
-        return draft.reach("conversation_cost", conversation.cost + cost, limits.conversation_cost)
+    if conversation.tokens + tokens > (bound := most(draft, "conversation_tokens")):
+        return draft.reach("conversation_tokens", conversation.tokens + tokens, bound)
+    if conversation.cost + cost > (bound := most(draft, "conversation_cost")):
+        return draft.reach("conversation_cost", conversation.cost + cost, bound)
     return None
 
 

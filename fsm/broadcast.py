@@ -23,6 +23,7 @@ from ..contracts.flow import LATE_RESULT, AgentSpec, BroadcastState, MemberSpec,
 from ..contracts.payload import PayloadAt
 from ..contracts.values import printable
 from .asking import Asking, Task, ask, reserve, turn_is_over
+from .bounds import Bounded, most
 from .conversation import Member
 from .draft import Draft
 from .members import output_of
@@ -65,20 +66,19 @@ def _planned(draft: Draft, state: BroadcastState) -> tuple[Planned, ...]:
 
 def _too_much(draft: Draft, specs: list[AgentSpec]) -> str | None:
     """The limit that asking all of them would pass, of the turn or of the conversation."""
-    conversation, turn, limits = draft.conversation, draft.conversation.turn, draft.program.flow.limits
+    conversation, turn = draft.conversation, draft.conversation.turn
     reserved = [reserve(spec) for spec in specs]
-    more_tokens, more_cost = sum(one[0] for one in reserved), sum(one[1] for one in reserved)
-    tokens, cost = turn.tokens + more_tokens, turn.cost + more_cost
-    if turn.agent_calls + len(specs) > limits.agent_calls:
-        return draft.reach("agent_calls", turn.agent_calls + len(specs), limits.agent_calls)
-    if tokens > limits.turn_tokens:
-        return draft.reach("turn_tokens", tokens, limits.turn_tokens)
-    if cost > limits.turn_cost:
-        return draft.reach("turn_cost", cost, limits.turn_cost)
-    if conversation.tokens + more_tokens > limits.conversation_tokens:
-        return draft.reach("conversation_tokens", conversation.tokens + more_tokens, limits.conversation_tokens)
-    if conversation.cost + more_cost > limits.conversation_cost:
-        return draft.reach("conversation_cost", conversation.cost + more_cost, limits.conversation_cost)
+    tokens, cost = sum(one[0] for one in reserved), sum(one[1] for one in reserved)
+    taken: tuple[tuple[Bounded, int], ...] = (
+        ("agent_calls", turn.agent_calls + len(specs)),
+        ("turn_tokens", turn.tokens + tokens),
+        ("turn_cost", turn.cost + cost),
+        ("conversation_tokens", conversation.tokens + tokens),
+        ("conversation_cost", conversation.cost + cost),
+    )
+    for name, value in taken:
+        if value > (bound := most(draft, name)):
+            return draft.reach(name, value, bound)
     return None
 
 

@@ -84,6 +84,8 @@ class Turn(_Changed):
     """Entries of each state; coming back from a digression is none."""
     contexts: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     """Entries with each context, where the flow limits `repeats`."""
+    subflows: int = 0
+    """Child conversations begun, those below them included."""
     failing: Failing | None = None
     """The error that came up from a child conversation last."""
 

@@ -63,6 +63,7 @@ _LIMITS = {
     "issues": "further issues that wait to be taken up",
     "agent_depth": "agents asked as tools inside one another",
     "subflow_depth": "child conversations inside one another",
+    "subflows": "child conversations in a turn",
 }
 
 
@@ -381,7 +382,7 @@ def _limits(flow: Flow) -> Iterator[str]:
     limits, digits = flow.limits, max(2, minor_digits(flow.currency))
     yield from ("", "LIMITS")
     for name in Limits.model_fields:
-        if (name == "subflow_depth" and not flow.subflows) or (name == "issues" and not any(_several(flow))):
+        if (name.startswith("subflow") and not flow.subflows) or (name == "issues" and not any(_several(flow))):
             continue
         amount = getattr(limits, name)
         if amount is None or (name == "agent_depth" and amount == Limits().agent_depth):

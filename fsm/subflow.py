@@ -20,6 +20,8 @@ from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, Su
 from ..contracts.values import ConversationId
 from . import queueing
 from .asking import turn_is_over
+from .bounds import most as most_of
+from .bounds import room_for
 from .draft import Draft, TendChild
 from .outcomes import outcomes_of
 
@@ -35,7 +37,8 @@ def child_id(parent: str, version: int) -> ConversationId:
 
 
 def begin(draft: Draft, state: SubflowState) -> str | None:
-    """Begin the state's child conversation; `limit` where it would stand too deep, or the turn's time is over."""
+    """Begin the state's child conversation; `limit` where it would stand too deep, the turn has begun as many as
+    it may, or its time is over."""
     if late := turn_is_over(draft):
         return late
     conversation, limits = draft.conversation, draft.program.flow.limits
@@ -45,6 +48,9 @@ def begin(draft: Draft, state: SubflowState) -> str | None:
         most = min(most, conversation.parent.most)
     if above + 1 > most:
         return draft.reach("subflow_depth", above + 1, most)
+    allowed = most_of(draft, "subflows")
+    if conversation.turn.subflows >= allowed:
+        return draft.reach("subflows", conversation.turn.subflows, allowed)
     spec = draft.program.subflows[state.flow]
     due = draft.later(state.deadline_seconds)
     effect = draft.record(
@@ -57,6 +63,7 @@ def begin(draft: Draft, state: SubflowState) -> str | None:
             most=most,
             due=due,
             approving=draft.approving,
+            room=room_for(draft, spec),
         )
     )
     draft.record(TimerSet(state=state.name, due=due))
@@ -72,6 +79,7 @@ def parent_of(parent: str, effect: int, started: SubflowStarted) -> ParentRef:
         depth=started.depth,
         most=started.most,
         approving=started.approving,
+        room=started.room,
     )
 
 

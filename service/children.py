@@ -21,7 +21,7 @@ from ..contracts.facts import FactReading
 from ..contracts.flow import FactSpec, SubflowState
 from ..contracts.payload import Payload, PayloadAt, bytes_of
 from ..contracts.store import Store
-from ..contracts.subflow import FAILED, Failing, ParentRef, Place, SubflowReport
+from ..contracts.subflow import FAILED, Failing, Outlay, ParentRef, Place, SubflowReport
 from ..contracts.values import SubjectId
 from ..fsm.conversation import Child
 from ..fsm.draft import Effect
@@ -207,6 +207,7 @@ class Children:
             upto=max((version for version, _ in given), default=0),
             untaken=tuple(version for version, at in given if at in inbox),
             requesters=tuple(sorted(conversation.requesters)) if known.started.approving else (),
+            outlay=_outlay(parent.program, child),
         ), payloads
 
     async def told_above(self, child: Live) -> None:
@@ -269,6 +270,20 @@ class Children:
 def _place(parent: Live, known: Child) -> Place:
     """The state of the parent that the child is in."""
     return Place(flow=parent.program.ref.name, state=known.started.state)
+
+
+def _outlay(above: Program, child: Live) -> Outlay:
+    """What the child spent. A call that has not ended costs what was reserved; another currency is not added up."""
+    conversation, turn = child.conversation, child.conversation.turn
+    same = child.program.flow.currency == above.flow.currency
+    return Outlay(
+        agent_calls=turn.agent_calls,
+        turn_tokens=turn.tokens,
+        turn_cost=turn.cost if same else 0,
+        subflows=turn.subflows,
+        conversation_tokens=conversation.tokens,
+        conversation_cost=conversation.cost if same else 0,
+    )
 
 
 def _forwarded_key(version: int) -> str:

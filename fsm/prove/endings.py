@@ -352,4 +352,5 @@ def _subflow(flow: Flow, state: SubflowState) -> Iterator[Ending]:
     for on in outcomes_of(flow, state):
         yield Ending(on, "work", (f"result:{state.name}",), worked=True)
     yield Ending(LIMIT, events=("limit:turn_seconds",), limit="turn_seconds", needs_time=True)
-    yield Ending(LIMIT, events=("limit:subflow_depth",), limit="subflow_depth")
+    for limit in ("subflow_depth", "subflows"):
+        yield Ending(LIMIT, events=(f"limit:{limit}",), limit=limit)

@@ -90,6 +90,7 @@ ELSEWHERE = {
     "test_digressions_within_digressions_stop_at_the_declared_depth",
     "subflow_depth": "tests/unit/flow/test_subflow_decisions.py::test_a_child_too_deep_takes_the_limit_row",
     "issues": "tests/patterns/test_router.py::test_issues_beyond_the_limit_are_named_and_told",
+    "subflows": "tests/unit/service/test_subflow_bounds.py::test_children_of_one_turn_are_counted",
     "agent_depth": "tests/unit/service/test_consulting.py::test_agents_that_ask_each_other_for_ever_stop_at_the_depth",
 }
 """Limits with tests of their own."""
