@@ -7,12 +7,13 @@ from typing import get_args
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..agents.embedding import Model2VecEmbedder, train_embedded
+from ..agents.evaluation import Promise
 from ..agents.examples import Example, Read, read_examples
-from ..agents.measuring import Measurement
 from ..agents.training import Backend, TrainedRouter, train_examples
 from ..contracts.errors import CallError
 from . import route_report
 from .route_plot import write_bytes, write_plot
+from .route_suggest import promise_for, suggested_threshold
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 
@@ -43,7 +44,8 @@ def train(
     report = trained.report
     if plot is not None:
         write_plot(plot, route_report.curves_of(report.measured), "Coverage against error, on held-out messages")
-    kept = at_most is None or promised(report.measured, at_most)
+    asked = promise_for(report.promises, at_most) if at_most is not None else None
+    kept = at_most is None or asked is not None
     if as_json:
         write_json(
             {
@@ -67,9 +69,9 @@ def train(
             }
         )
     else:
-        _show(trained, wishes, read, costs)
+        _show(trained, wishes, read, costs, at_most)
         if at_most is not None:
-            say_promise(Terminal(), kept, at_most)
+            say_promise(Terminal(), asked, at_most)
     return 0 if kept else 1
 
 
@@ -99,17 +101,12 @@ def _texts(path: Path) -> list[str]:
         ) from error
 
 
-def promised(found: Measurement, at_most: float) -> bool:
-    """Whether some threshold keeps the error bounded so."""
-    return any(promise is not None and promise.bound <= at_most for _, promise in found.promises)
-
-
-def say_promise(terminal: Terminal, kept: bool, at_most: float) -> None:
+def say_promise(terminal: Terminal, asked: Promise | None, at_most: float) -> None:
     terminal.blank()
-    mark = terminal.text((MARKS.good, "bold green")) if kept else terminal.text((MARKS.bad, "bold red"))
-    words = (
-        "some threshold promises it" if kept else "no threshold promises it: more examples are needed, or better ones"
-    )
+    mark = terminal.text((MARKS.good, "bold green")) if asked else terminal.text((MARKS.bad, "bold red"))
+    words = "no threshold promises it: more examples are needed, or better ones"
+    if asked is not None:
+        words = f"promised from score {asked.threshold} on"
     terminal.hang(mark, f"At most {at_most:.1%} wrong: {words}.")
 
 
@@ -138,7 +135,9 @@ def _trained(examples: list[Example], wishes: Wishes, *, quiet: bool) -> Trained
         )
 
 
-def _show(trained: TrainedRouter, wishes: Wishes, read: Read, costs: route_report.Costs | None) -> None:
+def _show(
+    trained: TrainedRouter, wishes: Wishes, read: Read, costs: route_report.Costs | None, at_most: float | None
+) -> None:
     terminal, report = Terminal(), trained.report
     terminal.hang(
         terminal.text((MARKS.good, "bold green")),
@@ -160,11 +159,10 @@ def _show(trained: TrainedRouter, wishes: Wishes, read: Read, costs: route_repor
     if report.several is not None and report.threshold is not None and report.notice is not None:
         route_report.show_several(terminal, report.several, report.threshold, report.notice)
     terminal.rule("Put into the flow")
-    promise = dict(report.promises)[0.05] or dict(report.promises)[0.10]
-    threshold = costs.threshold if costs is not None else report.threshold or (promise.threshold if promise else "0.5")
+    threshold, why = suggested_threshold(report, costs, at_most)
     for line in (
         f"classifier: {wishes.out.name}",
-        f'threshold: "{_short(threshold)}"',
+        f'threshold: "{_short(threshold)}"  # {why}',
         f'scope: "{_short(report.scope)}"',
         *((f'several: true\nnotice: "{(report.notice or "").rstrip("0")}"').splitlines() if report.several else ()),
     ):

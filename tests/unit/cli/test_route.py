@@ -1,6 +1,7 @@
 """`interlock route`: what a person reads, what a program reads, and how it ends when something is wrong."""
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,55 @@ def test_a_promise_that_cannot_be_made_ends_with_1(folder: Path, run: Any, tmp_p
     done = run("route", "train", folder / "seen.csv", *wishes, "--at-most", "0.001")
     assert done.code == 1
     assert "At most 0.1% wrong: no threshold promises it" in done.words
+
+
+def test_the_threshold_suggested_is_that_of_the_promise_asked_for(run: Any, tmp_path: Path):
+    """The line for the flow has it, and says so."""
+    words = ["".join(letters) for letters in product("bdfg", "aeio", "klmn", "aeu", "prst")]
+    labels = ("card", "transfer", "refund")
+    rows = [(f"{' '.join(words[n::256])} {labels[n % 3]}", labels[n % 3]) for n in range(256)]
+    (tmp_path / "rows.csv").write_text(csv_of(rows), "utf-8")
+    wishes = ("route", "train", tmp_path / "rows.csv", "--out", tmp_path / "r.json", "--folds", "2", "--backend")
+    found = run(*wishes, "plain", "--at-most", "0.05", "--json").json["held_out"]["promises"]
+    wanted = {one["error"]: one["promise"]["threshold"] for one in found if one["promise"]}
+    done = run(*wishes, "plain", "--at-most", "0.05")
+    assert f'threshold: "{wanted[0.05].rstrip("0")}" # promises at most 5.0% wrong' in done.words
+    assert f"At most 5.0% wrong: promised from score {wanted[0.05]} on." in done.words
+
+
+def report_with(promises: dict[float, tuple[str, float]]) -> Any:
+    """A training's report with these promises: error to threshold and bound; stricter ones route less."""
+    from types import SimpleNamespace
+
+    from interlock.agents.evaluation import Promise
+
+    made = [
+        (error, Promise(error, 0.95, threshold, error, 100, 1, 100, bound))
+        for error, (threshold, bound) in promises.items()
+    ]
+    return SimpleNamespace(promises=tuple(made), threshold=None)
+
+
+def test_the_suggestion_follows_what_was_asked_for():
+    """An error first, then costs; with both the stricter; and a threshold that promises nothing says so."""
+    from interlock.cli.route_report import Costs
+    from interlock.cli.route_suggest import suggested_threshold
+
+    report = report_with({0.02: ("0.921200", 0.0199), 0.05: ("0.722452", 0.0498)})
+    assert suggested_threshold(report, None, 0.02) == ("0.921200", "promises at most 2.0% wrong")
+    assert suggested_threshold(report, None, 0.03)[0] == "0.921200"
+    assert suggested_threshold(report, None, None) == ("0.722452", "promises at most 5% wrong")
+    costs = Costs(1000, 200)
+    assert suggested_threshold(report, costs, None) == ("0.800001", "follows from the costs")
+    assert suggested_threshold(report, costs, 0.02)[0] == "0.921200"
+    threshold, why = suggested_threshold(report, costs, 0.05)
+    assert (threshold, why) == (
+        "0.800001", "follows from the costs, and is stricter than at most 5.0% wrong needs",
+    )  # fmt: skip
+    assert suggested_threshold(report, None, 0.01) == (
+        "0.722452", "promises at most 5% wrong; does not promise at most 1.0% wrong",
+    )  # fmt: skip
+    assert suggested_threshold(report_with({}), None, None) == ("0.5", "no promise is made: a guess to measure")
 
 
 def test_messages_out_of_scope_may_stand_in_a_file_of_their_own(folder: Path, run: Any, tmp_path: Path):
