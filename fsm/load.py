@@ -98,6 +98,22 @@ def subflow_files_of(text: str | bytes) -> dict[str, str]:
     return dict(_files_in(notes, notes.section(notes.table(node, ""), "subflows")))
 
 
+def artefact_files_of(text: str | bytes) -> tuple[str, ...]:
+    """The classifiers' files that routers name, for whoever loads them before reading the flow; what cannot be read
+    is left out, for `read_flow` says it."""
+    node, _ = read_yaml(text)
+    if not isinstance(node, Table):
+        return ()
+    notes, found = Notes([]), []
+    for router in notes.section(notes.table(node, ""), "routers").entries.values():
+        entries = notes.table(router, "routers").entries
+        for key in ("classifier", "artefact", "screen_classifier", "screen_artefact"):
+            file = notes.read(Key(_path), entries[key], key) if key in entries else None
+            if file and not field_values.DIGEST.fullmatch(file):
+                found.append(file)
+    return tuple(dict.fromkeys(found))
+
+
 def _files_in(notes: Notes, section: Table) -> Iterator[tuple[str, str]]:
     for name, node in section.entries.items():
         where = f"subflows.{name}"

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
+from ..agents.classifier import LinearTable
 from ..contracts.agents import Agent
+from ..contracts.canonical import sha256_hex
 from ..contracts.errors import FlowError, SetupError
 from ..contracts.flow import Flow
+from ..contracts.routing import Classifier
 from ..contracts.values import listed
 from ..fsm.code import Code, Subflow
-from ..fsm.load import LoadedFlow, read_flow, subflow_files_of
+from ..fsm.load import LoadedFlow, artefact_files_of, read_flow, subflow_files_of
 from ..fsm.program import Program, compiled
 
 BUILT_IN = {"bank": "interlock.examples.bank"}
@@ -186,6 +189,7 @@ def _project(path: Path, source: str, code: ModuleType | None, script: ModuleTyp
             fix="Gather guards, tools and contracts in a value called `code`.",
         )
     named = replace(named, subflows={**named.subflows, **beside.subflows_of(path)})
+    named = replace(named, classifiers={**named.classifiers, **_classifiers_beside(path, named)})
     loaded = read_file(path, named)
     scripted = getattr(script, "scripted", None) or getattr(code, "scripted", None)
     return Project(compiled(loaded.flow, named), source, dict(loaded.lines), scripted, str(path))
@@ -193,15 +197,34 @@ def _project(path: Path, source: str, code: ModuleType | None, script: ModuleTyp
 
 def read_file(path: Path, code: Code) -> LoadedFlow:
     """The flow in a file. Artefacts are read from the same folder only."""
+    return read_flow(_bytes_of(path), code, file=str(path), folder_reader=lambda name: _artefact(path, name))
+
+
+def _artefact(path: Path, name: str) -> bytes:
+    """The bytes of a file that a flow names. Raises `OSError` where it is not there, or not in the flow's folder."""
     folder = path.resolve().parent
+    target = (folder / name).resolve()
+    if folder not in target.parents:
+        raise FileNotFoundError(name)
+    return target.read_bytes()
 
-    def beside(name: str) -> bytes:
-        target = (folder / name).resolve()
-        if folder not in target.parents:
-            raise FileNotFoundError(name)
-        return target.read_bytes()
 
-    return read_flow(_bytes_of(path), code, file=str(path), folder_reader=beside)
+def _classifiers_beside(path: Path, code: Code) -> dict[str, Classifier]:
+    """Trained tables that the flow names by file and its code does not hold, by digest.
+
+    What is not there, or is of another kind (vectors need an embedder, so the code has to load them), is left
+    out: reading the flow says so, with its line.
+    """
+    found: dict[str, Classifier] = {}
+    for name in artefact_files_of(_bytes_of(path)):
+        try:
+            data = _artefact(path, name)
+            if sha256_hex(data) not in code.classifiers:
+                table = LinearTable.from_bytes(data, where=name)
+                found[table.digest] = table
+        except (OSError, ValueError, FlowError):
+            continue
+    return found
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -126,7 +126,8 @@ def classifiers_loaded(survey: Survey) -> Iterator[Fault]:
                     "S120",
                     f"routers.{router.name}.{key}",
                     f"The {key.replace('_', ' ')} {file or digest[:12]!r} of router {router.name!r} is not loaded.",
-                    "Load this artefact into the flow's code, or name the one that is there.",
+                    "Put the trained file beside the flow and name it, or load it in the flow's code, as in "
+                    "`Code.of(classifiers=[LinearTable.load(HERE / 'router.json')])`; one of vectors needs the latter.",
                 )
         screening = _labels_of(survey, router.screen_classifier)
         if screening and ATTACK not in screening:

@@ -11,11 +11,13 @@ from typer.testing import CliRunner
 
 from interlock.agents.classifier import LinearTable
 from interlock.cli.main import app
+from interlock.contracts.errors import FlowError
 from interlock.contracts.flow import RouterSpec
 from interlock.contracts.routing import RoutingEvidence, Score
 from interlock.fsm.load import read_flow
 from interlock.fsm.route import choose, evidence
 from interlock.fsm.thresholds import threshold_of
+from interlock.service.project import load_project
 from support.flows import CODE
 from support.source_tree import ROOT
 
@@ -50,14 +52,14 @@ def test_the_commands_of_the_page_run(folder: Path):
     assert (folder / "router.json").is_file()
 
 
-def spec_of_the_page(folder: Path) -> RouterSpec:
-    """The page's router in a flow around it."""
+def flow_of_the_page() -> str:
+    """The page's router in a flow around it; its artefact is trained as the page says, in the current folder."""
     CliRunner().invoke(app, shlex.split(block("console").splitlines()[0].removeprefix("$ interlock ")))
     rows = "".join(
         f"  - [triage, {on}, otherwise, done, P-1]\n"
         for on in ("card", "transfer", "refund", "person", "unsure", "blocked")
     )
-    text = (
+    return (
         "flow: page\nversion: 1\nowner: nobody\ninitial: start\n"
         + block("yaml")
         + "states:\n  start: {kind: wait, deadline: 1h}\n  triage: {kind: route, router: triage}\n"
@@ -65,10 +67,38 @@ def spec_of_the_page(folder: Path) -> RouterSpec:
         + "  - [start, expired, otherwise, done, P-1]\n  - [any, limit, otherwise, done, P-1]\n"
         + rows
     )
+
+
+def spec_of_the_page(folder: Path) -> RouterSpec:
+    text = flow_of_the_page()
     table = LinearTable.load(folder / "router.json")
     code = replace(CODE, classifiers={table.digest: table})
     loaded = read_flow(text, code, folder_reader=lambda path: (folder / path).read_bytes())
     return loaded.flow.routers[0]
+
+
+def test_the_file_beside_the_flow_is_loaded_with_it(folder: Path):
+    """No code loads it; a file of another kind is refused with what to do."""
+    text = flow_of_the_page()
+    (folder / "flow.yaml").write_text(text, "utf-8")
+    program = load_project(str(folder)).program
+    digest = program.routers["triage"].classifier
+    assert digest == LinearTable.load(folder / "router.json").digest
+    assert list(program.code.classifiers) == [digest]
+    (folder / "router.json").write_text('{"format": "vectors of some embedder"}', "utf-8")
+    with pytest.raises(FlowError) as refused:
+        load_project(str(folder))
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.what) == ("S120", "The classifier 'router.json' of router 'triage' is not loaded.")
+    assert "`Code.of(classifiers=[LinearTable.load(HERE / 'router.json')])`" in fault.fix
+
+
+def test_the_code_of_the_page_holds_the_file(folder: Path):
+    """The flow is loaded with what its code holds."""
+    (folder / "flow.yaml").write_text(flow_of_the_page().replace("version: 1", "version: 1\ncode: code.py", 1), "utf-8")
+    (folder / "code.py").write_text(block("python loading"), "utf-8")
+    program = load_project(str(folder)).program
+    assert list(program.code.classifiers) == [program.routers["triage"].classifier]
 
 
 def test_the_router_of_the_page_loads_and_does_what_the_page_says(folder: Path):
