@@ -251,6 +251,8 @@ class SubflowSaid(Value):
     version: Count
     reply: PayloadRef
     token_bound: Count
+    taken: tuple[Count, ...] = added(())
+    """Those of the parent's messages (their versions there) that the child has come to and the parent still keeps."""
 
 
 class SubflowDone(Value):

@@ -643,7 +643,11 @@ def command_of(event: Event) -> CommandBody | None:
             return Resolve(effect=event.effect, how=event.how)
         case SubflowReplied():
             return SubflowSaid(
-                effect=event.effect, version=event.version, reply=event.reply, token_bound=event.token_bound
+                effect=event.effect,
+                version=event.version,
+                reply=event.reply,
+                token_bound=event.token_bound,
+                taken=event.taken,
             )
         case SubflowEnded():
             return SubflowDone(effect=event.effect, report=event.report)

@@ -36,6 +36,8 @@ class SubflowReplied(Value):
     version: Count
     reply: PayloadRef
     token_bound: Count
+    taken: tuple[Count, ...] = added(())
+    """The messages that the child has come to: they are not given to it again, nor taken here."""
 
 
 class SubflowLeft(Value):

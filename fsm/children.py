@@ -30,7 +30,8 @@ def of_children(
     if child is None:
         return conversation
     if isinstance(event, SubflowReplied):
-        return _with_child(conversation, event.effect, child.changed(heard=event.version + 1))
+        kept = tuple(one for one in child.forwarded if one[0] not in event.taken)
+        return _with_child(conversation, event.effect, child.changed(heard=event.version + 1, forwarded=kept))
     if isinstance(event, SubflowLeft):
         told = conversation.changed(turn=conversation.turn.changed(failing=event.failing))
         return _with_child(told, event.effect, child.changed(left=True))

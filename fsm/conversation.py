@@ -219,7 +219,7 @@ class Child(_Changed):
     heard: int = 0
     """The first of the child's versions that may hold a reply which was not told."""
     forwarded: tuple[tuple[int, MessageReceived], ...] = ()
-    """The customer's messages for it, with their versions here."""
+    """The customer's messages for it that it is not known to have come to, with their versions here."""
     left: bool = False
 
 

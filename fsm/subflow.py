@@ -93,7 +93,13 @@ def replied(draft: Draft, body: SubflowSaid) -> None:
     if child is None or child.left or body.version < child.heard:
         return
     version = draft.record(
-        SubflowReplied(effect=body.effect, version=body.version, reply=body.reply, token_bound=body.token_bound)
+        SubflowReplied(
+            effect=body.effect,
+            version=body.version,
+            reply=body.reply,
+            token_bound=body.token_bound,
+            taken=body.taken,
+        )
     )
     draft.record(ReplySent(state=draft.conversation.state, agent=version, token_bound=body.token_bound))
 

@@ -40,6 +40,8 @@ from .texts import Texts
 log = structlog.get_logger("interlock.children")
 FROM_PARENT = "p:"
 """Prefix of the keys in a child's stream that its parent's log gave."""
+TAKEN_AT_ONCE = 1_000
+"""Messages that one reply says were taken, so that its event stays small."""
 Turn = Callable[[Live, Submission], Awaitable[TurnOutcome]]
 Perform = Callable[[Live, list[Effect]], Awaitable[None]]
 Once = Callable[[Live, str, Actor, CommandBody, tuple[Payload, ...]], Awaitable[list[Effect]]]
@@ -175,7 +177,11 @@ class Children:
             if line.ours and not self._is_left(parent, effect):
                 reply = minted("reply", "reply", bytes_of(await self.texts.line(child, line)))
                 said = SubflowSaid(
-                    effect=effect, version=line.version, reply=reply.ref, token_bound=len(reply.plaintext)
+                    effect=effect,
+                    version=line.version,
+                    reply=reply.ref,
+                    token_bound=len(reply.plaintext),
+                    taken=_taken(parent, effect, child),
                 )
                 key = f"{_prefix(child, line.version, news=news)}:{effect}:{line.version}"
                 effects += await self.once(parent, key, SYSTEM, said, (reply,))
@@ -270,6 +276,16 @@ class Children:
 def _place(parent: Live, known: Child) -> Place:
     """The state of the parent that the child is in."""
     return Place(flow=parent.program.ref.name, state=known.started.state)
+
+
+def _taken(parent: Live, effect: int, child: Live) -> tuple[int, ...]:
+    """The messages that the parent keeps for the child and need not any more: the child has come to them, and so has
+    whoever it gave them to."""
+    known, conversation = parent.conversation.children.get(effect), child.conversation
+    below = (version for one in conversation.children.values() for version, _ in one.forwarded)
+    waiting = {*below, *(version for version, _ in conversation.inbox)}
+    given = ((version, child.keys.get(_forwarded_key(version))) for version, _ in known.forwarded) if known else ()
+    return tuple(version for version, at in given if at is not None and at not in waiting)[:TAKEN_AT_ONCE]
 
 
 def _outlay(above: Program, child: Live) -> Outlay:

@@ -251,3 +251,19 @@ def test_a_row_that_leaves_the_state_leaves_the_child(name: str) -> None:
     decision = did(conversation, Give(name=name), actor=OPERATOR)
     assert kinds(decision)[:3] == ["input_received", "subflow_left", "transition_taken"]
     assert decision.events[1] == SubflowLeft(effect=effect, failing=Failing(reason=name, path=(HERE,)))
+
+
+def test_a_message_that_the_child_has_come_to_is_not_kept() -> None:
+    """Only those it names: one that it has not come to is kept, whatever its number, for the parent may need it."""
+    conversation, effect = working()
+    first = conversation.version
+    for _ in range(3):
+        conversation = did(conversation, SAID, actor=CUSTOMER).conversation
+    versions = [version for version, _ in conversation.children[effect].forwarded]
+    assert versions == [first, first + 1, first + 2]
+    said = SubflowSaid(effect=effect, version=2, reply=REF, token_bound=5, taken=(first + 1,))
+    after = did(conversation, said).conversation
+    assert [version for version, _ in after.children[effect].forwarded] == [first, first + 2]
+    silent = SubflowSaid(effect=effect, version=2, reply=REF, token_bound=5)
+    assert b"taken" not in silent.canonical_bytes()
+    assert did(conversation, silent).conversation.children[effect].forwarded == conversation.children[effect].forwarded

@@ -369,3 +369,22 @@ async def test_what_is_sealed_goes_down_and_comes_back_as_a_text() -> None:
     assert texts == {"fact_city": "Rome"}
     assert {one.subject for one in store.summaries()} == {store.summaries()[0].subject}
     check_family(store, program)
+
+
+async def test_a_parent_keeps_no_message_that_its_child_has_come_to() -> None:
+    """A long talk does not fill the memory: what was answered is not kept for giving it again, and nothing is lost."""
+    store, program = MemoryStore(), desk()
+    async with Runtime(store, program, helper()) as runtime:
+        await runtime.start("desk", conversation="talk")
+        await runtime.say("talk", "hello")
+        for number in range(6):
+            await runtime.say("talk", f"help {number}")
+            (child,) = (await runtime._conversations.known("talk")).conversation.children.values()
+            assert child.forwarded == ()
+        await asyncio.gather(*(runtime.say("talk", f"help {number}") for number in range(6)))
+        (child,) = (await runtime._conversations.known("talk")).conversation.children.values()
+        assert child.forwarded == ()
+    taken = [version for one in of_type(store, "talk", SubflowReplied) for version in one.taken]
+    forwarded = [entry.version for entry in store.read("talk") if b'"disposition":"forwarded"' in entry.data]
+    assert taken == forwarded
+    check_family(store, program)
