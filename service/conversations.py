@@ -42,7 +42,7 @@ class Conversations:
         """The conversation as the log has it now, whichever process moved it last."""
         live = await self.known(conversation)
         if not live.lock.locked():  # else this process is moving it, and sees others' entries when it appends
-            async with live.lock:
+            async with live.lock, live.writing:  # an operator's turn holds the second only
                 head = await asyncio.to_thread(self._store.head, conversation)
                 if head.length != live.head.length:
                     await self.reload(live)

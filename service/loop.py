@@ -5,18 +5,18 @@ intervention waits for the second only, so it can end a turn that is calling a m
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Self
 
 import structlog
 
 from ..contracts.agents import Agent
 from ..contracts.commands import SYSTEM, Actor, AgentEnded, Command, CommandBody, Routed
 from ..contracts.envelope import Entry, Head, sealed
-from ..contracts.errors import CallError, LogError, StreamMoved
-from ..contracts.events import AgentRequested, ToolRequested
+from ..contracts.errors import LogError, StreamMoved
+from ..contracts.events import AgentRequested, EffectResolved, ToolRequested
 from ..contracts.payload import Payload
 from ..contracts.store import Append, FlowRow, Store
 from ..contracts.subflow_events import SubflowStarted
@@ -26,6 +26,7 @@ from ..fsm.draft import CallAgent, Effect, Route, RunTool, TendChild, Wait
 from ..fsm.program import Program
 from ..persistence.presence import OnlyProcess, Presence
 from .admission import CONCURRENT, WAITING, Admission
+from .beside import Beside, owners_after
 from .budgets import Budgets, Ledger
 from .children import Children
 from .clock import Clock, SystemClock
@@ -40,10 +41,11 @@ from .submission import Submission, check_same
 from .texts import Texts
 from .waiting import Pause, Waits, wanted
 
-T = TypeVar("T")
 Performing = asyncio.Task[tuple[CommandBody, tuple[Payload, ...]]]
 """An effect that is being performed beside others."""
 InHand = CallAgent | RunTool | Wait
+BEGIN = (AgentRequested, ToolRequested, SubflowStarted, EffectResolved)
+"""Events after which whoever recorded them has something to perform."""
 CODE = "interlock/0.1.0"
 MOST_RACES = 100
 """Times that a lost race on one append is decided again, before the log is taken for broken."""
@@ -84,10 +86,7 @@ class TurnLoop:
         self._presence_given = presence
         self._sources, self._on_event = dict(sources or {}), on_event
         self.admission = Admission(concurrent, waiting)
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._in_flight: set[tuple[str, int]] = set()
-        """Effects that are performed beside others, by conversation and effect."""
-        self._closed = False
+        self._beside = Beside()
 
     @property
     def _presence(self) -> Presence:
@@ -117,12 +116,7 @@ class TurnLoop:
 
     async def close(self, grace_seconds: float = 30.0) -> None:
         """Let turns in hand finish, then stop; what is cut off stays undecided and is recovered later."""
-        self._closed = True
-        if self._tasks:
-            _, unfinished = await asyncio.wait(tuple(self._tasks), timeout=grace_seconds)
-            for task in unfinished:
-                task.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
+        await self._beside.close(grace_seconds)
         await self.performer.bounds.close()
         self._presence.close()
 
@@ -135,9 +129,9 @@ class TurnLoop:
         """
         find = find or partial(self._conversations.known, conversation)
         if given.always:
-            return await self._in_hand(self._submitted(await find(), given))
+            return await self._beside.outlived(self._submitted(await find(), given))
         self.admission.enter(conversation)
-        return await self._in_hand(self._placed(conversation, given, find))
+        return await self._beside.outlived(self._placed(conversation, given, find))
 
     async def _placed(self, conversation: str, given: Submission, find: Callable[[], Awaitable[Live]]) -> TurnOutcome:
         try:
@@ -150,16 +144,6 @@ class TurnLoop:
         outcome = await self._turn(live, given)
         await self._children.told_above(live)
         return outcome
-
-    async def _in_hand(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` in a task that closing waits for, and that goes on if the caller goes away."""
-        if self._closed:
-            work.close()
-            raise CallError("This runtime is closed.", fix="Use it inside its `async with`, or make a new one.")
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
 
     async def _turn(self, live: Live, given: Submission) -> TurnOutcome:
         async with (
@@ -233,13 +217,11 @@ class TurnLoop:
         return outside
 
     async def _append(self, live: Live, entries: list[Entry], conversation: Conversation, head: Head) -> None:
-        begins = any(isinstance(entry.event, AgentRequested | ToolRequested | SubflowStarted) for entry in entries)
-        # Effects in hand stay with the process that performs them, whoever writes meanwhile.
-        owner = self._presence.owner if begins or not conversation.pending else live.owner or self._presence.owner
+        owner = await self._owner_after(live, entries, conversation)
         summary = summary_of(conversation, entries[-1].at, live.started_at or entries[0].at, owner)
         append = Append(entries=tuple(entries), expected=live.head.length, summary=summary)
         try:
-            if len(self._tasks) == 1:
+            if len(self._beside.tasks) == 1:
                 # Nothing else runs that could be held up, and a change of threads costs as much as a commit.
                 self.store.append(append)
             else:
@@ -254,6 +236,17 @@ class TurnLoop:
         self._waits.look(conversation)
         self._tell(live.id, entries)
         self._observer.committed(live.program, before, entries)
+
+    async def _owner_after(self, live: Live, entries: list[Entry], after: Conversation) -> str:
+        """Effects in hand stay with the processes that perform them, whoever writes meanwhile."""
+        own = self._presence.owner
+        if live.owner in ("", own) or not (live.conversation.unfinished and after.unfinished):
+            return own
+        begins = any(isinstance(entry.event, BEGIN) for entry in entries)
+        # Whoever took over from a dead process has written no entry that would tell us.
+        summary = await asyncio.to_thread(self.store.summary, live.id)
+        before = summary.owner if summary else live.owner
+        return await asyncio.to_thread(owners_after, before, self._presence, begins=begins)
 
     def _tell(self, conversation: str, entries: list[Entry]) -> None:
         """A listener that raises is reported; the turn goes on."""
@@ -270,8 +263,11 @@ class TurnLoop:
         Several at once run side by side; each outcome is decided as it comes.
         """
         running: dict[Performing, InHand] = {}
+        held: set[tuple[str, int]] = set()
         try:
             while effects or running:
+                # Before anything is awaited: from their commit on, nobody else may take them for left behind.
+                held |= self._beside.hold(live.id, effects)
                 if (tending := next((one for one in effects if isinstance(one, TendChild)), None)) is not None:
                     effects.remove(tending)
                     effects += await self._children.tended(live, tending.effect)
@@ -285,26 +281,22 @@ class TurnLoop:
                     body, payloads = await self._performed(live, begun[0])
                     effects = await self._ended(live, begun[0], body, payloads)
                     continue
-                running |= {self._performing(live, one): one for one in begun}
-                self._let_go(live, running)
+                running |= {asyncio.create_task(self._performed(live, one)): one for one in begun}
+                held -= self._let_go(live, running)
                 effects = await self._first_ended(live, running) if running else []
         except BaseException:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             raise
+        finally:
+            self._beside.effects -= held
 
     async def _performed(self, live: Live, effect: InHand) -> tuple[CommandBody, tuple[Payload, ...]]:
         if isinstance(effect, Wait):
             return await self._waits.over(live, effect), ()
         async with self._observer.performing(live, effect, self.texts):
             return await self.performer.perform(live, effect)
-
-    def _performing(self, live: Live, effect: InHand) -> Performing:
-        self._in_flight.add((live.id, effect.effect))
-        task = asyncio.create_task(self._performed(live, effect))
-        task.add_done_callback(lambda _: self._in_flight.discard((live.id, effect.effect)))
-        return task
 
     async def _first_ended(self, live: Live, running: dict[Performing, InHand]) -> list[Effect]:
         """What those ask for that ended first; a result that a former one made superfluous is recorded as late."""
@@ -315,14 +307,19 @@ class TurnLoop:
             following += await self._ended(live, effect, *task.result())
         return following
 
-    def _let_go(self, live: Live, running: dict[Performing, InHand]) -> None:
+    def _let_go(self, live: Live, running: dict[Performing, InHand]) -> set[tuple[str, int]]:
         """What nobody waits for any more goes on beside the turn; its end is recorded when it comes."""
-        for task, effect in list(running.items()):
-            if not wanted(live.conversation, effect):
-                del running[task]
-                beside = asyncio.create_task(self._ended_late(live.id, effect, task))
-                self._tasks.add(beside)
-                beside.add_done_callback(self._tasks.discard)
+        gone = {task: effect for task, effect in running.items() if not wanted(live.conversation, effect)}
+        for task, effect in gone.items():
+            del running[task]
+            late = self._beside.task(self._ended_late(live.id, effect, task))
+            late.add_done_callback(partial(self._let_be, task, (live.id, effect.effect)))
+        return {(live.id, effect.effect) for effect in gone.values()}
+
+    def _let_be(self, task: Performing, place: tuple[str, int], _: object) -> None:
+        """Nobody records its end any more: it was recorded, or its recording was cut off or failed."""
+        task.cancel()
+        self._beside.effects.discard(place)
 
     async def _ended_late(self, conversation: str, effect: InHand, task: Performing) -> None:
         """Record an end that comes after its time, and do what it asks for: a turn of its own."""
@@ -331,9 +328,7 @@ class TurnLoop:
             live = await self._conversations.known(conversation)
             async with live.lock:
                 await self._perform_all(live, await self._ended(live, effect, body, payloads))
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
+            await self._children.told_above(live)
         except Exception as error:  # noqa: BLE001 - nobody waits for it; what is not recorded is found by recovery
             log.error("late_result_lost", conversation=conversation, effect=effect.effect, error=type(error).__name__)
 
@@ -377,13 +372,16 @@ class TurnLoop:
         again: list[Effect] = []
         async with live.lock:
             for effect in effects_of(live.conversation):
+                if (live.id, effect.effect) in self._beside.effects:
+                    continue  # an operator's turn began it meanwhile
                 if isinstance(effect, RunTool) and not repeatable(live.program, effect):
                     left.append(Undecided(live.id, effect.effect, effect.request.tool))
                 elif isinstance(effect, TendChild):
                     again += await self._children.tended(live, effect.effect, news=True)
                 else:
                     again.append(effect)
-            await self._perform_all(live, again)
+            mine = [one for one in again if (live.id, one.effect) not in self._beside.effects]
+            await self._perform_all(live, mine)
         await self._children.told_above(live)
         return left
 

@@ -10,7 +10,8 @@ read again and decided again. Nothing here chooses a transition.
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -28,7 +29,7 @@ from ..contracts.commands import (
     Start,
 )
 from ..contracts.errors import CallError, FlowError, InterlockError, LogBroken, LogError
-from ..contracts.flow import OPERATOR_INPUTS
+from ..contracts.flow import OPERATOR_INPUTS, BroadcastState, SubflowState
 from ..contracts.payload import Payload, bytes_of
 from ..contracts.store import Summary, TimerRow
 from ..contracts.values import SubjectId, written_time
@@ -157,8 +158,9 @@ class Runtime(TurnLoop):
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
             return Resolve.model_validate({"effect": effect, "how": how}), ()
 
-        await self._conversations.known(conversation)
-        summary = await asyncio.to_thread(self.store.summary, conversation)
+        live = await self._conversations.known(conversation)
+        async with live.writing:  # what was just asked for is in hand by now
+            summary = await asyncio.to_thread(self.store.summary, conversation)
         if summary is not None and summary.undecided and self._is_performed(summary):
             raise CallError(
                 f"Effect {effect} is being performed by a living process.",
@@ -179,33 +181,36 @@ class Runtime(TurnLoop):
             fresh = [row for row in rows if row not in seen]
             if not fresh:
                 return fired
-            for row in fresh:
-                seen.add(row)
-                try:
-                    fired += await self._fired(row.stream, row.timer)
-                except LogError as error:
-                    if not isinstance(error, LogBroken):
-                        raise
-                    _left("timer_left", row.stream, error)
-                except Exception as error:  # noqa: BLE001 - one conversation must not hold up the others
-                    _left("timer_left", row.stream, error)
+            seen.update(fresh)
+            fired += sum(await self._beside.each((row, partial(self._fired_or_left, row)) for row in fresh))
+
+    async def _fired_or_left(self, row: TimerRow) -> bool:
+        try:
+            return await self._fired(row.stream, row.timer)
+        except Exception as error:  # noqa: BLE001 - one conversation must not hold up the others
+            _leave("timer_left", row.stream, error)
+            return False
 
     async def run_timers(self, every_seconds: float = 0.5, recover_every_seconds: float = 30.0) -> None:
-        """Fire deadlines, and take over what dead processes left, for ever.
+        """Fire deadlines, and take over what dead processes left, until the runtime is closed.
 
-        A failure of the log is reported, and tried again at the next tick.
+        A conversation that is busy holds up its own deadlines alone. A failure of the log is reported, and tried
+        again at the next tick.
         """
         ticks = max(1, round(recover_every_seconds / every_seconds))
-        for tick in itertools.count():
-            try:
-                await self.fire_due()
-                if tick % ticks == 0:
-                    await self.recover()
-            except LogError as error:
-                log.error("timers_failed", error=error.code)
-            except CallError:
-                return  # closed
-            await asyncio.sleep(every_seconds)
+        looks = set[asyncio.Task[None]]()
+        try:
+            for tick in itertools.count():
+                if self._beside.closed:
+                    return
+                for look in (self.fire_due, self.recover) if tick % ticks == 0 else (self.fire_due,):
+                    task = asyncio.create_task(_looked(look))
+                    looks.add(task)
+                    task.add_done_callback(looks.discard)
+                await asyncio.sleep(every_seconds)
+        finally:
+            for task in looks:
+                task.cancel()
 
     async def recover(self) -> tuple[Undecided, ...]:
         """Take over what dead processes left undone; returns the effects that a person must resolve.
@@ -213,25 +218,26 @@ class Runtime(TurnLoop):
         Model calls and tools that take the idempotency key are performed again, with the same key.
         Consequential tools without one are never repeated: they are returned, and wait for `resolve`.
         """
-        left: list[Undecided] = []
-        for summary in await asyncio.to_thread(lambda: self.store.summaries(undecided=True)):
-            if self._is_performed(summary):
-                continue
-            try:
-                live = await self._conversations.current(summary.stream)
-                if await self._only_waits(live, summary):
-                    continue
-                if await asyncio.to_thread(self.store.claim, summary.stream, self._presence.owner, summary.owner):
-                    live.owner = self._presence.owner
-                    left += await self._in_hand(self._recovered(live))
-            except LogError as error:
-                if not isinstance(error, LogBroken):
-                    raise
-                _left("recovery_left", summary.stream, error)
-            except Exception as error:  # noqa: BLE001 - one conversation must not hold up the others
-                _left("recovery_left", summary.stream, error)
+        summaries = await asyncio.to_thread(lambda: self.store.summaries(undecided=True))
+        works = ((("recovery", one.stream), partial(self._recovered_or_left, one)) for one in summaries)
+        left = await self._beside.each(works)
         await self.performer.ledger.settle_left(self._is_over)
-        return tuple(left)
+        return tuple(itertools.chain.from_iterable(left))
+
+    async def _recovered_or_left(self, summary: Summary) -> list[Undecided]:
+        try:
+            if self._is_performed(summary):
+                await self._let_go_of(summary)
+                return []
+            live = await self._conversations.current(summary.stream)
+            if await self._only_waits(live, summary):
+                return []
+            if await asyncio.to_thread(self.store.claim, summary.stream, self._presence.owner, summary.owner):
+                live.owner = self._presence.owner
+                return await self._beside.outlived(self._recovered(live))
+        except Exception as error:  # noqa: BLE001 - one conversation must not hold up the others
+            _leave("recovery_left", summary.stream, error)
+        return []
 
     async def _is_over(self, conversation: str, effect: int) -> bool:
         """Whether nobody performs the effect, nor ever will."""
@@ -246,10 +252,23 @@ class Runtime(TurnLoop):
 
     def _is_performed(self, summary: Summary) -> bool:
         """Whether a living process, perhaps this one, is performing the conversation's effects."""
-        if summary.owner == self._presence.owner:
-            flying = any(stream == summary.stream for stream, _ in self._in_flight)
-            return flying or self._conversations.is_busy(summary.stream)
-        return bool(summary.owner) and self._presence.is_alive(summary.owner)
+        others = set(summary.owner.split()) - {self._presence.owner}
+        return self._performs(summary.stream) or any(self._presence.is_alive(one) for one in others)
+
+    def _performs(self, conversation: str) -> bool:
+        """Whether this process has the conversation in hand."""
+        return self._beside.has_in_hand(conversation) or self._conversations.is_busy(conversation)
+
+    async def _let_go_of(self, summary: Summary) -> None:
+        """Leave it to the others who perform its effects, where this process has none of them in hand any more."""
+        others = " ".join(one for one in summary.owner.split() if one != self._presence.owner)
+        if others == summary.owner or self._performs(summary.stream):
+            return
+        live = await self._conversations.current(summary.stream)
+        async with live.lock, live.writing:
+            unused = not self._beside.has_in_hand(summary.stream)
+            if unused and await asyncio.to_thread(self.store.claim, summary.stream, others, summary.owner):
+                live.owner = others
 
     async def _only_waits(self, live: Live, summary: Summary) -> bool:
         """Whether nothing of it is undone but that its child has not ended yet, which this process knows."""
@@ -270,14 +289,30 @@ class Runtime(TurnLoop):
         key = timer_key(live.conversation, timer)
         if timer not in (at for at, _ in live.conversation.timers) or key in live.keys:
             return False
-        if (conversation, timer) in self._in_flight:  # this process sleeps through the wait, and goes on by itself
+        if (conversation, timer) in self._beside.effects:  # this process sleeps through the wait, and goes on by itself
             return False
-        await self._submit(conversation, Submission(key, SYSTEM, lambda _: (Fire(timer=timer), ()), always=True))
+        # A turn that waits for a child or for members must not outlast the deadline that bounds it.
+        bounds = timer == live.conversation.visit.timer and isinstance(
+            live.program.states.get(live.conversation.state), SubflowState | BroadcastState
+        )
+        fire = Submission(key, SYSTEM, lambda _: (Fire(timer=timer), ()), intervenes=bounds, always=True)
+        await self._submit(conversation, fire)
         return True
 
 
-def _left(event: str, conversation: str, error: Exception) -> None:
-    """Report a conversation that could not be moved. Only known errors are quoted: others may name a person."""
+async def _looked(look: Callable[[], Awaitable[object]]) -> None:
+    """One look at what is due; whatever fails is due at the next."""
+    try:
+        await look()
+    except Exception as error:  # noqa: BLE001 - somebody must look again, whatever came up
+        log.error("timers_failed", error=error.code if isinstance(error, InterlockError) else type(error).__name__)
+
+
+def _leave(event: str, conversation: str, error: Exception) -> None:
+    """Report a conversation that could not be moved; raise where the log itself failed. Only known errors are quoted:
+    others may name a person."""
+    if isinstance(error, LogError) and not isinstance(error, LogBroken):
+        raise error
     if isinstance(error, InterlockError):
         log.error(event, conversation=conversation, error=error.code, what=error.what)
     else:
