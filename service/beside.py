@@ -6,7 +6,6 @@ second time meanwhile: neither recovery in this process, nor another process, wh
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Iterable
-from functools import partial
 from typing import Any, TypeVar
 
 from ..contracts.errors import CallError
@@ -14,8 +13,10 @@ from ..fsm.draft import CallAgent, Effect, RunTool, Wait
 from ..persistence.presence import Presence
 
 T = TypeVar("T")
+Work = tuple[Hashable, Callable[[], Coroutine[Any, Any, T]]]
+"""Something to do beside the turns, under a name."""
 AT_ONCE = 100
-"""Deadlines, or conversations to recover, that one look at the log sets going at once."""
+"""Lines of deadlines, or of conversations to recover, that one look at the log sets going at once."""
 
 
 class Beside:
@@ -26,7 +27,7 @@ class Beside:
         self.effects: set[tuple[str, int]] = set()
         """Effects in hand, by conversation and effect."""
         self.closed = False
-        self._alone: dict[Hashable, asyncio.Task[Any]] = {}
+        self._under_way: set[Hashable] = set()
 
     def task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """`work` in a task that closing waits for."""
@@ -42,25 +43,31 @@ class Beside:
             raise CallError("This runtime is closed.", fix="Use it inside its `async with`, or make a new one.")
         return await asyncio.shield(self.task(work))
 
-    async def each(self, works: Iterable[tuple[Hashable, Callable[[], Coroutine[Any, Any, T]]]]) -> list[T]:
-        """What each gives, all in tasks of their own, so that none waits behind another; `AT_ONCE` at most.
+    async def each(self, lines: Iterable[Iterable[Work[T]]]) -> list[T]:
+        """What each work gives: those of one line one after another, and no line behind another; `AT_ONCE` at most.
 
-        One that is under way already, under the same name, is left to whoever began it.
+        A work that is under way already, under the same name, is left to whoever began it.
         """
-        begun: list[asyncio.Task[T]] = []
-        running: set[asyncio.Task[T]] = set()
-        for name, work in works:
+        begun: list[asyncio.Task[list[T]]] = []
+        running: set[asyncio.Task[list[T]]] = set()
+        for line in lines:
             if len(running) >= AT_ONCE:
                 _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            if name not in self._alone:
-                task = self._alone[name] = asyncio.create_task(work())
-                task.add_done_callback(partial(self._no_more, name))
-                begun.append(task)
-                running.add(task)
-        return await asyncio.gather(*begun)
+            task = asyncio.create_task(self._in_line(line))
+            begun.append(task)
+            running.add(task)
+        return [one for given in await asyncio.gather(*begun) for one in given]
 
-    def _no_more(self, name: Hashable, _: object) -> None:
-        del self._alone[name]
+    async def _in_line(self, line: Iterable[Work[T]]) -> list[T]:
+        given: list[T] = []
+        for name, work in line:
+            if name not in self._under_way:
+                self._under_way.add(name)
+                try:
+                    given.append(await work())
+                finally:
+                    self._under_way.discard(name)
+        return given
 
     def hold(self, conversation: str, effects: Iterable[Effect]) -> set[tuple[str, int]]:
         """Have these in hand, and say which; whoever holds them takes them off `effects` when they are over."""

@@ -10,9 +10,9 @@ read again and decided again. Nothing here chooses a transition.
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -33,6 +33,7 @@ from ..contracts.flow import OPERATOR_INPUTS, BroadcastState, SubflowState
 from ..contracts.payload import Payload, bytes_of
 from ..contracts.store import Summary, TimerRow
 from ..contracts.values import SubjectId, written_time
+from .beside import Work
 from .clock import chosen_id, minted, random_id
 from .facts import given_facts
 from .live import Live
@@ -43,6 +44,7 @@ from .reading import message_read
 from .submission import Submission, submitted
 from .waiting import timer_key
 
+T = TypeVar("T")
 log = structlog.get_logger("interlock.runtime")
 
 
@@ -182,7 +184,7 @@ class Runtime(TurnLoop):
             if not fresh:
                 return fired
             seen.update(fresh)
-            fired += sum(await self._beside.each((row, partial(self._fired_or_left, row)) for row in fresh))
+            fired += sum(await self._by_family((row.stream, row, partial(self._fired_or_left, row)) for row in fresh))
 
     async def _fired_or_left(self, row: TimerRow) -> bool:
         try:
@@ -219,10 +221,28 @@ class Runtime(TurnLoop):
         Consequential tools without one are never repeated: they are returned, and wait for `resolve`.
         """
         summaries = await asyncio.to_thread(lambda: self.store.summaries(undecided=True))
-        works = ((("recovery", one.stream), partial(self._recovered_or_left, one)) for one in summaries)
-        left = await self._beside.each(works)
+        left = await self._by_family(
+            (one.stream, ("recovery", one.stream), partial(self._recovered_or_left, one)) for one in summaries
+        )
         await self.performer.ledger.settle_left(self._is_over)
         return tuple(itertools.chain.from_iterable(left))
+
+    async def _by_family(self, works: Iterable[tuple[str, Hashable, Callable[[], Coroutine[Any, Any, T]]]]) -> list[T]:
+        """What the works give, each of a conversation: a family's in their order, families side by side."""
+        families: dict[str, list[Work[T]]] = {}
+        for conversation, name, work in works:
+            families.setdefault(await self._top_of(conversation), []).append((name, work))
+        return await self._beside.each(families.values())
+
+    async def _top_of(self, conversation: str) -> str:
+        """The conversation that this one descends from: itself, if it is nobody's child."""
+        try:
+            while (live := await self._conversations.find(conversation)) and live.conversation.parent:
+                conversation = live.conversation.parent.conversation
+        except Exception as error:
+            if isinstance(error, LogError) and not isinstance(error, LogBroken):
+                raise
+        return conversation
 
     async def _recovered_or_left(self, summary: Summary) -> list[Undecided]:
         try:
