@@ -25,7 +25,7 @@ class Summary:
     """The projection of one conversation: derived from its entries, replaced with every append.
 
     `undecided` counts effects that were begun and not ended; `owner` names the process that performs
-    them; `timers` are the deadlines now in force.
+    them, or several with spaces between; `timers` are the deadlines now in force.
     """
 
     stream: str

@@ -71,9 +71,13 @@ class Beside:
 
     def hold(self, conversation: str, effects: Iterable[Effect]) -> set[tuple[str, int]]:
         """Have these in hand, and say which; whoever holds them takes them off `effects` when they are over."""
-        held = {(conversation, one.effect) for one in effects if isinstance(one, CallAgent | RunTool | Wait)}
+        held = _places(conversation, effects)
         self.effects |= held
         return held
+
+    def free(self, conversation: str, effects: Iterable[Effect]) -> list[Effect]:
+        """Those that nobody here has in hand."""
+        return [one for one in effects if not _places(conversation, (one,)) & self.effects]
 
     def has_in_hand(self, conversation: str) -> bool:
         return any(stream == conversation for stream, _ in self.effects)
@@ -89,6 +93,10 @@ class Beside:
             for task in (unfinished := tuple(self.tasks)):
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
+
+
+def _places(conversation: str, effects: Iterable[Effect]) -> set[tuple[str, int]]:
+    return {(conversation, one.effect) for one in effects if isinstance(one, CallAgent | RunTool | Wait)}
 
 
 def owners_after(before: str, presence: Presence, *, begins: bool) -> str:

@@ -371,17 +371,15 @@ class TurnLoop:
         left: list[Undecided] = []
         again: list[Effect] = []
         async with live.lock:
-            for effect in effects_of(live.conversation):
-                if (live.id, effect.effect) in self._beside.effects:
-                    continue  # an operator's turn began it meanwhile
+            # What an operator's turn began meanwhile is in hand, though it has not the lock.
+            for effect in self._beside.free(live.id, effects_of(live.conversation)):
                 if isinstance(effect, RunTool) and not repeatable(live.program, effect):
                     left.append(Undecided(live.id, effect.effect, effect.request.tool))
                 elif isinstance(effect, TendChild):
                     again += await self._children.tended(live, effect.effect, news=True)
                 else:
                     again.append(effect)
-            mine = [one for one in again if (live.id, one.effect) not in self._beside.effects]
-            await self._perform_all(live, mine)
+            await self._perform_all(live, self._beside.free(live.id, again))
         await self._children.told_above(live)
         return left
 

@@ -12,6 +12,7 @@ from interlock.agents.scripted import ScriptedAgent, fails, gives
 from interlock.agents.tools import tool
 from interlock.contracts.errors import CallError
 from interlock.contracts.events import AgentRequested, LateResult
+from interlock.contracts.store import Summary
 from interlock.contracts.tools import ToolContext
 from interlock.fsm.code import Code, Subflow
 from interlock.fsm.load import read_flow
@@ -85,6 +86,12 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
+def summary(store: MemoryStore, stream: str) -> Summary:
+    found = store.summary(stream)
+    assert found is not None
+    return found
+
+
 @asynccontextmanager
 async def two(program: Program, store: MemoryStore, clock: ManualClock, b: Any) -> AsyncIterator[tuple[Any, Any]]:
     """Two processes on one log that know of each other."""
@@ -105,7 +112,7 @@ async def test_a_late_member_stays_with_who_asked_it(alive: bool) -> None:
         await one.start(conversation="talk")
         assert (await one.say("talk", "go")).state == "more"
         await other.give("talk", "late_result")
-        assert store.summary("talk").owner == one._presence.owner
+        assert summary(store, "talk").owner == one._presence.owner
         if not alive:
             one._presence.close()
         recovering = asyncio.create_task(other.recover())
@@ -142,7 +149,7 @@ async def test_two_processes_with_effects_of_one_conversation_leave_each_other_t
         await one.recover()
         await other.recover()
         assert gate.asked == 1, "the member was asked again while it was being asked"
-        assert store.summary("talk").owner == other._presence.owner, "who has nothing in hand any more lets go"
+        assert summary(store, "talk").owner == other._presence.owner, "who has nothing in hand any more lets go"
         gate.opened.set()
         await firing
     assert len(gate.calls) == 1
@@ -193,7 +200,7 @@ async def test_a_busy_conversation_holds_up_its_own_deadlines_alone() -> None:
         await until(lambda: bool(gate.calls))
         clock.advance(401)
         timers = asyncio.create_task(runtime.run_timers(0.002))
-        await until(lambda: store.summary("other").state == "over")
+        await until(lambda: summary(store, "other").state == "over")
         assert not paying.done()
         gate.tool_opened.set()
         await paying
@@ -224,10 +231,10 @@ async def test_recovery_of_one_conversation_holds_up_no_deadline() -> None:
         timers = asyncio.create_task(runtime.run_timers(0.002, 0.002))
         await until(lambda: gate.asked == 2)
         clock.advance(1_801)
-        await until(lambda: store.summary("other").state == "silent")
+        await until(lambda: summary(store, "other").state == "silent")
         assert gate.asked == 2
         gate.opened.set()
-        await until(lambda: store.summary("left").state == "more")
+        await until(lambda: summary(store, "left").state == "more")
         timers.cancel()
     check_log(store, program)
 
@@ -254,7 +261,7 @@ async def test_a_subflows_deadline_is_kept_while_the_child_works() -> None:
         assert not helping.done()
         gate.opened.set()
         await helping
-    assert store.summary(child_of(store, "talk")).status == "ended"
+    assert summary(store, child_of(store, "talk")).status == "ended"
     check_family(store, program)
 
 
@@ -313,7 +320,7 @@ async def test_a_late_result_that_ends_a_child_is_told_to_its_parent() -> None:
         assert path_of(store, "talk") == ["message>team"]
         gate.opened.set()
         await until(lambda: path_of(store, child_of(store, "talk"))[-1] == "late_result>over")
-        await until(lambda: store.summary("talk").state == "more")
+        await until(lambda: summary(store, "talk").state == "more")
     check_family(store, program)
 
 
