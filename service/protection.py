@@ -172,19 +172,22 @@ class _Passing:
             return refused
         try:
             refused = await self._slots() or await self._tokens() or self._stopped()
+            if refused is None:
+                self._begin()
         except BaseException:
             self._release()
             raise
         if refused is not None:
             self._release()
-            return refused
+        return refused
+
+    def _begin(self) -> None:
         now = self._now
         for one in self._subjects:
             period, change = one.breaker.begin(now)
             self._periods.append(period)
             self._tell("breaker", one.name, change)
         self._began_call = now
-        return None
 
     @property
     def _now(self) -> datetime:
@@ -257,14 +260,16 @@ class _Passing:
         """What the attempt's end says of its subjects; None where it was cut off and says nothing."""
         now = self._now
         took = (now - self._began_call).total_seconds()
-        for one, period in zip(self._subjects, self._periods, strict=True):
-            self._tell("breaker", one.name, one.breaker.ended(period, _verdict(report, one), now))
-        if report is not None and report.limit is None:
-            self._pause_model(report, now)
-            price, usage = self._spec.price, report.usage
-            cost = price.cost(usage) if usage.measured else self._request.reserved_cost
-            self._tell("cost", ALL_AGENTS, self._of.spending.spent(cost, now))
-        self._release(took)
+        try:
+            for one, period in zip(self._subjects, self._periods, strict=True):
+                self._tell("breaker", one.name, one.breaker.ended(period, _verdict(report, one), now))
+            if report is not None and report.limit is None:
+                self._pause_model(report, now)
+                price, usage = self._spec.price, report.usage
+                cost = price.cost(usage) if usage.measured else self._request.reserved_cost
+                self._tell("cost", ALL_AGENTS, self._of.spending.spent(cost, now))
+        finally:
+            self._release(took)
 
     def _pause_model(self, report: AgentReport, now: datetime) -> None:
         seconds = report.retry_after_seconds

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..agents.contract import checked, outcome_of
+from ..agents.openai_failures import MAX_RETRY_AFTER_SECONDS
 from ..agents.tools import check_arguments, check_task
 from ..contracts.agents import AgentCutShort, AgentReply, Judgement, Plan
 from ..contracts.commands import AgentReport, PlannedTask, ProposedCall
@@ -13,7 +14,7 @@ from ..contracts.events import AgentRequested
 from ..contracts.flow import AgentSpec
 from ..contracts.limits import Usage
 from ..contracts.payload import Payload, bytes_of
-from ..contracts.values import MAX_SAFE_INTEGER, NAME, printable
+from ..contracts.values import NAME, printable
 from ..fsm.labelling import contract_of, router_of
 from ..fsm.program import Program
 from .clock import minted
@@ -136,7 +137,7 @@ def failed(failure: AgentFailed) -> AgentReport:
         {
             "outcome": failure.kind if failure.kind in ("timeout", "refused", "invalid") else "failed",
             "reason": printable(failure.reason, 60),
-            "retry_after_seconds": wait if isinstance(wait, int) and 0 <= wait <= MAX_SAFE_INTEGER else None,
+            "retry_after_seconds": min(wait, MAX_RETRY_AFTER_SECONDS) if isinstance(wait, int) and wait >= 0 else None,
             "request_id": printable(failure.request_id),
             "model": model,
             "usage": usage,

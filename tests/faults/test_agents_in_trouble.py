@@ -23,6 +23,7 @@ from interlock.contracts.flow import BreakerSpec
 from interlock.contracts.limits import Usage
 from interlock.persistence.memory_store import MemoryStore
 from interlock.service.bounded import Bounds
+from interlock.service.breaker import Breaker
 from interlock.service.clock import ManualClock
 from interlock.service.loading import recorded
 from interlock.service.pacing import Pace
@@ -463,3 +464,39 @@ async def test_the_present_state_of_everything_can_be_asked() -> None:
             ("breaker", "model small", "closed", ""),
             ("limiter", "model small", "free", ""),
         ]
+
+
+# -- nonsense from a provider, and faults of our own -------------------------------------------------------------
+
+
+def slots_in_hand(talks: Talks) -> dict[str, int]:
+    return {one.subject: one.in_hand for one in talks.runtime.conditions() if one.kind == "limiter"}
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(30, 30), (86_400, 86_400), (10**13, 86_400), (2**80, 86_400)])
+async def test_a_provider_that_asks_for_ages_is_waited_for_a_day_and_its_slots_come_back(asked: int, kept: int) -> None:
+    """No time is too long to be added to a clock; the first is the control."""
+    agent = ScriptedAgent(lambda _: fails("rate_limited", retry_after_seconds=asked))
+    async with Talks(agent, Resilience(each_model=Pace(at_once=1))) as talks:
+        assert await talks.say() == "failed>desk"
+        assert talks.reports()[0].retry_after_seconds == kept
+        assert slots_in_hand(talks) == {"agent helper": 0, "model small": 0}
+        assert await talks.runtime.recover() == ()
+        assert len(agent.requests) == 1
+
+
+@pytest.mark.parametrize("at", ["begin", "ended"])
+async def test_a_fault_of_a_breaker_keeps_no_slot(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong before or after a call gives back the slots all the same; the next call is made."""
+
+    def broken(*_: object) -> None:
+        raise OverflowError("date value out of range")
+
+    async with Talks(ScriptedAgent(lambda _: YES), Resilience(each_model=Pace(at_once=1))) as talks:
+        with monkeypatch.context() as patched:
+            patched.setattr(Breaker, at, broken)
+            with pytest.raises(OverflowError):
+                await talks.say()
+        assert slots_in_hand(talks) == {"agent helper": 0, "model small": 0}
+        assert await talks.say() == "done>more"
+        await talks.runtime.recover()
