@@ -14,24 +14,24 @@ from ..contracts.facts import OpenValue
 from ..contracts.flow import AgentState, FactSpec
 from ..contracts.payload import Payload
 from ..fsm.approvals import shown_digest
+from ..fsm.conversation import Conversation
 from .live import Live
 from .texts import Texts
 
 
-def is_covered(live: Live, request: ToolRequested) -> bool:
+def is_covered(conversation: Conversation, request: ToolRequested) -> bool:
     """Whether the facts are still those whose approval the intent used up: the second lock, when the tool begins."""
     if request.approval is None:
         return True
-    known = live.conversation.known
     return any(
-        one.task == request.approval and one.shown == shown_digest(known, one.facts)
-        for one in live.conversation.approvals.values()
+        one.task == request.approval and one.shown == shown_digest(conversation.known, one.facts)
+        for one in conversation.approvals.values()
     )
 
 
-def approved_facts(live: Live, request: ToolRequested) -> tuple[str, ...] | None:
+def approved_facts(conversation: Conversation, request: ToolRequested) -> tuple[str, ...] | None:
     """The facts that an approved tool is told besides its arguments: those that were shown, and no others."""
-    found = [one.facts for one in live.conversation.approvals.values() if one.task == request.approval]
+    found = [one.facts for one in conversation.approvals.values() if one.task == request.approval]
     return found[0] if found and request.approval is not None else None
 
 
@@ -67,7 +67,10 @@ async def _given(live: Live, texts: Texts, spec: FactSpec, value: Any) -> GivenF
         same = value == await texts.text(live.id, fact.sealed.version, fact.sealed.name)
         return GivenFact(name=spec.name, sealed=fact.sealed) if same else GivenFact(name=spec.name, differs=True)
     said = _exactly(spec, value)
-    return GivenFact(name=spec.name, differs=True) if said is None else GivenFact(name=spec.name, value=said)
+    own = fact.value if fact is not None and fact.sealed is None else None
+    # What a model wrote is text and stays out of the log: only the fact's own value may stand there.
+    same = said is not None and type(said) is type(own) and said == own
+    return GivenFact(name=spec.name, value=own) if same else GivenFact(name=spec.name, differs=True)
 
 
 def _exactly(spec: FactSpec, value: Any) -> OpenValue | None:

@@ -15,7 +15,7 @@ import structlog
 from ..contracts.agents import Agent
 from ..contracts.commands import SYSTEM, Actor, AgentEnded, Command, CommandBody, Routed
 from ..contracts.envelope import Entry, Head, sealed
-from ..contracts.errors import LogError, StreamMoved
+from ..contracts.errors import LogError, NotEncodable, StreamMoved
 from ..contracts.events import AgentRequested, EffectResolved, ToolRequested
 from ..contracts.payload import Payload
 from ..contracts.store import Append, FlowRow, Store
@@ -34,7 +34,7 @@ from .conversations import Conversations
 from .live import Live
 from .observing import Unobserved
 from .outcome import TurnOutcome, Undecided
-from .perform import Performer, performer_of, repeatable
+from .perform import Performer, performer_of, repeatable, too_large
 from .projection import summary_of
 from .protection import Protection, Resilience
 from .submission import Submission, check_same
@@ -348,7 +348,11 @@ class TurnLoop:
         if isinstance(effect, Wait):
             return await self._once(live, f"w:{effect.effect}", SYSTEM, body, payloads)
         key = f"e:{effect.effect}"
-        following = await self._once(live, key, performer_of(effect), body, payloads)
+        try:
+            following = await self._once(live, key, performer_of(effect), body, payloads)
+        except NotEncodable:
+            body = too_large(body)
+            following = await self._once(live, key, performer_of(effect), body, ())
         if isinstance(effect, CallAgent) and isinstance(body, AgentEnded) and key in live.keys:
             self.performer.recorded(live, effect, live.keys[key], body.report)
         return following

@@ -34,6 +34,7 @@ from ..contracts.payload import Payload, bytes_of
 from ..contracts.routing import RoutingEvidence
 from ..contracts.tools import ToolContext
 from ..contracts.values import printable
+from ..fsm.conversation import Conversation
 from ..fsm.draft import CallAgent, Route, RunTool
 from ..fsm.program import Program
 from ..fsm.render import ERASED
@@ -51,6 +52,8 @@ from .reports import Performed, failed, labelled, reported
 from .texts import Texts
 
 log = structlog.get_logger("interlock.perform")
+TOO_LARGE = "too_large"
+"""The `reason` of an outcome that does not fit an entry of the log."""
 
 
 class Performer:
@@ -165,11 +168,11 @@ class Performer:
         program, request = live.program, effect.request
         started = time.perf_counter()
         tool = program.tool(request.tool)
-        known = live.conversation.known
-        if not is_covered(live, request):  # an operator's input changed them since
+        before = live.conversation
+        if not is_covered(before, request):  # an operator's input changed them since
             return Performed(ToolReport(outcome="failed", reason="unapproved"))
-        told = request.facts if request.caller == "state" else approved_facts(live, request)
-        facts = await self._plain_facts(live, _reads(program, request.state) if told is None else told)
+        told = request.facts if request.caller == "state" else approved_facts(before, request)
+        facts = await self._plain_facts(live, before, _reads(program, request.state) if told is None else told)
         problems: tuple[str, ...] = ()
         if request.caller == "state":
             arguments: dict[str, Any] | None = {
@@ -182,6 +185,8 @@ class Performer:
         if arguments is None:
             reason = printable("; ".join(problems) or "bad_arguments", 200)
             return Performed(ToolReport(outcome="failed", reason=reason))
+        if (stopped := _stopped(live.conversation, effect)) is not None:
+            return Performed(ToolReport(outcome="failed", reason=stopped))
         context = ToolContext(conversation=live.id, idempotency_key=f"{live.id}:{effect.effect}", facts=facts)
         run = await run_tool(tool, arguments, context, request.timeout_seconds, allowed=_allowed(program, request))
         payloads: list[Payload] = []
@@ -190,7 +195,7 @@ class Performer:
         if shown:
             result = minted("result", "result", bytes_of(shown))
             payloads.append(result)
-        readings, sealed = readings_from(program, run.data, known)
+        readings, sealed = readings_from(program, run.data, before.known)
         return Performed(
             ToolReport(
                 outcome=run.outcome,
@@ -203,11 +208,11 @@ class Performer:
             (*payloads, *sealed),
         )
 
-    async def _plain_facts(self, live: Live, names: tuple[str, ...]) -> dict[str, Any]:
-        """Facts as a tool gets them: open values as they are, sealed ones as text."""
+    async def _plain_facts(self, live: Live, conversation: Conversation, names: tuple[str, ...]) -> dict[str, Any]:
+        """Facts as a tool gets them: open values as they are, sealed ones as text; as `conversation` has them."""
         found: dict[str, Any] = {}
         for name in names:
-            fact = live.conversation.known.get(name)
+            fact = conversation.known.get(name)
             if fact is not None:
                 found[name] = (
                     fact.value
@@ -239,11 +244,32 @@ def _undercounted(live: Live, effect: CallAgent, report: AgentReport) -> bool:
     return True
 
 
+def _stopped(conversation: Conversation, effect: RunTool) -> str | None:
+    """Why the tool may not begin after all; None where it may. An input may have come while its facts were read."""
+    if effect.effect not in conversation.pending:
+        return "withdrawn"
+    return None if is_covered(conversation, effect.request) else "unapproved"
+
+
 def performer_of(effect: CallAgent | RunTool) -> Actor:
     """Who caused the outcome of an effect."""
     if isinstance(effect, CallAgent):
         return Actor(kind="agent", id=effect.request.agent)
     return Actor(kind="tool", id=effect.request.tool)
+
+
+def too_large(body: CommandBody) -> CommandBody:
+    """An outcome that does not fit an entry of the log, as one that does: failed, with what it cost and changed.
+
+    Its payloads are dropped with it.
+    """
+    if isinstance(body, ToolEnded):
+        return body.changed(report=ToolReport(outcome="failed", reason=TOO_LARGE, latency_ms=body.report.latency_ms))
+    if not isinstance(body, AgentEnded):
+        return body
+    kept = ("usage", "model", "request_id", "latency_ms", "conditions")
+    fields = {name: getattr(body.report, name) for name in kept}
+    return body.changed(report=AgentReport(outcome="failed", reason=TOO_LARGE, **fields))
 
 
 def repeatable(program: Program, effect: CallAgent | RunTool) -> bool:

@@ -10,9 +10,10 @@ import pytest
 from interlock.agents.scripted import ScriptedAgent, calls, gives
 from interlock.agents.tools import tool
 from interlock.contracts.agents import AgentReply, AgentRequest, ToolCall
-from interlock.contracts.commands import CUSTOMER, Decide, Give
+from interlock.contracts.commands import CUSTOMER, Actor, Decide, Give, GivenFact
 from interlock.contracts.errors import FlowError
 from interlock.contracts.events import (
+    AgentReturned,
     ApprovalVoid,
     CommandRefused,
     FactsRecorded,
@@ -26,8 +27,9 @@ from interlock.contracts.tools import Tool, ToolContext
 from interlock.fsm.code import Code, Subflow
 from interlock.fsm.evolve import evolve
 from interlock.fsm.load import read_flow
-from interlock.fsm.program import compiled
+from interlock.fsm.program import Program, compiled
 from interlock.persistence.memory_store import MemoryStore
+from interlock.service import covering, perform
 from interlock.service.runtime import Runtime
 from support.approving import FLOW, PEOPLE, Answer, approving, begun, look_up, no_evidence, pay
 from support.runtime import check_log, of_type
@@ -122,17 +124,22 @@ def recording() -> Tool:
     return pay
 
 
+async def approved_by_one(runtime: Runtime) -> None:
+    """A conversation with account 12345678 and an amount of 1.00, both approved."""
+    facts = {"account": "12345678", "amount": 100, "colour": "red"}
+    await runtime.start(conversation="talk", facts=facts)
+    asked = await runtime.give("talk", "ask", actor=CUSTOMER)
+    assert asked.task
+    await runtime.decide_task("talk", asked.task.number, "yes", actor=PEOPLE[0], shown=asked.task.shown)
+
+
 @asynccontextmanager
 async def proposing(*answers: Any) -> AsyncIterator[tuple[Runtime, MemoryStore]]:
     """A conversation whose helper proposes these calls, with account 12345678 and an amount of 1.00 approved."""
     PAID.clear()
     store, program = MemoryStore(), approving(1, Code.of(tools=[look_up, recording()], contracts=[Answer]))
     async with Runtime(store, program, ScriptedAgent([*answers, gives()])) as runtime:
-        facts = {"account": "12345678", "amount": 100, "colour": "red"}
-        await runtime.start(conversation="talk", facts=facts)
-        asked = await runtime.give("talk", "ask", actor=CUSTOMER)
-        assert asked.task
-        await runtime.decide_task("talk", asked.task.number, "yes", actor=PEOPLE[0], shown=asked.task.shown)
+        await approved_by_one(runtime)
         yield runtime, store
     check_log(store, program)
 
@@ -228,6 +235,139 @@ async def test_facts_that_change_between_the_intent_and_the_call_stop_it() -> No
     (returned,) = of_type(store, "talk", ToolReturned)
     assert (returned.report.outcome, returned.report.reason) == ("failed", "unapproved")
     assert PAID == []
+
+
+# -- what a model writes stays out of the log --------------------------------------------------------------
+
+SAID = "Anna Muster, IBAN DE89 3704 0044 0532 0130 00"
+WRITTEN: list[dict[str, Any]] = [{"account": "12345678", "amount": SAID}, {"account": SAID, "amount": 100}]
+
+
+def liberal() -> Tool:
+    @tool(consequential=True, name="pay")
+    def pay(account: str, amount: int | str, context: ToolContext) -> dict[str, bool]:
+        """Pays, and takes any text for an amount."""
+        PAID.append((account, 0, dict(context.facts)))
+        return {"paid": True}
+
+    return pay
+
+
+async def proposed(arguments: dict[str, Any]) -> MemoryStore:
+    """The log after a model proposed these arguments where 1.00 to 12345678 was approved."""
+    PAID.clear()
+    store, program = MemoryStore(), approving(1, Code.of(tools=[look_up, liberal()], contracts=[Answer]))
+    async with Runtime(store, program, ScriptedAgent([calls("pay", **arguments), gives()])) as runtime:
+        await approved_by_one(runtime)
+        await runtime.give("talk", "propose", actor=CUSTOMER)
+        assert await runtime.recover() == ()
+    check_log(store, program)
+    return store
+
+
+def holds(store: MemoryStore, text: str) -> bool:
+    return any(text.encode() in entry.data for entry in store.read("talk"))
+
+
+@pytest.mark.parametrize("arguments", WRITTEN)
+async def test_a_proposed_argument_that_is_no_fact_stands_in_no_envelope(arguments: dict[str, Any]) -> None:
+    """Only that it differs is recorded; the call is refused."""
+    store = await proposed(arguments)
+    assert not holds(store, SAID)
+    assert [one.reason for one in of_type(store, "talk", ApprovalVoid)] == ["arguments"]
+    assert PAID == []
+
+
+async def test_a_proposed_argument_as_long_as_an_entry_stops_no_conversation() -> None:
+    """It is refused as any other, and asked for once."""
+    store = await proposed({"account": "12345678", "amount": "x" * 70_000})
+    (first, *_) = of_type(store, "talk", AgentReturned)
+    assert (first.report.outcome, first.report.calls[0].given[1].differs) == ("done", True)
+
+
+async def test_an_argument_that_repeats_the_fact_is_recorded_with_its_value_and_may_run() -> None:
+    """The control: what is the fact's own value stands in the log, which holds it already."""
+    store = await proposed({"account": "12345678", "amount": 100})
+    (first, *_) = of_type(store, "talk", AgentReturned)
+    given = {one.name: (one.value, one.differs) for one in first.report.calls[0].given}
+    assert given["amount"] == (100, False)
+    assert not given["account"][1]
+    assert len(PAID) == 1
+
+
+async def test_an_argument_recorded_as_it_was_written_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: with the comparison replaced by a copy, the text stands in the envelope."""
+
+    async def copied(live: Any, texts: Any, spec: Any, value: Any) -> GivenFact:
+        return GivenFact(name=spec.name, value=value)
+
+    monkeypatch.setattr(covering, "_given", copied)
+    assert holds(await proposed(WRITTEN[0]), SAID)
+
+
+# -- an input comes while a tool's facts are read ------------------------------------------------------------
+
+OPERATOR = Actor(kind="human", id="operator-1", roles=("operator",))
+
+
+async def paid_while(happens: str) -> tuple[MemoryStore, Program]:
+    """An approved payment during whose reading of facts an operator intervenes (`operator`) or a fact changes
+    (`fact`)."""
+    PAID.clear()
+    code = Code.of(tools=[look_up, recording()], contracts=[Answer])
+    text = FLOW.replace("APPROVALS", "1") + "  - [any, operator_human, otherwise, desk, A-5]\n"
+    store, program = MemoryStore(), compiled(read_flow(text, code).flow, code)
+    async with Runtime(store, program, ScriptedAgent([])) as runtime:
+        await approved_by_one(runtime)
+        plain, coming = runtime.texts.text, [happens]
+
+        async def read(stream: str, version: int, name: str) -> str:
+            found = await plain(stream, version, name)
+            match coming.pop() if coming else "":
+                case "operator":
+                    await runtime.give("talk", "operator_human", {"amount": 900_000}, actor=OPERATOR)
+                case "fact":
+                    live = await runtime._conversations.known("talk")
+                    known = {**live.conversation.known, "amount": KnownFact(name="amount", value=900_000)}
+                    live.conversation = live.conversation.changed(known=known)
+            return found
+
+        runtime.texts.text = read  # type: ignore[method-assign]
+        await runtime.give("talk", "act", actor=CUSTOMER)
+    return store, program
+
+
+async def test_an_operator_who_intervenes_while_the_facts_are_read_stops_the_tool() -> None:
+    """The tool is not begun: nothing waits for it any more, and its facts are others by now."""
+    store, program = await paid_while("operator")
+    (returned,) = of_type(store, "talk", ToolReturned)
+    assert (returned.report.outcome, returned.report.reason, returned.late) == ("failed", "withdrawn", True)
+    assert PAID == []
+    check_log(store, program)
+
+
+async def test_facts_that_change_while_they_are_read_stop_the_tool() -> None:
+    """What the approval covered is looked at again when everything is read."""
+    store, _ = await paid_while("fact")
+    (returned,) = of_type(store, "talk", ToolReturned)
+    assert (returned.report.outcome, returned.report.reason) == ("failed", "unapproved")
+    assert PAID == []
+
+
+async def test_nothing_that_happens_meanwhile_lets_the_tool_run() -> None:
+    """The control of both."""
+    await paid_while("nothing")
+    assert PAID == [("12345678", 100, {"account": "12345678", "amount": 100})]
+
+
+@pytest.mark.parametrize("happens", ["operator", "fact"])
+async def test_even_without_the_last_look_a_tool_gets_only_the_approved_facts(
+    happens: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The facts are of the moment that was checked: with the last look left out the tool runs, on what was approved."""
+    monkeypatch.setattr(perform, "_stopped", lambda *_: None)
+    await paid_while(happens)
+    assert PAID == [("12345678", 100, {"account": "12345678", "amount": 100})]
 
 
 # -- in a child conversation ------------------------------------------------------------------------------
