@@ -8,7 +8,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..contracts.errors import CallError
 from ..contracts.values import fixed
@@ -52,6 +52,10 @@ class Promise:
     wrong: int
     n: int
     bound: float
+    leaked: int = 0
+    """Messages out of scope that are routed as well; 0 where none were given apart."""
+    traffic: float | None = None
+    """The share of traffic that is routed, what is out of scope included; None where that is `coverage`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +176,7 @@ def promise_with_outside(
     each = 1 - (1 - confidence) / 2
     ranked = sorted(outside)
     points = coverage_curve(scored)
-    found: tuple[Point, float] | None = None
+    found: tuple[Point, float, int] | None = None
     for point in points[:: max(1, len(points) // 500)]:
         routed = (1 - share) * point.coverage
         leaks = len(ranked) - bisect_left(ranked, point.threshold)
@@ -180,8 +184,12 @@ def promise_with_outside(
         leaked = share * clopper_pearson(leaks, len(ranked), each)
         bound = (routed * wrong + leaked) / (routed + leaked)
         if bound <= promised:
-            found = point, bound
-    return _promised(found[0], promised, confidence, found[1]) if found else None
+            found = point, bound, leaks
+    if found is None:
+        return None
+    point, bound, leaks = found
+    traffic = (1 - share) * point.coverage + share * leaks / max(1, len(ranked))
+    return replace(_promised(point, promised, confidence, bound), leaked=leaks, traffic=traffic)
 
 
 def _promised(point: Point, promised: float, confidence: float, bound: float) -> Promise:

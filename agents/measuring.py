@@ -138,14 +138,14 @@ def measured(
         coverage=tuple(coverage),
         promises=tuple(promises),
         share=weighted,
-        reliability=reliability(all_scored, _weights(judged, weighted)),
+        reliability=reliability(all_scored, weights_of(judged, weighted)),
         scope=gate,
         scope_auroc=auroc([one.scope for one in ours], [one.scope for one in others]) if others else None,
         scope_recall=out_of_scope_recall([one.scope for one in others], float(gate)) if others else None,
     )
 
 
-def _weights(judged: Sequence[Judged], share: float | None) -> list[float] | None:
+def weights_of(judged: Sequence[Judged], share: float | None) -> list[float] | None:
     """What each message counts for, so that `share` of the whole is out of scope."""
     if share is None:
         return None

@@ -18,7 +18,8 @@ def demo(
         typer.Argument(metavar="storm", help="`storm`: agents that hand a customer back and forth, and to themselves."),
     ] = "",
     db: Annotated[
-        Path | None, typer.Option("--db", metavar="FILE", help="Keep the log in this file. [default: a temporary one]")
+        Path | None,
+        typer.Option("--db", metavar="FILE", help="Keep the log in this file. \\[default: a temporary one]"),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary log, and say where it is.")] = False,
     base_url: BaseUrl = "",

@@ -20,7 +20,9 @@ routing = typer.Typer(
 
 Examples = Annotated[
     Path,
-    typer.Argument(metavar="EXAMPLES", help="CSV with `text` and `label`, or JSON: [[text, label], …], also by part."),
+    typer.Argument(
+        metavar="EXAMPLES", help="CSV with `text` and `label`, or JSON: \\[\\[text, label], …], also by part."
+    ),
 ]
 Router = Annotated[
     str, typer.Argument(metavar="ROUTER", help="A trained router.json, or a flow: `bank`, flow.yaml, its folder.")
@@ -46,6 +48,12 @@ Escalation = Annotated[
 ]
 Plot = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE", help="Write coverage against error as .svg or .png.")
+]
+Threshold = Annotated[
+    str, typer.Option("--threshold", metavar="SCORE", help="Try this threshold instead of the flow's, as 0.7.")
+]
+Scope = Annotated[
+    str, typer.Option("--scope", metavar="SCORE", help="Try this scope gate instead of the flow's, as 0.3.")
 ]
 Share = Annotated[
     float | None,
@@ -83,10 +91,10 @@ def train(
     plot: Plot = None,
     json: Json = False,
 ) -> None:
-    """Train a classifier from labelled messages, and say what it is worth on messages it has not seen.
+    r"""Train a classifier from labelled messages, and say what it is worth on messages it has not seen.
 
     Writes one JSON file: no pickle, nothing that runs. Its digest goes into the flow. Needs no scikit-learn,
-    and is two points better with it (`pip install 'interlock[ml]'`).
+    and is two points better with it (`pip install 'interlock\[ml]'`).
     """
     from .route_train import Wishes
     from .route_train import train as run
@@ -103,12 +111,8 @@ def evaluate(
     part: Part = None,
     named: Named = "",
     embed: Embed = None,
-    threshold: Annotated[
-        str, typer.Option("--threshold", metavar="SCORE", help="Try this threshold instead of the flow's, as 0.7.")
-    ] = "",
-    scope: Annotated[
-        str, typer.Option("--scope", metavar="SCORE", help="Try this scope gate instead of the flow's, as 0.3.")
-    ] = "",
+    threshold: Threshold = "",
+    scope: Scope = "",
     share: Share = None,
     misroute: Misroute = "",
     escalation: Escalation = "",
@@ -136,13 +140,16 @@ def explain(
     held: Annotated[
         str, typer.Option("--held", metavar="LABEL", help="The label that has the conversation, for a sticky router.")
     ] = "",
+    threshold: Threshold = "",
+    scope: Scope = "",
     embed: Embed = None,
     json: Json = False,
 ) -> None:
     """Say for one message which stage decided, what each stage said, and which words weighed."""
+    from .route_explain import Question
     from .route_explain import explain as run
 
-    run(router, named, message, held, embed, json)
+    run(Question(router, named, message, held, threshold, scope, embed), json)
 
 
 def _end(code: int) -> None:

@@ -16,7 +16,7 @@ from ..fsm.route import choose, evidence
 from ..fsm.thresholds import millionths
 from . import route_report
 from .route_plot import write_plot
-from .route_target import Target, gate, target_of
+from .route_target import Target, adjusted, target_of
 from .route_train import with_outside
 from .terminal import MARKS, Part, Terminal, counted, write_json
 
@@ -55,7 +55,7 @@ def evaluate(
     trial: Trial, misroute: str, escalation: str, at_most: float | None, plot: Path | None, as_json: bool
 ) -> int:
     """Report; 1 if the error among the routed is not bounded by `at_most`."""
-    target = _adjusted(target_of(trial.router, trial.named, trial.embed), trial)
+    target = adjusted(target_of(trial.router, trial.named, trial.embed), trial.threshold, trial.scope)
     costs = route_report.costs_of(misroute, escalation) or _own_costs(target)
     examples = with_outside(
         read_examples(trial.examples, parts=trial.parts, prefer=("test", "val", "dev")), trial.outside
@@ -90,16 +90,6 @@ def _own_costs(target: Target) -> route_report.Costs | None:
 
 def _gated(target: Target) -> bool:
     return millionths(target.spec.scope) > 0
-
-
-def _adjusted(target: Target, trial: Trial) -> Target:
-    """The router with the gates that are to be tried: a threshold for all labels stands in for all there are."""
-    changes: dict[str, Any] = {}
-    if trial.threshold:
-        changes |= {"threshold": gate("--threshold", trial.threshold), "thresholds": {}, "costs": None}
-    if trial.scope:
-        changes["scope"] = gate("--scope", trial.scope)
-    return Target(target.spec.changed(**changes), target.classifier, target.screener, target.flow)
 
 
 def _labels_known(target: Target, examples: Sequence[Example]) -> None:

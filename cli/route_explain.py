@@ -1,6 +1,7 @@
 """`interlock route explain`: for one message, which stage decided, why, and which words weighed."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,35 @@ from ..contracts.routing import RoutingDecision, RoutingEvidence
 from ..fsm.clauses import clauses
 from ..fsm.route import choose, evidence
 from ..fsm.thresholds import millionths, six, threshold_of
-from .route_target import Target, target_of
+from .route_target import Target, adjusted, target_of
 from .terminal import MARKS, Part, Terminal, safe, write_json
 
 _MOST_WORDS = 8
 _BAR = 20
+_NO_GATES = (
+    "no gates given: the best label wins, whatever its score, even of a message that is none of yours. Give "
+    "--threshold and --scope, which training suggests, or the flow that has them."
+)
 
 
-def explain(router: str, named: str, message: str, held: str, embed: Path | None, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the command line asked for."""
+
+    router: str
+    named: str
+    message: str
+    held: str
+    threshold: str
+    scope: str
+    embed: Path | None = None
+
+
+def explain(asked: Question, as_json: bool) -> None:
     """Print the explanation. Raises `CallError` for a held label that the router has not."""
-    text = sys.stdin.read().rstrip("\n") if message == "-" else message
-    target = target_of(router, named, embed)
+    text = sys.stdin.read().rstrip("\n") if asked.message == "-" else asked.message
+    target = adjusted(target_of(asked.router, asked.named, asked.embed), asked.threshold, asked.scope)
+    held = asked.held
     if held and held not in target.spec.labels:
         raise CallError(f"{held!r} is no label of the router.", fix=f"Its labels: {', '.join(target.spec.labels)}.")
     taken = evidence(target.spec, text, classifier=target.classifier, screener=target.screener, held=held or None)
@@ -34,6 +53,7 @@ def _document(target: Target, text: str, taken: RoutingEvidence, made: RoutingDe
     return {
         "outcome": made.outcome,
         "stage": made.stage,
+        "gated": target.gated,
         "decision": made.model_dump(mode="json", exclude_none=True),
         "evidence": taken.model_dump(mode="json", exclude_none=True),
         "thresholds": {one.label: six(threshold_of(target.spec, one.label)) for one in taken.scores},
@@ -56,13 +76,16 @@ def _weighed(target: Target, text: str, taken: RoutingEvidence) -> list[tuple[st
 def _show(terminal: Terminal, target: Target, text: str, taken: RoutingEvidence, made: RoutingDecision) -> None:
     terminal.line(("“" + safe(text, 400) + "”", "italic"))
     terminal.blank()
-    good = made.outcome not in ("unsure", "blocked")
+    by_default = made.stage == "classifier" and not target.gated
+    good = made.outcome not in ("unsure", "blocked") and not by_default
     by = "nothing decided" if made.stage == "none" else f"decided by {made.stage}"
     terminal.hang(
         terminal.text((MARKS.good, "bold green") if good else (MARKS.warn, "bold yellow")),
         (made.outcome, "bold"),
         f"  {by}",
     )
+    if by_default:
+        terminal.line((_NO_GATES, "yellow"), indent=2)
     if made.queue:
         terminal.line(f"then {', then '.join(made.queue)}", indent=2)
     if made.asks_model:

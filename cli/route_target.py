@@ -1,7 +1,8 @@
 """What `interlock route` is asked about: a trained artefact by itself, or a router of a flow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..agents.classifier import LinearTable
 from ..agents.embedding import EmbeddingTable, Model2VecEmbedder
@@ -9,6 +10,7 @@ from ..contracts.errors import CallError
 from ..contracts.flow import RouterSpec
 from ..contracts.routing import Classifier
 from ..contracts.values import listed
+from ..fsm.thresholds import millionths
 from ..service.project import load_project
 
 
@@ -20,6 +22,14 @@ class Target:
     classifier: Classifier | None
     screener: Classifier | None = None
     flow: str | None = None
+
+    @property
+    def gated(self) -> bool:
+        """Whether any gate is above 0, so that the router can say that a message is unclear or none of ours."""
+        spec = self.spec
+        return bool(spec.thresholds or spec.costs) or any(
+            millionths(one) > 0 for one in (spec.threshold, spec.scope, spec.margin)
+        )
 
     @property
     def table(self) -> LinearTable | None:
@@ -50,6 +60,16 @@ def target_of(named: str, router: str = "", embed: Path | None = None) -> Target
         classifiers.get(spec.screen_classifier or ""),
         f"{program.flow.name} v{program.flow.version}",
     )
+
+
+def adjusted(target: Target, threshold: str, scope: str) -> Target:
+    """The router with the gates that are to be tried: a threshold for all labels stands in for all there are."""
+    changes: dict[str, Any] = {}
+    if threshold:
+        changes |= {"threshold": gate("--threshold", threshold), "thresholds": {}, "costs": None}
+    if scope:
+        changes["scope"] = gate("--scope", scope)
+    return replace(target, spec=target.spec.changed(**changes))
 
 
 def gate(option: str, written: str) -> str:

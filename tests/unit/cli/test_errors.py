@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,25 @@ def interlock(*arguments: str, stdin: str = "", **environment: str) -> subproces
         [sys.executable, "-m", "interlock", *arguments], input=stdin, capture_output=True, text=True, timeout=60,
         env={**env, "COLUMNS": "80", **environment}, check=False,
     )  # fmt: skip
+
+
+def test_no_word_of_a_help_text_is_taken_for_markup() -> None:
+    """`[ml]` and `[[text, label]]` are shown: whatever stands in brackets in the source stands in the help."""
+    from rich.text import Text
+    from typer.main import get_command
+
+    from interlock.cli.main import app
+
+    def texts(command: Any) -> Iterator[str]:
+        yield command.help or ""
+        yield from (getattr(one, "help", None) or "" for one in command.params)
+        for one in getattr(command, "commands", {}).values():
+            yield from texts(one)
+
+    found = list(texts(get_command(app)))
+    assert any("interlock\\[ml]" in one for one in found)
+    for one in found:
+        assert Text.from_markup(one).plain == one.replace("\\[", "["), one
 
 
 def test_help_is_quick_and_lists_every_command() -> None:

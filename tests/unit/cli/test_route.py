@@ -121,6 +121,57 @@ def test_the_threshold_suggested_is_that_of_the_promise_asked_for(run: Any, tmp_
     assert f"At most 5.0% wrong: promised from score {wanted[0.05]} on." in done.words
 
 
+def test_an_artefact_without_gates_vouches_for_nothing(folder: Path, run: Any):
+    """Its best label always wins, so there is no good mark, and it says why; with gates there is one, or `unsure`."""
+    asked = ("route", "explain", folder / "router.json", "my card was stolen")
+    bare = run(*asked)
+    assert "no gates given: the best label wins, whatever its score" in bare.words
+    assert "✓" not in bare.words
+    assert run(*asked, "--json").json["gated"] is False
+    strict = run("route", "explain", folder / "router.json", "sing a song", "--threshold", "0.999999")
+    assert "! unsure" in strict.words
+    assert "no gates given" not in strict.words
+    told = run(*asked, "--threshold", "0.1", "--scope", "0.1")
+    assert "no gates given" not in told.words
+    assert "✓ card" in told.words
+
+
+def test_the_report_says_which_traffic_its_figures_are_of(folder: Path, run: Any, tmp_path: Path):
+    """A promise can be checked by hand: what it routes of traffic is no more than a perfect choice would."""
+    wishes = ("--out", tmp_path / "r.json", "--folds", "2", "--backend", "plain")
+    costs = ("--misroute", "20", "--escalation", "4")
+    found = run("route", "train", folder / "seen.csv", *wishes, *costs, "--json").json["held_out"]
+    best = {one["error"]: one["all"] for one in found["coverage"]}
+    made = {each["error"]: each["promise"] for each in found["promises"] if each["promise"]}
+    assert made
+    for error, one in made.items():
+        ours, others = 0.8 * one["coverage"], 0.2 * one["leaked"] / found["out_of_scope"]
+        assert one["traffic"] == pytest.approx(ours + others, abs=1e-5)
+        assert one["traffic"] <= best[error]
+        assert 0.8 * one["wrong"] / found["messages"] + others <= one["bound"] * one["traffic"]
+    assert {one["routed"] for one in found["costs"]["table"]} >= {1}
+    assert found["costs"]["table"][0]["wrong"] == pytest.approx(0.2 + 0.8 * (1 - found["accuracy"]), abs=1e-5)
+    said = run("route", "train", folder / "seen.csv", *wishes, *costs).words
+    assert "traffic of which 20% is out of scope" in said
+    assert "What each threshold costs, per 100 messages of which 20% are out of scope" in said
+    measured = run("route", "eval", tmp_path / "r.json", folder / "seen.csv").words
+    assert "Training assumes 20% out of scope unless told; --outside-share 0.2 measures the same here." in measured
+    same = run("route", "eval", tmp_path / "r.json", folder / "seen.csv", "--outside-share", "0.2").words
+    assert "Training assumes" not in same
+
+
+def test_a_threshold_that_is_not_the_cheapest_here_says_why():
+    """The rule takes scores at their word; the table is of these messages."""
+    from interlock.cli.route_report import Costs, why_not_cheapest
+
+    words = why_not_cheapest(Costs(1000, 100), {"threshold": "0.750000", "cost": 13362}, 15377)
+    assert words == (
+        "The threshold 0.900 follows from (1 - score) × misroute < escalation, which takes a score at its word and "
+        "holds for other messages too; 0.750 was 20.15 cheaper on these, where it was picked with hindsight. Where it "
+        "stays cheaper in `route eval` on fresh messages, write that one."
+    )
+
+
 def report_with(promises: dict[float, tuple[str, float]]) -> Any:
     """A training's report with these promises: error to threshold and bound; stricter ones route less."""
     from types import SimpleNamespace
@@ -319,6 +370,7 @@ def test_a_held_label_that_is_none_is_refused(run: Any):
 
 def test_a_flow_that_says_what_mistakes_cost_is_measured_with_that():
     """Without the options; a cost for single labels alone gives no table."""
+    from interlock.agents.measuring import Judged
     from interlock.cli.route_eval import _own_costs
     from interlock.cli.route_report import Costs, cost_table
     from interlock.cli.route_target import Target
@@ -328,7 +380,8 @@ def test_a_flow_that_says_what_mistakes_cost_is_measured_with_that():
     costs = _own_costs(Target(spec, None))
     assert costs == Costs(misroute=2_000, escalation=400)
     assert _own_costs(Target(spec.changed(costs=RoutingCosts(escalation=4, labels={"a": 8})), None)) is None
-    table = {one["threshold"]: one["cost"] for one in cost_table([(0.9, True), (0.85, False)], costs)}
+    judged = [Judged(frozenset("a"), ((label, score),), 1.0) for label, score in (("a", 0.9), ("b", 0.85))]
+    table = {one["threshold"]: one["cost"] for one in cost_table(judged, costs, None)}
     assert table["0.000000"] == 100_000  # one wrong of two: twenty for each second message
     assert table["0.950000"] == 40_000  # both passed on
     assert table["0.800001"] == 100_000
