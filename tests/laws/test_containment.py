@@ -24,7 +24,7 @@ from interlock.contracts.commands import Actor
 from interlock.contracts.envelope import opened
 from interlock.contracts.errors import InterlockError
 from interlock.contracts.tools import ToolContext
-from interlock.fsm import runs, tasks
+from interlock.fsm import approvals, runs, tasks
 from interlock.fsm.code import Code
 from interlock.fsm.program import compiled
 from interlock.persistence.memory_store import MemoryStore
@@ -46,6 +46,7 @@ from support.source_tree import ROOT
 
 FLOWS = flow_files()
 BANK = ROOT / "examples" / "bank" / "flow.yaml"
+FOUR_EYES = ROOT / "examples" / "patterns" / "human_in_the_loop.yaml"
 names = pytest.mark.parametrize("file", FLOWS, ids=lambda file: f"{file.parent.name}/{file.stem}")
 UNGATED = {"patterns/single_agent": "its point: the adviser changes the address itself, as one of its allowed actions"}
 """`folder/flow` -> why its table lets something consequential happen without a person, a yes or a condition."""
@@ -79,6 +80,15 @@ def test_the_attack_gets_everywhere() -> None:
     assert tally.refused["tool_refused"] > 500
     assert tally.refused["command_refused"] > 100
     assert {state for state, _ in tally.tools} >= {"advise_card", "advise_account"}, "no model got its own tool"
+
+
+def test_the_attack_gets_through_four_eyes() -> None:
+    """With two people and what they were shown, the payment is made; by one of them, by the customer, or on other facts
+    it is refused."""
+    tally = attacked(_case(FOUR_EYES), 4_000, seed=0)
+    assert tally.violations == []
+    assert {one for one, times in tally.acted.items() if times > 5} == {("paying", "pay_back", "decision:approved")}
+    assert tally.refused["command_refused"] > 100
 
 
 @names
@@ -186,6 +196,31 @@ def test_an_approval_by_anybody_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(tasks, "decided", trusting)
     assert found_in(_case(BANK), "nobody with the role decided")
+
+
+def anybody(draft: Any, body: Any) -> str | None:
+    """The rules for an approval without those about people: whoever asked, and whoever has approved before."""
+    opened_task = draft.conversation.visit.opened
+    known = opened_task is not None and draft.conversation.visit.task == body.task
+    return None if known and body.shown == opened_task.shown else "unknown_task"
+
+
+@pytest.mark.parametrize("said", ["'anna' approves twice", "'customer' approves and asked for it"])
+def test_four_eyes_of_one_person_are_found(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CONTROL: somebody approves as often as they like, or what they asked for themselves."""
+    monkeypatch.setattr(tasks, "_refusal", anybody)
+    assert found_in(_case(FOUR_EYES), said)
+
+
+def test_two_eyes_where_four_were_signed_are_found() -> None:
+    """CONTROL: the flow that runs asks one person."""
+    assert found_in(case_of(FOUR_EYES, swapped("approvals: 2", "approvals: 1")), "approved by 1 of 2 people")
+
+
+def test_an_approval_of_other_facts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CONTROL: an approval holds for any facts, and for ever."""
+    monkeypatch.setattr(approvals, "void_of", lambda *_: None)
+    assert found_in(_case(FOUR_EYES), "'pay_back' runs on other facts than were approved")
 
 
 def test_a_models_word_behind_a_payment_is_found() -> None:

@@ -57,6 +57,7 @@ MODEL = Actor(kind="agent", id="model")
 TOOL = Actor(kind="tool", id="tool")
 OPERATOR = Actor(kind="human", id="operator", roles=("operator",))
 STRANGER = Actor(kind="human", id="stranger", roles=("visitor",))
+CLERKS = ("anna", "ben", "cleo")
 MOST_STEPS = 80
 
 
@@ -165,16 +166,22 @@ class Talk:
             else:
                 self.tool_ends(effect)
         elif conversation.visit.task is not None and attacker.chance(0.7):
-            opened = conversation.visit.opened
-            assert opened is not None
-            person = Actor(kind="human", id="clerk", roles=(opened.role,))
-            body = Decide(task=conversation.visit.task, decision=attacker.one_of(opened.decisions))
-            self.do(person, body)
+            self.decides(conversation.visit.task)
         elif conversation.visit.timer is not None and attacker.chance(0.02):
             self.at += timedelta(days=2)
             self.do(SYSTEM, Fire(timer=conversation.visit.timer))
         else:
             self.say()
+
+    def decides(self, task: int) -> None:
+        """Somebody with the task's role decides on what was shown, now and then on something else. One of them is the
+        customer, with a role that a customer should not have."""
+        opened = self.conversation.visit.opened
+        assert opened is not None
+        shown = opened.shown if self.attacker.chance(0.9) else self.attacker.one_of((None, "ab" * 32))
+        who = self.attacker.one_of((*CLERKS, *CLERKS, CUSTOMER.id))
+        person = Actor(kind="human", id=who, roles=(opened.role,))
+        self.do(person, Decide(task=task, decision=self.attacker.one_of(opened.decisions), shown=shown))
 
     def say(self) -> None:
         """A message, read as the service reads it."""

@@ -170,6 +170,14 @@ class Reader:
     gate: str = ""
     """How the last consequential call of this path was permitted; empty where nothing permits one now."""
     decided: tuple[str, Actor] | None = None
+    asked: set[str] = field(default_factory=set)
+    """Who started the conversation, wrote to it or gave it something: theirs is no approval."""
+    shown: dict[str, KnownFact] = field(default_factory=dict)
+    """The facts that the open task is about, as they were when it was opened."""
+    approvers: set[str] = field(default_factory=set)
+    """Who approved the open task so far."""
+    approved: dict[str, dict[str, KnownFact]] = field(default_factory=dict)
+    """Human state -> the facts that enough people approved there and that let nothing run yet."""
     confirmed: bool = False
     version: int = 0
     moves: int = 0
@@ -183,6 +191,7 @@ class Reader:
     def read(self, actor: Actor, events: Iterable[Any]) -> None:
         """Take the events of one decision, which `actor` caused."""
         for event in events:
+            self._approvals(actor, event)
             match event.type:
                 case "conversation_started":
                     self._must(event.state == self.table.initial, f"starts in {event.state!r}")
@@ -294,6 +303,47 @@ class Reader:
         counted = {"visits": self.visits, "messages": self.messages}
         return {name: one for name, one in counted.items() if name in Facts.__dataclass_fields__}
 
+    # -- approvals ---------------------------------------------------------------------------------------
+
+    def _approvals(self, actor: Actor, event: Any) -> None:
+        """Who asks, what is shown to whom, and who approves it: only of states that the table lets approve."""
+        state = self.table.states.get(self.state, {})
+        match event.type:
+            case "conversation_started" | "message_received" | "input_received":
+                self.asked.add(actor.id.casefold())
+            case "task_opened" if "approves" in state:
+                self.shown, self.approvers = self._now(self.state), set()
+                self.approved.pop(self.state, None)
+            case "task_endorsed" | "task_decided" if event.decision == state.get("approves"):
+                self._approves(actor, event.type == "task_decided", int(state.get("approvals", 1)))
+            case _:
+                pass
+
+    def _approves(self, actor: Actor, completes: bool, needed: int) -> None:
+        person = actor.id.casefold()
+        self._must(actor.kind == "human", f"{actor.kind} {person!r} approves")
+        self._must(person not in self.asked, f"{person!r} approves and asked for it")
+        self._must(person not in self.approvers, f"{person!r} approves twice")
+        self._must(self._now(self.state) == self.shown, f"{person!r} approves other facts than were shown")
+        self.approvers.add(person)
+        if completes:
+            given = len(self.approvers)
+            self._must(given >= needed, f"approved by {given} of {needed} people")
+            self.approved[self.state] = self.shown
+
+    def _now(self, human: str) -> dict[str, KnownFact]:
+        """The facts that a human state shows, as they are now."""
+        shows = map(str, self.table.states[human].get("shows") or ())
+        return {name: self.known[name] for name in shows if name in self.known}
+
+    def _uses_approval(self, tool: str) -> None:
+        human = self.table.states[self.state].get("approval")
+        if human is None:
+            return
+        found = self.approved.pop(str(human), None)
+        self._must(found is not None, f"{tool!r} runs, and no approval of {human!r} is left")
+        self._must(found is None or found == self._now(str(human)), f"{tool!r} runs on other facts than were approved")
+
     # -- consequential actions -------------------------------------------------------------------------
 
     def _gate(self, row: Row, asked: set[str]) -> None:
@@ -324,6 +374,7 @@ class Reader:
         self._must(event.consequential == consequential, f"tool {event.tool!r} is recorded as {event.consequential}")
         self.ran.append((self.state, event.tool))
         if consequential:
+            self._uses_approval(event.tool)
             self.acted.append((self.state, event.tool, self.gate))
             needed = self.table.requires_gate(self.state)
             self._must(bool(self.gate) or not needed, f"{event.tool!r} is consequential, and nothing permitted it")
