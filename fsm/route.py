@@ -154,13 +154,13 @@ def choose(spec: RouterSpec, evidence: RoutingEvidence) -> RoutingDecision:
 
 def _stages(spec: RouterSpec, evidence: RoutingEvidence) -> Iterator[tuple[RouteStage, _Said]]:
     """Every stage in its order with what it says, whether it will be reached or not."""
+    issues = issues_in(spec, evidence) if spec.several else None
     yield "screen", _by_screen(evidence)
     if spec.escalations or evidence.escalations:
-        yield "escalation", _by_escalation(spec, evidence)
-    yield "picked", _by_person(spec, evidence)
+        yield "escalation", _by_escalation(spec, evidence, issues)
+    yield "picked", _by_person(spec, evidence, issues)
     if evidence.queued:
         yield "queued", _by_queue(spec, evidence)
-    issues = issues_in(spec, evidence) if spec.several else None
     yield "rules", _by_rules(spec, evidence, issues)
     yield "classifier", _by_classifier(spec, evidence, issues)
     if spec.agent is not None:
@@ -176,19 +176,26 @@ def _by_screen(evidence: RoutingEvidence) -> _Said:
     return _Said("", "passed" if evidence.screen else "nothing screened")
 
 
-def _by_escalation(spec: RouterSpec, evidence: RoutingEvidence) -> _Said:
+def _by_escalation(spec: RouterSpec, evidence: RoutingEvidence, issues: Issues | None) -> _Said:
     labels = ruled_labels(spec, evidence.escalations)
     if not labels:
         return _Said("", "nothing to escalate")
-    return _Said(labels[0], "the first escalation rule that matched")
+    return _Said(labels[0], "the first escalation rule that matched", _besides(labels[0], issues, labels))
 
 
-def _by_person(spec: RouterSpec, evidence: RoutingEvidence) -> _Said:
+def _besides(chosen: str, issues: Issues | None, escalated: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """What else the message is clear about, where several issues are kept: it waits behind what was chosen."""
+    if issues is None:
+        return ()
+    return tuple(label for label in distinct((*escalated, *issues.labels)) if label != chosen)
+
+
+def _by_person(spec: RouterSpec, evidence: RoutingEvidence, issues: Issues | None) -> _Said:
     if evidence.picked is None:
         return _Said("", "nothing picked")
     if evidence.picked not in spec.labels:
         return _Said("", "what was picked is no label of this router")
-    return _Said(evidence.picked, "picked by the person")
+    return _Said(evidence.picked, "picked by the person", _besides(evidence.picked, issues))
 
 
 def _by_queue(spec: RouterSpec, evidence: RoutingEvidence) -> _Said:
@@ -199,8 +206,10 @@ def _by_queue(spec: RouterSpec, evidence: RoutingEvidence) -> _Said:
 
 
 def _by_rules(spec: RouterSpec, evidence: RoutingEvidence, issues: Issues | None) -> _Said:
-    if issues is not None and issues.labels and issues.labels[0] in issues.by_rules:
-        return _queued(spec, issues)
+    if issues is not None and issues.labels:
+        if issues.labels[0] in issues.by_rules:
+            return _queued(spec, issues)
+        return _Said("", "the first issue is the classifier's")  # which queues what the rules found
     labels = ruled_labels(spec, evidence.rules)
     if not labels:
         return _Said("", "no rule matched")

@@ -198,6 +198,20 @@ def test_nothing_clear_is_dropped(spec: RouterSpec, taken: RoutingEvidence):
 
 
 @given(specs, evidences)
+def test_what_a_clause_is_certain_of_is_taken_or_waits(spec: RouterSpec, taken: RoutingEvidence):
+    """With `several`, the label that a clause would have as a message of its own is the outcome or in the queue:
+    whatever the order of the clauses, whether a rule or the classifier gave it, and whatever stage decides first."""
+    decision = choose(spec.changed(several=True), taken.changed(independent=False, queued=()))
+    alone = spec.changed(several=False, escalations=(), agent=None, sticky=False)
+    kept = {decision.outcome, *decision.queue}
+    if decision.outcome != "blocked":
+        for part in taken.parts:
+            for rules, scores in ((part.rules, ()), ((), part.scores)):
+                clause = RoutingEvidence(rules=rules, scores=scores, scope=part.scope, artefact=taken.artefact)
+                assert choose(alone, clause).outcome in {*kept, "unsure"}
+
+
+@given(specs, evidences)
 def test_what_stage_comes_after_the_choice_is_not_reached(spec: RouterSpec, taken: RoutingEvidence):
     """Verdicts after a stage that chose a label say so; those before it never do, but after rules that disagree."""
     decision = choose(spec, taken)

@@ -69,6 +69,20 @@ async def test_two_issues_in_one_message_are_handled_in_turn() -> None:
         assert play.of(IssuesDropped) == []
 
 
+@pytest.mark.parametrize("refund_first", [False, True])
+async def test_a_rule_drops_nothing_in_either_order(refund_first: bool) -> None:
+    """One of the issues is found by a rule and the other by the classifier: both are handled, in the order said."""
+    said = ["where is my parcel", "I want a refund"]
+    handled = [("delivery", "a delivery", "classifier"), ("refund", "a refund", "rules")]
+    if refund_first:
+        said, handled = said[::-1], handled[::-1]
+    async with playing("router") as play:
+        outcome = await play.say(", and ".join(said))
+        assert routes(play) == [(handled[0][0], handled[0][2]), (handled[1][0], "queued")]
+        assert f"You also asked about {handled[1][1]}." in outcome.text
+        assert play.of(IssuesDropped) == []
+
+
 async def test_issues_beyond_the_limit_are_named_and_told() -> None:
     """Three wait at most in this flow; of five clauses the first is taken up now and three wait."""
     async with playing("router") as play:
@@ -199,13 +213,43 @@ async def test_a_second_unclear_answer_brings_a_person() -> None:
         assert play.outcome.standing == "with_person"
 
 
-async def test_an_explicit_wish_and_a_threat_bring_a_person_at_once() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Let me speak to a person.",
+        "My parcel has not come yet and my lawyer will hear of it.",
+        "I will sue you.",
+        "See you in court!",
+        "I will take you to court over my parcel.",
+        "I am considering legal action.",
+        "This goes to the ombudsman, and where is my parcel?",
+    ],
+)
+async def test_an_explicit_wish_and_a_threat_bring_a_person_at_once(text: str) -> None:
     """Escalation rules come before all else, in scope or not, whatever else the message is about."""
-    for text in ("Let me speak to a person.", "My parcel has not come yet and my lawyer will hear of it."):
+    async with playing("router") as play:
+        outcome = await play.say(text)
+        assert routes(play) == [("person", "escalation")]
+        assert outcome.standing == "with_person"
+
+
+async def test_a_word_that_only_looks_like_a_threat_brings_nobody() -> None:
+    """Phrases are whole words, and a name or a street is no threat."""
+    for text in ("I have an issue with my parcel", "where is my parcel for Sue", "where is my parcel to Court Road"):
         async with playing("router") as play:
-            outcome = await play.say(text)
-            assert routes(play) == [("person", "escalation")]
-            assert outcome.standing == "with_person"
+            await play.say(text)
+            assert play.of(RoutingDecided)[0].evidence.escalations == (), text
+
+
+async def test_what_was_said_besides_a_threat_is_shown_to_the_person() -> None:
+    """By its label alone, on the record and on the task."""
+    async with playing("router") as play:
+        outcome = await play.say("My lawyer will hear of it, and where is my parcel, and I want a refund")
+        assert [one.label for one in play.of(RoutingDecided)[0].issues] == ["delivery", "refund"]
+        (dropped,) = play.of(IssuesDropped)
+        assert (dropped.labels, dropped.reason) == (("delivery", "refund"), "person")
+        assert play.of(TaskOpened)[0].issues == ("delivery", "refund")
+        assert outcome.text == "For a delivery and a refund, please write to us again.\nA colleague takes over."
 
 
 async def test_a_label_that_only_the_model_is_sure_of_may_need_a_person() -> None:

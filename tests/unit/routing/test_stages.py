@@ -137,6 +137,8 @@ def test_an_unclear_message_stays_with_the_label_that_has_the_conversation():
 # -- several issues
 
 SEVERAL = SPEC.changed(several=True)
+MONEY_BACK = RuleHit(label="refund", rule="money back")
+MY_CARD = RuleHit(label="card", rule="my card")
 
 
 @pytest.mark.parametrize(
@@ -198,6 +200,47 @@ def test_rules_of_different_labels_are_several_issues():
     decision = choose(SEVERAL, taken)
     assert (decision.outcome, decision.queue, decision.stage) == ("card", ("refund",), "rules")
     assert choose(SPEC, evidence(SPEC, "my card, money back", classifier=None)).outcome == "unsure"
+
+
+@pytest.mark.parametrize("ruled_first", [False, True])
+def test_a_rule_and_the_classifier_share_a_message_in_either_order(ruled_first: bool):
+    """The first clause is the outcome, by whichever stage gave it; the other waits."""
+    by_rule, by_score = RoutingPart(rules=(MONEY_BACK,), scope="0.900000"), part(transfer="0.900000")
+    clauses = (by_rule, by_score) if ruled_first else (by_score, by_rule)
+    decision = choose(SEVERAL, RoutingEvidence(rules=(MONEY_BACK,), scope="0.900000", parts=clauses))
+    expected = ("refund", ("transfer",), "rules") if ruled_first else ("transfer", ("refund",), "classifier")
+    assert (decision.outcome, decision.queue, decision.stage) == expected
+
+
+def test_rules_of_different_labels_behind_a_clear_clause_wait():
+    """They are further issues, and no contradiction, where the classifier gives the first."""
+    both = (MY_CARD, MONEY_BACK)
+    clauses = (part(transfer="0.900000"), *(RoutingPart(rules=(one,), scope="0.900000") for one in both))
+    decision = choose(SEVERAL, RoutingEvidence(rules=both, scope="0.900000", parts=clauses))
+    assert (decision.outcome, decision.queue) == ("transfer", ("card", "refund"))
+
+
+@pytest.mark.parametrize(("spec", "queue"), [(SEVERAL, ("transfer", "refund")), (SPEC, ())])
+def test_an_escalation_keeps_the_other_issues(spec: RouterSpec, queue: tuple[str, ...]):
+    """They wait behind it; what is only likely is left to whoever reads the message."""
+    clauses = (part(transfer="0.900000"), RoutingPart(rules=(MONEY_BACK,)), part(card="0.300000"))
+    threat = RuleHit(label="person", rule="my lawyer")
+    decision = choose(spec, RoutingEvidence(escalations=(threat,), rules=(MONEY_BACK,), parts=clauses))
+    assert (decision.outcome, decision.queue, decision.stage) == ("person", queue, "escalation")
+
+
+@pytest.mark.parametrize(("spec", "queue"), [(SEVERAL, ("refund",)), (SPEC, ())])
+def test_what_was_said_besides_a_choice_waits(spec: RouterSpec, queue: tuple[str, ...]):
+    """`the card, and I want my money back` answers the question and asks for more."""
+    decision = choose(spec, RoutingEvidence(picked="card", rules=(MONEY_BACK,)))
+    assert (decision.outcome, decision.queue, decision.stage) == ("card", queue, "picked")
+
+
+def test_escalations_of_different_labels_are_several_issues():
+    """The first is the outcome, as ever."""
+    threats = (RuleHit(label="person", rule="my lawyer"), RuleHit(label="card", rule="stolen"))
+    assert choose(SEVERAL, RoutingEvidence(escalations=threats)).queue == ("card",)
+    assert choose(SPEC, RoutingEvidence(escalations=threats)).queue == ()
 
 
 def test_independent_scores_give_every_label_above_its_threshold():
