@@ -48,7 +48,7 @@ from ..contracts.values import written_time
 from ..fsm.conversation import Conversation
 from ..fsm.describe import guard_sentence
 from ..fsm.evolve import evolve, fold
-from ..fsm.render import ERASED, filled, places_in, said, template_of
+from ..fsm.render import CHOICES, ERASED, filled, places_in, said, template_of
 from ..fsm.replay import Recorded
 from .story_children import came_up, child_words
 from .story_work import working_words
@@ -246,7 +246,7 @@ class _Teller:
             elif fact is not None and fact.value is not None and spec is not None:
                 values[name] = said(spec, fact.value, self.flow.currency)
         words = {label: text for router in self.flow.routers for label, text in router.labels.items()}
-        for name, label in zip(("first_choice", "second_choice"), self.conversation.candidates, strict=False):
+        for name, label in zip(CHOICES, self.conversation.candidates, strict=False):
             values[name] = words.get(label, label)
         return f"“{safe(filled(template, values))}”"
 

@@ -133,7 +133,7 @@ def enter(draft: Draft, on: str = "") -> str | None:
         case WaitState():
             if announced := queueing.announced(draft, state):
                 return announced
-            draft.reply(f"state.{state.name}")
+            draft.reply(queueing.question_of(draft, state))
             for name in state.forgets:
                 draft.forget(name)
             _wait(draft, state)

@@ -12,6 +12,7 @@ from ..contracts.flow import NEXT_ISSUE, HumanState, RouteState, WaitState
 from ..contracts.routing import Issue, RoutingDecision, RoutingEvidence
 from .draft import Draft
 from .issues import UNSURE
+from .render import CHOICES, places_in
 from .route import choose
 
 Reason = Literal["too_many", "ended", "person", "limit"]
@@ -63,6 +64,15 @@ def taken_up(draft: Draft, state: RouteState) -> str:
     decision = choose(draft.program.routers[state.router], evidence)
     decided(draft, state.name, issue.message, evidence, decision)
     return decision.outcome
+
+
+def question_of(draft: Draft, state: WaitState) -> str:
+    """The text that a wait state says. One that offers two labels where there is one, or none, says the flow's phrase
+    `one_choice` or `no_choice` instead, if the flow has it."""
+    left = len(draft.conversation.candidates)
+    phrase = ("no_choice", "one_choice")[left] if left < len(CHOICES) else ""
+    offers = CHOICES[-1] in places_in(state.say)
+    return f"phrase.{phrase}" if offers and phrase in draft.program.flow.phrases else f"state.{state.name}"
 
 
 def handed_over(draft: Draft, state: HumanState) -> None:

@@ -12,6 +12,8 @@ from ..contracts.payload import bytes_of
 from ..contracts.values import listed
 from .notation import MONTHS
 
+CHOICES = ("first_choice", "second_choice")
+"""What a text says for the labels of a clarifying question."""
 ERASED = "[erased]"
 """What the caller fills in for a sealed text that was erased."""
 OPEN_BYTES = 40

@@ -8,7 +8,7 @@ from ..contracts.facts import KnownFact
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.store import Store
 from ..fsm.program import Program
-from ..fsm.render import ERASED, filled, places_in, said
+from ..fsm.render import CHOICES, ERASED, filled, places_in, said
 from .live import Line, Live
 
 _Place = tuple[str, int, str]
@@ -88,5 +88,4 @@ class Texts:
 
     def _choices(self, program: Program, candidates: tuple[str, ...]) -> dict[str, str]:
         words = {label: text for router in program.flow.routers for label, text in router.labels.items()}
-        names = ("first_choice", "second_choice")
-        return {name: words.get(label, label) for name, label in zip(names, candidates, strict=False)}
+        return {name: words.get(label, label) for name, label in zip(CHOICES, candidates, strict=False)}

@@ -8,10 +8,10 @@ from ...contracts.facts import FactType
 from ...contracts.flow import FactSpec
 from ...contracts.limits import Limits
 from ...contracts.values import listed, printable
-from ..render import places_in
+from ..render import CHOICES, places_in
 from .survey import Survey
 
-PLACES = ("first_choice", "second_choice", "reference")
+PLACES = (*CHOICES, "reference")
 """What a reply may say besides facts."""
 _PHRASE_PLACES = ("limit", "says")
 """What the sentences under `phrases` may say as well."""

@@ -311,3 +311,29 @@ async def test_the_label_is_asked_for_again_after_a_crash() -> None:
         assert await second.recover() == ()
         assert (await second.outcome("talk")).state == "account"
     check_log(store, found.program)
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        (UNCLEAR, "Is it about your account, or an invoice?"),
+        ("My parcel has not come yet. Also, what about the login bill.", "Is it about your account?"),
+    ],
+)
+async def test_as_many_labels_are_offered_as_there_are(said: str, asked: str) -> None:
+    async with playing("router", {"sorter": fails()}) as play:
+        outcome = await play.say(said)
+        assert outcome.text.split("\n")[-1] == asked
+
+
+async def test_where_there_is_no_label_to_offer_none_is_offered() -> None:
+    """Rules alone have no second best; a flow without the phrases says what it always said."""
+    found = project("router")
+    (router,) = found.program.flow.routers
+    flow = found.program.flow.changed(routers=(router.changed(classifier=None, agent=None, sticky=False),))
+    for rules_only, asked in (
+        (flow, "What is it about? Please say it in other words."),
+        (flow.changed(phrases={}), "Is it about , or ?"),
+    ):
+        async with playing(replace(found, program=compiled(rules_only, found.program.code))) as play:
+            assert (await play.say(STRANGE)).text == asked
