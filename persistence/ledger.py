@@ -1,51 +1,56 @@
-"""The ledger of tenants' daily budgets on SQLite: each act is one write transaction, so two processes never both
+"""The ledger of tenants' daily budgets: each act is one write transaction, so two processes never both
 take the last of a budget."""
 
 from collections.abc import Sequence
 
 from ..contracts.store import Reservation, Spent
 from . import statements as sql
-from .sqlite_file import SqliteFile
+from .connection import LogConnection
 
 
-def reserve(file: SqliteFile, wanted: Reservation, at_most: Spent) -> Spent | None:
+def reserve(connection: LogConnection, wanted: Reservation, at_most: Spent) -> Spent | None:
     """None where it was reserved, else what the day stands at."""
-    with file.writing():
-        stands = spent(file, wanted.tenant, wanted.day)
+    with connection.writing():
+        connection.hold_budget(wanted.tenant)
+        stands = spent(connection, wanted.tenant, wanted.day)
         after = stands.plus(wanted.amount)
         if not after.fits(at_most):
             return stands
         amount = wanted.amount
-        _put_day(file, wanted.tenant, wanted.day, after)
+        _put_day(connection, wanted.tenant, wanted.day, after)
         row = (wanted.stream, wanted.effect, wanted.tenant, wanted.day, amount.calls, amount.tokens, amount.cost)
-        file.add(sql.PUT_RESERVATION, [row])
+        connection.add(sql.PUT_RESERVATION, [row])
     return None
 
 
-def settle(file: SqliteFile, stream: str, effect: int, used: Spent | None) -> None:
+def settle(connection: LogConnection, stream: str, effect: int, used: Spent | None) -> None:
     """Nothing changes where nothing is reserved."""
-    with file.writing():
-        rows = file.run(sql.RESERVATION_OF, in_stream=stream, of_effect=effect)
-        if not rows:
+    with connection.writing():
+        before = connection.run(sql.RESERVATION_OF, in_stream=stream, of_effect=effect)
+        if not before:
+            return
+        connection.hold_budget(_reservation(before[0]).tenant)
+        rows = connection.run(sql.RESERVATION_OF, in_stream=stream, of_effect=effect)
+        if not rows:  # another process was first
             return
         found = _reservation(rows[0])
         if used is not None:
-            stands = spent(file, found.tenant, found.day)
-            _put_day(file, found.tenant, found.day, stands.minus(found.amount).plus(used))
-        file.change(sql.DROP_RESERVATION, in_stream=stream, of_effect=effect)
+            stands = spent(connection, found.tenant, found.day)
+            _put_day(connection, found.tenant, found.day, stands.minus(found.amount).plus(used))
+        connection.change(sql.DROP_RESERVATION, in_stream=stream, of_effect=effect)
 
 
-def reservations(file: SqliteFile) -> Sequence[Reservation]:
-    return tuple(_reservation(row) for row in file.run(sql.RESERVATIONS))
+def reservations(connection: LogConnection) -> Sequence[Reservation]:
+    return tuple(_reservation(row) for row in connection.run(sql.RESERVATIONS))
 
 
-def spent(file: SqliteFile, tenant: str, day: str) -> Spent:
-    rows = file.run(sql.SPENT, of_tenant=tenant, on_day=day)
+def spent(connection: LogConnection, tenant: str, day: str) -> Spent:
+    rows = connection.run(sql.SPENT, of_tenant=tenant, on_day=day)
     return Spent(*rows[0]) if rows else Spent()
 
 
-def _put_day(file: SqliteFile, tenant: str, day: str, sum_: Spent) -> None:
-    file.add(sql.PUT_TENANT_DAY, [(tenant, day, sum_.calls, sum_.tokens, sum_.cost)])
+def _put_day(connection: LogConnection, tenant: str, day: str, sum_: Spent) -> None:
+    connection.add(sql.PUT_TENANT_DAY, [(tenant, day, sum_.calls, sum_.tokens, sum_.cost)])
 
 
 def _reservation(row: Sequence[object]) -> Reservation:

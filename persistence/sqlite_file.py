@@ -4,7 +4,7 @@ Everything here runs on the one thread that owns the connection.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class SqliteFile:
         refuse_old_sqlite(sqlite3.sqlite_version_info)
         self.path = path
         self.suspect = False
+        self.all_rows = -1
+        self._seen_at = -1
         self._wait_seconds = wait_seconds
         self.lock_path = path.with_name(path.name + ".lock")
         self._lock = ProcessLock(self.lock_path)
@@ -100,6 +102,21 @@ class SqliteFile:
             yield
         finally:
             self._roll_back()
+
+    def others_wrote(self) -> bool:
+        """Whether another connection has committed: `data_version` tells inside the transaction."""
+        before, self._seen_at = self._seen_at, self.pragma("data_version")
+        return before != self._seen_at
+
+    def hold(self, streams: Iterable[str]) -> None:
+        """Nothing more: the write transaction holds the whole file."""
+
+    def hold_budget(self, name: str) -> None:
+        """Nothing more: the write transaction holds the whole file."""
+
+    @property
+    def where(self) -> str:
+        return str(self.path)
 
     def close(self) -> None:
         """Let go of the file. Closing the last connection checkpoints, so it takes its turn as a write does."""

@@ -1,0 +1,130 @@
+"""Appends committed together: those whose stream has moved are left out, and one that fails hurts itself alone."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from ..contracts.errors import InterlockError
+from ..contracts.store import Append, TimerRow
+from . import statements as sql
+from .codec import conversation_row, event_row, payload_rows
+from .connection import Failures, LogConnection
+from .refusals import stream_moved
+
+C = TypeVar("C", bound=LogConnection)
+_MOST_REMEMBERED = 10_000
+
+
+class GroupedLog(Generic[C]):
+    """The connection's owner: commits together, and opens a new connection after a failure."""
+
+    def __init__(self, opened: Callable[[bool], C], failures: Failures) -> None:
+        """`opened` gives a connection, and is told whether the one before it failed."""
+        self._opened = opened
+        self._failures = failures
+        self._connection: C | None = opened(False)
+        # What this connection last saw of each stream: its length and deadlines. True for as long as no other
+        # connection has committed.
+        self._seen: dict[str, tuple[int, tuple[TimerRow, ...]]] = {}
+
+    @property
+    def connection(self) -> C:
+        """A connection that may be trusted: after a failed write, a new one."""
+        if self._connection is not None and self._connection.suspect:
+            broken, self._connection = self._connection, None
+            broken.close()
+        if self._connection is None:
+            self._seen.clear()
+            self._connection = self._opened(True)
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def commit(self, appends: Sequence[Append]) -> Sequence[int | Exception]:
+        try:
+            return self._together(appends)
+        except self._failures.raised as error:
+            self._seen.clear()
+            refused = self._failures.is_refused_row(error)
+            if refused and len(appends) == 1 and (found := self._moved_to(appends[0])) is not None:
+                return [stream_moved(appends[0], found)]
+            if not refused or len(appends) == 1:
+                raise self._failures.translated(error, self._where()) from error
+        except InterlockError:
+            self._seen.clear()
+            raise
+        except Exception as error:
+            self._seen.clear()
+            if len(appends) == 1:  # a value that the driver cannot write, such as a name with a lone surrogate
+                raise self._failures.translated(error, self._where()) from error
+        except BaseException:
+            self._seen.clear()
+            raise
+        # One append of several cannot be written. Nothing was recorded: each goes alone, and hurts itself only.
+        return [self._alone(append) for append in appends]
+
+    def _alone(self, append: Append) -> int | Exception:
+        try:
+            return self.commit([append])[0]
+        except InterlockError as error:
+            return error
+
+    def _together(self, appends: Sequence[Append]) -> Sequence[int | Exception]:
+        """One transaction for all: those whose stream has moved are left out of it."""
+        connection = self.connection
+        outcomes: list[int | Exception] = []
+        taken: list[Append] = []
+        with connection.writing():
+            streams = {append.summary.stream for append in appends}
+            connection.hold(streams)
+            if connection.others_wrote() or len(self._seen) > _MOST_REMEMBERED:
+                self._seen.clear()
+            self._look_up(connection, streams - self._seen.keys())
+            for append in appends:
+                stream = append.summary.stream
+                length, _ = self._seen[stream]
+                if length == append.expected:
+                    taken.append(append)
+                    outcomes.append(append.summary.length)
+                    self._seen[stream] = (append.summary.length, self._seen[stream][1])
+                else:
+                    outcomes.append(stream_moved(append, length))
+            self._record(connection, taken)
+        return outcomes
+
+    def _record(self, connection: C, appends: Sequence[Append]) -> None:
+        # In the order of the streams: two processes that write the same streams then never wait for each other.
+        ordered = sorted(appends, key=lambda append: append.summary.stream)
+        entries = [(entry, append.summary.subject) for append in ordered for entry in append.entries]
+        last = {append.summary.stream: append.summary for append in ordered}
+        moved = [summary for stream, summary in last.items() if self._seen[stream][1] != summary.timers]
+        connection.add(sql.ADD_EVENT, [event_row(entry) for entry, _ in entries])
+        connection.add(sql.ADD_PAYLOAD, [row for entry, subject in entries for row in payload_rows(entry, subject)])
+        connection.add(sql.PUT_CONVERSATION, [conversation_row(summary) for summary in last.values()])
+        connection.add(sql.DROP_TIMERS, [(summary.stream,) for summary in moved])
+        connection.add(sql.ADD_TIMER, [(t.stream, t.timer, t.due) for summary in moved for t in summary.timers])
+        for stream, summary in last.items():
+            self._seen[stream] = (summary.length, summary.timers)
+
+    def _look_up(self, connection: C, streams: set[str]) -> None:
+        """Where these streams end now, in one question for all."""
+        if streams:
+            for stream, length in connection.run(sql.LENGTHS, streams=json.dumps(sorted(streams))):
+                timers = connection.run(sql.TIMERS_OF, in_stream=stream) if length else ()
+                self._seen[stream] = (length, tuple(TimerRow(stream, timer, due) for timer, due in timers))
+
+    def _moved_to(self, append: Append) -> int | None:
+        """How long the stream is that refused a row because it has moved, or has one of the keys."""
+        stream = append.summary.stream
+        keys = [entry.key for entry in append.entries if entry.key is not None]
+        if any(self.connection.run(sql.VERSION_OF_KEY, in_stream=stream, given=key) for key in keys):
+            return append.expected
+        head = self.connection.run(sql.HEAD, in_stream=stream)
+        length = head[0][0] + 1 if head else 0
+        return None if length == append.expected else length
+
+    def _where(self) -> str:
+        return self._connection.where if self._connection is not None else "the database"

@@ -1,0 +1,158 @@
+"""A `Store` on a database that speaks SQL: what every such database has in common.
+
+One connection in each process, and one thread that owns it. Reads run on the writing thread, so they see every
+acknowledged append. After a failed write the connection is thrown away and a new one opened; the failed appends are
+not tried again, and what was acknowledged is never in doubt.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from ..contracts.envelope import Head
+from ..contracts.errors import StorageError
+from ..contracts.payload import Payload, PayloadAt
+from ..contracts.store import Append, FlowRow, Reservation, Spent, Status, StoredEntry, Summary, TimerRow
+from . import ledger
+from . import statements as sql
+from .codec import checked, payload_of, summary_of
+from .connection import Failures, LogConnection
+from .grouped import GroupedLog
+from .writer import Writer
+
+C = TypeVar("C", bound=LogConnection)
+T = TypeVar("T")
+
+
+class SqlStore(Generic[C]):
+    """Every method may be called from any thread. A process has one store for a log."""
+
+    def __init__(self, opened: Callable[[bool], C], failures: Failures, where: str) -> None:
+        """`opened` gives a connection, and is told whether the one before it failed. Raises `StorageError`."""
+        self._failures, self._where = failures, where
+        self._writer = Writer(lambda: GroupedLog(opened, failures), where)
+        self.log: str = self._ask(lambda connection: connection.log)
+
+    def enqueue(self, append: Append) -> "Future[int]":
+        return self._writer.enqueue(checked(append))
+
+    def append(self, append: Append) -> int:
+        return self._writer.append(checked(append))
+
+    def head(self, stream: str) -> Head:
+        rows = self._rows(sql.HEAD, in_stream=stream)
+        return Head(stream, rows[0][0] + 1, rows[0][1]) if rows else Head(stream)
+
+    def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[StoredEntry]:
+        rows = self._rows(sql.ENTRIES, in_stream=stream, first=after, limit=limit)
+        return tuple(StoredEntry(*row) for row in rows)
+
+    def find_key(self, stream: str, key: str) -> int | None:
+        rows = self._rows(sql.VERSION_OF_KEY, in_stream=stream, given=key)
+        return rows[0][0] if rows else None
+
+    def payload(self, stream: str, at: PayloadAt) -> Payload | None:
+        rows = self._rows(sql.ONE_PAYLOAD, in_stream=stream, of=at.version, called=at.name)
+        return payload_of(*rows[0][1:]) if rows else None
+
+    def payloads(self, stream: str, *, after: int = 0) -> dict[PayloadAt, Payload]:
+        rows = self._rows(sql.PAYLOADS, in_stream=stream, first=after)
+        return {PayloadAt(version=version, name=row[0]): payload_of(*row) for version, *row in rows}
+
+    def streams(self) -> Sequence[str]:
+        found = tuple(stream for (stream,) in self._rows(sql.STREAMS))
+        if not all(isinstance(stream, str) for stream in found):
+            raise StorageError(
+                "The database is malformed: an entry has no stream.",
+                where=self._where,
+                fix="Stop every process that uses it, keep the file as it is, and restore a backup that verifies.",
+            )
+        return found
+
+    def put_flow(self, row: FlowRow) -> None:
+        def put(connection: C) -> None:
+            with connection.writing():  # looked up first, for the table refuses a row that exists, even with OR IGNORE
+                if not connection.run(sql.FLOW_OF, under=row.digest):
+                    connection.add(sql.ADD_FLOW, [(row.digest, row.name, row.version, row.body, row.source)])
+
+        self._ask(put)
+
+    def flow(self, digest: str) -> FlowRow | None:
+        rows = self._rows(sql.FLOW_OF, under=digest)
+        return FlowRow(*rows[0]) if rows else None
+
+    def flows(self) -> Sequence[FlowRow]:
+        return tuple(FlowRow(*row) for row in self._rows(sql.FLOWS))
+
+    def summary(self, stream: str) -> Summary | None:
+        def both(connection: C) -> Summary | None:
+            with connection.reading():
+                rows = connection.run(sql.CONVERSATION_OF, in_stream=stream)
+                return summary_of(rows[0], connection.run(sql.TIMERS_OF, in_stream=stream)) if rows else None
+
+        return self._ask(both)
+
+    def summaries(
+        self,
+        *,
+        status: Status | None = None,
+        undecided: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Summary]:
+        statement = sql.CONVERSATIONS[status is not None, undecided]
+
+        def all_of(connection: C) -> Sequence[Summary]:
+            with connection.reading():
+                rows = connection.run(statement, status=status, at_most=_at_most(connection, limit))
+                return tuple(summary_of(row, connection.run(sql.TIMERS_OF, in_stream=row[0])) for row in rows)
+
+        return self._ask(all_of)
+
+    def due_timers(self, now: str, *, limit: int = 100) -> Sequence[TimerRow]:
+        rows = self._rows(sql.DUE, now=now, limit=limit)
+        return tuple(TimerRow(*row) for row in rows)
+
+    def next_due(self) -> str | None:
+        due: str | None = self._rows(sql.NEXT_DUE)[0][0]
+        return due
+
+    def claim(self, stream: str, owner: str, previous: str) -> bool:
+        def take(connection: C) -> bool:
+            with connection.writing():
+                return connection.change(sql.CLAIM, in_stream=stream, new_owner=owner, previous=previous) == 1
+
+        return self._ask(take)
+
+    def reserve(self, reservation: Reservation, at_most: Spent) -> Spent | None:
+        return self._ask(lambda connection: ledger.reserve(connection, reservation, at_most))
+
+    def settle(self, stream: str, effect: int, used: Spent | None) -> None:
+        self._ask(lambda connection: ledger.settle(connection, stream, effect, used))
+
+    def reservations(self) -> Sequence[Reservation]:
+        return self._ask(ledger.reservations)
+
+    def spent(self, tenant: str, day: str) -> Spent:
+        return self._ask(lambda connection: ledger.spent(connection, tenant, day))
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _rows(self, statement: sql.Statement, *, limit: int | None = None, **values: Any) -> Sequence[Any]:
+        def run(connection: C) -> Sequence[Any]:
+            return connection.run(statement, at_most=_at_most(connection, limit), **values)
+
+        return self._ask(run)
+
+    def _ask(self, answer: Callable[[C], T]) -> T:
+        def on_the_thread() -> T:
+            try:
+                return answer(self._writer.log.connection)
+            except self._failures.raised as error:
+                raise self._failures.translated(error, self._where) from error
+
+        return self._writer.ask(on_the_thread)
+
+
+def _at_most(connection: LogConnection, limit: int | None) -> int | None:
+    return connection.all_rows if limit is None else max(limit, 0)
