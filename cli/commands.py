@@ -76,12 +76,17 @@ def chat(
 def check(
     flow: FlowArgument,
     describe: Annotated[bool, typer.Option("--describe", help="Print the flow in English sentences.")] = False,
+    sarif: Annotated[
+        Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0 too, for code review.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML too, for CI.")] = None,
     json: Json = False,
 ) -> None:
-    """Find everything wrong with a flow's structure: all faults at once, each with its line and its fix."""
-    from .flows import check as run
+    """Prove what a flow can do, before it runs: faults with line and fix, verdicts, ways to what is wrong, the bill."""
+    from .checking import Wanted
+    from .checking import check as run
 
-    _end(run(flow, describe, json))
+    _end(run(flow, Wanted(describe, json, sarif, junit)))
 
 
 def draw(

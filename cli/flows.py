@@ -1,4 +1,4 @@
-"""`interlock check` and `interlock draw`: what a flow says, what is wrong with it, and how it looks."""
+"""What a flow is, what is wrong with it, and how it looks (`interlock draw`)."""
 
 import sys
 from pathlib import Path
@@ -6,16 +6,12 @@ from typing import Any
 
 from ..contracts.errors import CallError, FlowError
 from ..fsm.check import CHECKS
-from ..fsm.describe import described
 from ..fsm.mermaid import mermaid
-from ..fsm.prove.findings import Proof
-from ..fsm.prove.proof import proved
 from ..fsm.wording import joined
 from ..service.project import Project, load_project
 from . import drawing
 from .failing import show_faults
 from .options import Format
-from .proving import proof_document, show_proof
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 _ENDINGS = {
@@ -32,27 +28,6 @@ CHECKED = (
     "the file, names, that every outcome of every state has a row, rows that can never be taken, states that cannot be "
     "reached or left, loops in which nobody is heard, deadlines, limits, contracts, patterns and texts"
 )
-
-
-def check(flow: str, describe: bool, as_json: bool) -> int:
-    """Say the flow's faults, or that it has none and what it can do; 1 if anything is wrong."""
-    try:
-        project = load_project(flow)
-    except FlowError as error:
-        if not error.faults:
-            raise
-        write_json(faults_document(error)) if as_json else _show_faults(error)
-        return 1
-    if describe:
-        write_json(checked_document(project)) if as_json else sys.stdout.write(described(project.program.flow))
-        return 0
-    proof = proved(project.program, project.lines)
-    if as_json:
-        document = checked_document(project)
-        write_json(document | {"ok": proof.holds, "proof": proof_document(project.program.flow, proof)})
-    else:
-        _show_checked(project, proof)
-    return 0 if proof.holds else 1
 
 
 def faults_document(error: FlowError) -> dict[str, Any]:
@@ -87,16 +62,16 @@ def checked_document(project: Project) -> dict[str, Any]:
     }
 
 
-def _show_faults(error: FlowError) -> None:
-
+def show_faulty(error: FlowError) -> None:
+    """Every fault of a flow that cannot be read."""
     terminal = Terminal()
     terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(error.what), "bold"), f"  {error.where}")
     show_faults(terminal, error.faults)
 
 
-def _show_checked(project: Project, proof: Proof) -> None:
-
-    terminal, flow = Terminal(), project.program.flow
+def show_checked(terminal: Terminal, project: Project) -> None:
+    """What the flow is, before what it can do is looked at."""
+    flow = project.program.flow
     kinds = {kind: sum(one.kind == kind for one in flow.states) for kind in dict.fromkeys(s.kind for s in flow.states)}
     terminal.hang(
         terminal.text((MARKS.good, "bold green")),
@@ -113,8 +88,6 @@ def _show_checked(project: Project, proof: Proof) -> None:
         ("not yet", "policies over time"),
     ):
         terminal.hang(terminal.text((f"{name:>9}", "dim")), words)
-    show_proof(terminal, flow, proof, project.file)
-    terminal.line(("--describe prints it in English for its owner to read.", "dim"), indent=2)
 
 
 def draw(flow: str, out: Path | None, form: Format | None, as_json: bool) -> None:

@@ -112,10 +112,10 @@ def _show_finding(terminal: Terminal, one: Finding) -> None:
 
 
 def show_steps(terminal: Terminal, flow: Flow, steps: tuple[Step, ...]) -> None:
-    """A way through the flow as a table; only what changed is shown, and the loop is marked."""
+    """A way through the flow as a table; only what changed is shown, each against its limit, and the loop is marked."""
     sign = "↻" if terminal.unicode else "@"
     terminal.table(
-        ("", "state", "what happens", "goes to", "line", "row", "counted"),
+        ("", "state", "what happens", "goes to", "line", "row", "what changed"),
         (
             (
                 f"{sign if one.in_loop else ' '}{one.number}",
@@ -124,12 +124,33 @@ def show_steps(terminal: Terminal, flow: Flow, steps: tuple[Step, ...]) -> None:
                 one.target,
                 str(one.line or ""),
                 "" if one.row is None else rows_of(flow, one.row),
-                ", ".join(f"{name}={value}" for name, value in one.changed),
+                _changed(flow, one),
             )
             for one in steps
         ),
         right=(0,),
     )
+    if rounds := [one.number for one in steps if one.in_loop]:
+        words = f"step {rounds[0]} repeats" if len(rounds) == 1 else f"steps {rounds[0]} to {rounds[-1]} repeat"
+        terminal.line((f"{sign} {words} for as long as the agents like", "red"), indent=1)
+
+
+def _changed(flow: Flow, step: Step) -> str:
+    """The counters that moved: `agent calls 2 of 6`; where a new turn begins, those that begin anew are not listed.
+    Rows are counted by the table itself: their number shows where it is at its limit."""
+    told = [(name, value) for name, value in step.changed if value and (name != "steps" or value == flow.limits.steps)]
+    moved = [_counter(flow, name, value) for name, value in told]
+    anew = any(value == 0 for _, value in step.changed)
+    return ", ".join([*(["a new turn"] if anew else []), *moved])
+
+
+def _counter(flow: Flow, name: str, value: int) -> str:
+    kind, _, what = name.partition(":")
+    if kind == "visits":
+        return f"{what} visited {value} times" if value > 1 else f"{what} visited once"
+    limit = getattr(flow.limits, "same_pair" if kind == "pair" else kind)
+    words = f"{what.replace('>', ' to ')}" if kind == "pair" else kind.replace("_", " ")
+    return f"{words} {value} of {limit}"
 
 
 def _show_bill(terminal: Terminal, flow: Flow, bills: Bills) -> None:

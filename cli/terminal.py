@@ -20,6 +20,7 @@ Part = str | tuple[str, str] | Text
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _FOLDED = {
     "→": "->",
+    "↻": "@",
     "←": "<-",
     "·": "-",
     "…": "...",

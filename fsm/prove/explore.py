@@ -8,6 +8,8 @@ from .model import Model, Move
 
 MOST_CONFIGURATIONS = 2_000_000
 """Past this many, a search stops and proves nothing any more."""
+Told = Callable[[int, int], None]
+"""Told now and then how many configurations and transitions are known."""
 Guarded = tuple[tuple[tuple[tuple[int, int, int, int], ...], int], ...]
 
 
@@ -90,8 +92,12 @@ class Explored:
         return found
 
 
-def explore(model: Model, most: int = MOST_CONFIGURATIONS) -> Explored:
-    """Everything that can be reached, until `most` configurations are known."""
+def nobody(_configurations: int, _transitions: int) -> None:
+    """Nobody asked."""
+
+
+def explore(model: Model, most: int = MOST_CONFIGURATIONS, told: Told = nobody) -> Explored:
+    """Everything that can be reached, until `most` configurations are known; `told` hears of each step in breadth."""
     compiled = Compiled(model)
     before = {model.initial: model.initial}
     transitions, complete = 0, True
@@ -131,6 +137,7 @@ def explore(model: Model, most: int = MOST_CONFIGURATIONS) -> Explored:
                         before[there] = here
                         following.append(there)
         frontier = following
+        told(len(before), transitions)
         if len(before) > most:
             complete = False
             break

@@ -6,7 +6,7 @@ from dataclasses import replace
 from ..program import Program
 from .codes import QUESTION
 from .endings import Cost
-from .explore import MOST_CONFIGURATIONS
+from .explore import MOST_CONFIGURATIONS, Told, nobody
 from .findings import Bills, Finding, Proof, steps_of
 from .monitor import Untrusted
 from .questions import ASKED, Asked
@@ -16,9 +16,11 @@ from .whole import conversation_bill
 NO_LINES: Mapping[str, int] = {}
 
 
-def proved(program: Program, lines: Mapping[str, int] = NO_LINES, most: int = MOST_CONFIGURATIONS) -> Proof:
+def proved(
+    program: Program, lines: Mapping[str, int] = NO_LINES, most: int = MOST_CONFIGURATIONS, told: Told = nobody
+) -> Proof:
     """What the flow can do, and whether it should. Looks at no more than `most` configurations, and says so."""
-    search = search_of(program, most)
+    search = search_of(program, most, told)
     asked = Asked(search, lines, frozenset(name for name, child in program.children.items() if has_people(child)))
     findings: list[Finding] = []
     for code, question in ASKED.items():
@@ -46,11 +48,11 @@ def _accepted(finding: Finding, reasons: Mapping[str, str]) -> Finding:
     return replace(finding, verdict="accepted", says=f"{finding.says} Accepted: {reasons[finding.code]}")
 
 
-def search_of(program: Program, most: int = MOST_CONFIGURATIONS) -> Search:
+def search_of(program: Program, most: int = MOST_CONFIGURATIONS, told: Told = nobody) -> Search:
     """Everything the flow can do, with what its child flows may use in a turn."""
     consequential = frozenset(one.name for one in program.flow.tools if one.consequential)
-    below: dict[str, Cost] = {name: search_of(child, most).bill.most for name, child in program.children.items()}
-    return searched(program.flow, (Untrusted(consequential),), below, most)
+    below: dict[str, Cost] = {name: search_of(child, most, told).bill.most for name, child in program.children.items()}
+    return searched(program.flow, (Untrusted(consequential),), below, most, told)
 
 
 def has_people(program: Program) -> bool:

@@ -8,7 +8,7 @@ from ...contracts.flow import Flow
 from .bill import Bill, declared_bill, edges, paying_cycle, turn_bill
 from .counters import COUNTED
 from .endings import Cost
-from .explore import MOST_CONFIGURATIONS, Explored, components, explore
+from .explore import MOST_CONFIGURATIONS, Explored, Told, components, explore, nobody
 from .model import Model, Move
 from .monitor import Monitor
 
@@ -48,15 +48,16 @@ def searched(
     monitors: tuple[Monitor, ...] = (),
     below: dict[str, Cost] | None = None,
     most: int = MOST_CONFIGURATIONS,
+    told: Told = nobody,
 ) -> Search:
     """Everything the flow can do. Nothing is counted at first; where no limit of a turn could be reached that is
     exact, and else every limit that can be is counted."""
-    found = explore(Model(flow, frozenset(), monitors, below), most)
+    found = explore(Model(flow, frozenset(), monitors, below), most, told)
     parts = components(found)
     counted = needed(flow, found, parts)
     loops = tuple(loops_of(found, parts))
     if counted and found.complete:
-        found = explore(Model(flow, counted, monitors, below), most)
+        found = explore(Model(flow, counted, monitors, below), most, told)
         parts = components(found) if found.complete else []
     bill = turn_bill(found, parts) if found.complete else declared_bill(found)
     return Search(found, bill, counted, loops)

@@ -1,0 +1,79 @@
+"""`interlock check`: what is wrong with a flow, what it can do, and the same for code review, CI and pytest."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..contracts.errors import CallError, FlowError
+from ..fsm.describe import described
+from ..fsm.prove.proof import proved
+from ..service.project import load_project
+from .flows import checked_document, faults_document, show_checked, show_faulty
+from .junit import junit
+from .progress import Progress
+from .proving import proof_document, show_proof
+from .sarif import sarif
+from .terminal import Terminal, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted besides the answer itself."""
+
+    describe: bool = False
+    as_json: bool = False
+    sarif: Path | None = None
+    junit: Path | None = None
+
+
+def check(flow: str, wanted: Wanted) -> int:
+    """Say the flow's faults, or that it has none and what it can do; 1 if anything is wrong."""
+    try:
+        project = load_project(flow)
+    except FlowError as error:
+        if not error.faults:
+            raise
+        _write_reports(wanted, flow, error.where, {"faults": error.faults})
+        write_json(faults_document(error)) if wanted.as_json else show_faulty(error)
+        return 1
+    if wanted.describe:
+        write_json(checked_document(project)) if wanted.as_json else sys.stdout.write(described(project.program.flow))
+        return 0
+    terminal = Terminal()
+    if not wanted.as_json:
+        show_checked(terminal, project)
+    with Progress() as progress:
+        proof = proved(project.program, project.lines, told=progress)
+    found = project.program.flow
+    if wanted.as_json:
+        document = checked_document(project)
+        write_json(document | {"ok": proof.holds, "proof": proof_document(found, proof)})
+    else:
+        show_proof(terminal, found, proof, project.file)
+        terminal.line(("--describe prints it in English for its owner to read.", "dim"), indent=2)
+    _write_reports(wanted, found.name, project.file, {"flow": found, "proof": proof})
+    return 0 if proof.holds else 1
+
+
+def _write_reports(wanted: Wanted, name: str, file: str, found: dict[str, Any]) -> None:
+    from .. import __version__
+
+    if wanted.sarif is not None:
+        write_report(wanted.sarif, lambda: json.dumps(sarif(file, __version__, **found), indent=2) + "\n")
+    if wanted.junit is not None:
+        write_report(wanted.junit, lambda: junit(name, file, **found))
+
+
+def write_report(file: Path, made: Callable[[], str]) -> None:
+    """Raises `CallError` where the file cannot be written."""
+    try:
+        file.write_text(made(), "utf-8")
+    except OSError as error:
+        raise CallError(
+            f"The report cannot be written: {error.strerror}.",
+            where=str(file),
+            fix="Name a file in a folder that exists.",
+        ) from error
