@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from weakref import WeakValueDictionary
 
 from ..contracts.envelope import Head
-from ..contracts.errors import CallError, FlowError, UnknownConversation
+from ..contracts.errors import CallError, FlowError, LogError, UnknownConversation
 from ..contracts.store import Store
 from ..contracts.values import listed
 from ..fsm.conversation import Conversation
 from ..fsm.program import Program, with_children
 from .live import Live
 from .loading import loaded
+
+MOST_RACES = 100
+"""Times that a lost race on one append is decided again, before the log is taken for broken."""
 
 
 class Conversations:
@@ -121,3 +124,11 @@ class Conversations:
                 break
             del self._live[oldest.id]
         return live
+
+
+def never_settled(conversation: str) -> LogError:
+    return LogError(
+        f"The stream moved under {MOST_RACES} appends in a row.",
+        where=f"conversation {conversation}",
+        fix="See which process writes to it without end; nothing of this submission was recorded.",
+    )

@@ -7,6 +7,7 @@ intervention waits for the second only, so it can end a turn that is calling a m
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext
+from datetime import datetime
 from functools import partial
 from typing import Self
 
@@ -18,6 +19,7 @@ from ..contracts.envelope import Entry, Head, sealed
 from ..contracts.errors import LogError, NotEncodable, StreamMoved
 from ..contracts.events import AgentRequested, EffectResolved, ToolRequested
 from ..contracts.payload import Payload
+from ..contracts.routing import RoutingEvidence
 from ..contracts.store import Append, FlowRow, Store
 from ..contracts.subflow_events import SubflowStarted
 from ..fsm.conversation import Conversation
@@ -30,7 +32,7 @@ from .beside import Beside, owners_after
 from .budgets import Budgets, Ledger
 from .children import Children
 from .clock import Clock, SystemClock
-from .conversations import Conversations
+from .conversations import MOST_RACES, Conversations, never_settled
 from .live import Live
 from .observing import Unobserved
 from .outcome import TurnOutcome, Undecided
@@ -47,8 +49,6 @@ InHand = CallAgent | RunTool | Wait
 BEGIN = (AgentRequested, ToolRequested, SubflowStarted, EffectResolved)
 """Events after which whoever recorded them has something to perform."""
 CODE = "interlock/0.1.0"
-MOST_RACES = 100
-"""Times that a lost race on one append is decided again, before the log is taken for broken."""
 log = structlog.get_logger("interlock.runtime")
 
 
@@ -86,6 +86,7 @@ class TurnLoop:
         self._presence_given = presence
         self._sources, self._on_event = dict(sources or {}), on_event
         self.admission = Admission(concurrent, waiting)
+        self.code = CODE
         self._beside = Beside()
 
     @property
@@ -166,7 +167,7 @@ class TurnLoop:
                     continue
                 await self._perform_all(live, effects)
                 return await self._children.outcome(live, version)
-            raise _never_settled(live)
+            raise never_settled(live.id)
 
     async def _commit(
         self, live: Live, key: str, actor: Actor, body: CommandBody, payloads: tuple[Payload, ...]
@@ -188,7 +189,7 @@ class TurnLoop:
         todo: list[tuple[str, Actor, CommandBody, tuple[Payload, ...]]] = [(key, actor, body, payloads)]
         while todo:
             key, actor, body, payloads = todo.pop(0)
-            command = Command(key=key, at=self.clock.now(), actor=actor, body=body)
+            command = Command(key=key, at=self._time_of(live.id, head.length), actor=actor, body=body)
             decision = decide(program, conversation, command)
             if not decision.events:
                 continue
@@ -197,7 +198,7 @@ class TurnLoop:
                 head=head,
                 command=command,
                 flow=program.ref.digest,
-                code=CODE,
+                code=self.code,
                 log=self.store.log,
                 payloads=payloads,
             )
@@ -207,7 +208,7 @@ class TurnLoop:
             head = Head(live.id, head.length + len(made), made[-1].leaf)
             for effect in decision.effects:
                 if isinstance(effect, Route):
-                    evidence = await self.performer.route(live, effect)
+                    evidence = await self._evidence(live, effect, head.length)
                     routed = Routed(state=effect.state, message=effect.message, evidence=evidence)
                     todo.append((f"r:{head.length}", SYSTEM, routed, ()))
                 else:
@@ -215,6 +216,14 @@ class TurnLoop:
         if entries:
             await self._append(live, entries, conversation, head)
         return outside
+
+    def _time_of(self, conversation: str, version: int) -> datetime:
+        """When the command is given whose first event gets `version`."""
+        return self.clock.now()
+
+    async def _evidence(self, live: Live, effect: Route, version: int) -> RoutingEvidence:
+        """What was measured for the decision whose first event gets `version`."""
+        return await self.performer.route(live, effect)
 
     async def _append(self, live: Live, entries: list[Entry], conversation: Conversation, head: Head) -> None:
         owner = await self._owner_after(live, entries, conversation)
@@ -369,7 +378,7 @@ class TurnLoop:
             except StreamMoved:
                 async with live.writing:
                     await self._conversations.reload(live)
-        raise _never_settled(live)
+        raise never_settled(live.id)
 
     async def _recovered(self, live: Live) -> list[Undecided]:
         left: list[Undecided] = []
@@ -386,11 +395,3 @@ class TurnLoop:
             await self._perform_all(live, self._beside.free(live.id, again))
         await self._children.told_above(live)
         return left
-
-
-def _never_settled(live: Live) -> LogError:
-    return LogError(
-        f"The stream moved under {MOST_RACES} appends in a row.",
-        where=f"conversation {live.id}",
-        fix="See which process writes to it without end; nothing of this submission was recorded.",
-    )
