@@ -9,6 +9,9 @@ from .facts import FactType
 from .guard import Guard, GuardSpec, otherwise
 from .handoff import HistoryPolicy
 from .limits import Limits, Price
+from .policies import Policy
+from .routing import RoutingCosts as RoutingCosts  # noqa: PLC0414 (named here by those who write flows)
+from .routing import RuleSpec as RuleSpec  # noqa: PLC0414
 from .subflow import SubflowSpec
 from .tools import ToolSpec
 from .values import MAX_SECONDS, Count, Decimal6, Digest, Name, SafeInt, Seconds, Value, added
@@ -102,28 +105,6 @@ class AgentSpec(Value):
     """Agents that it may ask in its turn when it is asked as a tool."""
     cache_seconds: Annotated[int, Field(ge=0, le=MAX_SECONDS)] = added(0)
     """How long a good answer may be given again to exactly the same question, as the fallback `cached`; 0 for never."""
-
-
-class RuleSpec(Value):
-    """A routing rule: the label if any phrase or pattern is found. Case is ignored; phrases match whole words."""
-
-    label: Name
-    any: tuple[str, ...] = ()
-    patterns: tuple[str, ...] = ()
-
-
-class RoutingCosts(Value):
-    """What a wrong route costs, and what passing a message on costs, in the currency's minor units.
-
-    A label is routed to only if `(1 - p) * misroute < escalation`: its threshold follows.
-    """
-
-    escalation: Count
-    """Of a message that is not routed: a clarifying question, or a person."""
-    misroute: Count = 0
-    """Of a message routed to a wrong label; 0 where only `labels` have a cost."""
-    labels: dict[Name, Count] = {}
-    """The same for single labels, where it is another."""
 
 
 class RouterSpec(Value):
@@ -387,6 +368,8 @@ class Flow(Value):
     tools: tuple[ToolSpec, ...] = ()
     subflows: tuple[SubflowSpec, ...] = added(())
     """The flows that run as child conversations, as they were when the flow was loaded."""
+    policies: tuple[Policy, ...] = added(())
+    """What must hold of every conversation, over time."""
     checks: dict[Name, str] = added({})
     """Questions about what the flow can do (P301 and so on) whose answer is accepted, each with the reason."""
 

@@ -11,6 +11,28 @@ from .values import Count, Decimal6, Digest, Name, Value, added
 RouteStage = Literal["screen", "escalation", "picked", "queued", "rules", "classifier", "model", "sticky", "none"]
 
 
+class RuleSpec(Value):
+    """A routing rule: the label if any phrase or pattern is found. Case is ignored; phrases match whole words."""
+
+    label: Name
+    any: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+
+class RoutingCosts(Value):
+    """What a wrong route costs, and what passing a message on costs, in the currency's minor units.
+
+    A label is routed to only if `(1 - p) * misroute < escalation`: its threshold follows.
+    """
+
+    escalation: Count
+    """Of a message that is not routed: a clarifying question, or a person."""
+    misroute: Count = 0
+    """Of a message routed to a wrong label; 0 where only `labels` have a cost."""
+    labels: dict[Name, Count] = {}
+    """The same for single labels, where it is another."""
+
+
 class ScreenVerdict(Value):
     """One screening rule's verdict. A verdict can only close the way, never open one."""
 
