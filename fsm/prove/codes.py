@@ -34,5 +34,15 @@ QUESTIONS = (
         "Nothing untrusted reaches a tool that changes something.",
         "What a person or a model wrote must be confirmed or approved before money moves.",
     ),
+    Question(
+        "P321",
+        "What is needed is given on every path to it.",
+        "A tool that is called without what it takes fails, and whoever reads a fact that is missing decides blindly.",
+    ),
+    Question(
+        "P322",
+        "What is given fits what takes it.",
+        "A value of another type is refused or left out, and then the row that waits for it is never taken.",
+    ),
 )
 QUESTION = {one.code: one for one in QUESTIONS}

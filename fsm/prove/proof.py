@@ -21,7 +21,8 @@ def proved(
 ) -> Proof:
     """What the flow can do, and whether it should. Looks at no more than `most` configurations, and says so."""
     search = search_of(program, most, told)
-    asked = Asked(search, lines, frozenset(name for name, child in program.children.items() if has_people(child)))
+    people_below = frozenset(name for name, child in program.children.items() if has_people(child))
+    asked = Asked(search, lines, people_below, program)
     findings: list[Finding] = []
     for code, question in ASKED.items():
         found = list(question(asked))

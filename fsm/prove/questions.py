@@ -7,10 +7,12 @@ from functools import cached_property
 from ...contracts.flow import ANY, Flow, SubflowState, Transition
 from ...contracts.limits import Limits
 from ...contracts.values import listed
+from ..program import Program
 from .counters import COUNTED
 from .endings import LIMIT
 from .explore import Explored
 from .findings import Finding, Verdict, line_of, rows_of, steps_of
+from .fitting import contracts_fit, given_in_time
 from .graph import MOST_BACKWARDS, distances
 from .monitor import Untrusted
 from .search import OF_A_TURN, Search
@@ -27,6 +29,8 @@ class Asked:
     search: Search
     lines: Mapping[str, int]
     people_below: frozenset[str] = frozenset()
+    program: Program | None = None
+    """With the code that the flow names: what contracts say is asked of it."""
 
     @property
     def explored(self) -> Explored:
@@ -258,6 +262,16 @@ def nothing_untrusted(asked: Asked) -> Iterator[Finding]:
                 return
 
 
+def needed_is_given(asked: Asked) -> Iterator[Finding]:
+    if asked.program is not None:
+        yield from given_in_time(asked.program, asked.lines)
+
+
+def given_fits(asked: Asked) -> Iterator[Finding]:
+    if asked.program is not None:
+        yield from contracts_fit(asked.program, asked.lines)
+
+
 Question = Callable[[Asked], Iterator[Finding]]
 ASKED: Mapping[str, Question] = {
     "P301": states_reached,
@@ -269,4 +283,6 @@ ASKED: Mapping[str, Question] = {
     "P307": people_reached,
     "P308": people_near,
     "P309": nothing_untrusted,
+    "P321": needed_is_given,
+    "P322": given_fits,
 }

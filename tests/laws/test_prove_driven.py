@@ -31,7 +31,7 @@ from interlock.contracts.values import SubjectId
 from interlock.fsm.program import Program
 from interlock.fsm.prove.findings import Step
 from interlock.fsm.prove.proof import proved
-from support.broken import BROKEN, MENDED, Broken, program_of
+from support.broken import BROKEN, MENDED, WITHOUT_A_WAY, Broken, program_of
 from support.histories import CLERK, DIGEST, History
 
 TEXT = PayloadRef(name="text", kind="message", commit=DIGEST, length=5)
@@ -117,7 +117,7 @@ def driven(program: Program, steps: tuple[Step, ...]) -> Driver:
     return driver
 
 
-WITH_A_WAY = [one for one in BROKEN if one.code not in ("P301", "P302")]
+WITH_A_WAY = [one for one in BROKEN if one.code not in WITHOUT_A_WAY]
 
 
 @pytest.mark.parametrize("broken", WITH_A_WAY, ids=lambda one: one.name)

@@ -4,6 +4,7 @@ Each `Broken` changes the flow's text; the flow without the change is the mended
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from interlock.agents.tools import tool
 from interlock.contracts.agents import AgentResult
@@ -16,7 +17,7 @@ from interlock.fsm.program import Program, compiled
 class Answer(AgentResult):
     """What the clerk says, and to whom the matter goes next."""
 
-    next: str | None = None
+    next: Literal["billing", "orders", "customer"] | None = None
 
 
 @tool(says="Looks an order up.")
@@ -188,7 +189,33 @@ BROKEN = (
         "P309",
         ((', confirm: "You want {amount} back?"', ""),),
     ),
+    Broken(
+        "a tool that is called before anybody was asked",
+        "P321",
+        (
+            (
+                '  - [asking,   done,     "is_(next, customer)", details,  OR-3]\n',
+                '  - [asking,   done,     "is_(next, customer)", paying,   OR-3]\n',
+            ),
+            (
+                "  - [more,     message,",
+                "  - [more,     message,  not_(known(amount)),   details,  OR-3]\n  - [more,     message,",
+            ),
+        ),
+    ),
+    Broken(
+        "a fact that its tool refuses",
+        "P322",
+        (
+            (
+                'type: money, ask: "How much was it?", says: the amount, minimum: "0.01", maximum: "500.00"}',
+                'type: text, ask: "How much was it?", says: the amount}',
+            ),
+        ),
+    ),
 )
+WITHOUT_A_WAY = ("P301", "P302", "P322")
+"""Codes of what is wrong wherever a conversation is, or where none comes."""
 
 
 def loaded(text: str) -> LoadedFlow:
