@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..contracts.errors import InterlockError
+from ..contracts.imported import IMPORTED
 from ..contracts.store import Store
-from ..fsm.replay import Divergence, redecide
+from ..fsm.replay import Divergence, check_import, redecide
 from ..service.loading import recorded
 from ..service.wiring import FoundFlow
 
@@ -25,6 +26,8 @@ class Replayed:
     changed: str = ""
     """Digest of the flow as it stands at its source today, where that is another one."""
     problem: str = ""
+    imported: bool = False
+    """It was led elsewhere and imported: there is nothing to decide again."""
     milliseconds: float = 0.0
 
     @property
@@ -52,6 +55,8 @@ def _one(store: Store, flows: Mapping[str, FoundFlow], stream: str) -> Replayed:
     summary = store.summary(stream)
     digest = summary.flow_digest if summary else ""
     name = f"{summary.flow_name} v{summary.flow_version}" if summary else "unknown"
+    if digest == IMPORTED.digest:
+        return _imported(store, stream, started)
     flow = flows.get(digest)
     if flow is None:
         return Replayed(stream, name, digest, problem="the log does not keep this flow")
@@ -72,3 +77,13 @@ def _one(store: Store, flows: Mapping[str, FoundFlow], stream: str) -> Replayed:
         flow.changed,
         milliseconds=(time.perf_counter() - started) * 1000,
     )
+
+
+def _imported(store: Store, stream: str, started: float) -> Replayed:
+    entries = recorded(store.read(stream))
+    found = Replayed(stream, IMPORTED.name, IMPORTED.digest, len(entries), imported=True)
+    try:
+        problem = "" if check_import(stream, entries) else "it names no flow, and does not begin with an import"
+    except InterlockError as error:
+        problem = str(error)
+    return replace(found, problem=problem, milliseconds=(time.perf_counter() - started) * 1000)

@@ -42,6 +42,7 @@ from ..contracts.events import (
 )
 from ..contracts.facts import KnownFact
 from ..contracts.flow import Flow
+from ..contracts.imported import ConversationImported, MessageImported
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
 from ..contracts.values import written_time
@@ -51,6 +52,7 @@ from ..fsm.evolve import evolve, fold
 from ..fsm.render import CHOICES, ERASED, filled, places_in, said, template_of
 from ..fsm.replay import Recorded
 from .story_children import came_up, child_words
+from .story_imported import imported_words
 from .story_work import working_words
 from .terminal import counted, safe
 
@@ -169,6 +171,9 @@ class _Teller:
                 )
             case MessageReceived() | ReplySent() | FactsRecorded() | RoutingDecided():
                 return *self.conversation_words(version, event), "", ()
+            case ConversationImported() | MessageImported():
+                kind, line, below = imported_words(version, event, self.quoted)
+                return kind, line, "", [Note("dot", one) for one in below]
             case _:
                 return *_plain_words(event, actor, self.reason(version, event)), "", ()
 

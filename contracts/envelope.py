@@ -13,6 +13,7 @@ would be null are absent.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal, Union, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, create_model
@@ -74,6 +75,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Brought:
+    """What stands in the place of a command where nothing was decided: when and by whom something was brought."""
+
+    key: str
+    at: datetime
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """Where a stream ends: its length and the leaf of its last entry (empty for a new stream)."""
 
@@ -86,7 +96,7 @@ def sealed(
     events: Sequence[Event],
     *,
     head: Head,
-    command: Command,
+    command: Command | Brought,
     flow: str,
     code: str,
     log: str,

@@ -30,6 +30,7 @@ from .commands import (
 )
 from .facts import FactReading, KnownFact
 from .handoff import Handoff, HistoryRef
+from .imported import ConversationImported, MessageImported
 from .limits import LimitName
 from .payload import PayloadAt, PayloadRef
 from .routing import Issue, RoutingDecision, RoutingEvidence
@@ -605,7 +606,9 @@ Event = Annotated[
     | SubflowReplied
     | SubflowLeft
     | SubflowEnded
-    | ParentLeft,
+    | ParentLeft
+    | ConversationImported
+    | MessageImported,
     Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -685,6 +688,8 @@ def command_of(event: Event) -> CommandBody | None:
             | ConversationEnded()
             | SubflowStarted()
             | SubflowLeft()
+            | ConversationImported()
+            | MessageImported()
         ):
             return None
         case _:

@@ -48,12 +48,14 @@ from ..contracts.events import (
     TransitionTaken,
 )
 from ..contracts.facts import KnownFact
+from ..contracts.imported import ConversationImported, MessageImported
 from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
 from .approvals import asked_for, endorsed, given, opened, used
 from .callers import caller_goes_on
 from .children import forwarded, of_children
 from .conversation import NO_PENDING, NOTHING, REMEMBERED, Conversation, Frame, Question, Turn, Visit, less, more
 from .handing import asked_run
+from .imports import told_by_import
 from .members import asked_all, asked_member, heard_late, left_behind, member_answered, with_output, without_answer
 from .routes import routed
 
@@ -195,6 +197,8 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
         case LateResult() if event.heard:
             turn = conversation.turn.changed(due=event.turn_due)
             return heard_late(conversation, event).changed(version=following, turn=turn)
+        case ConversationImported() | MessageImported():
+            return told_by_import(conversation, event).changed(version=following)
         case (
             TransitionRefused()
             | LimitReached()

@@ -12,9 +12,10 @@ from ..contracts.commands import Command
 from ..contracts.envelope import Entry, Envelope, Head, sealed
 from ..contracts.errors import LogBroken
 from ..contracts.events import ConversationStarted, Event, TransitionTaken, command_of
+from ..contracts.imported import ConversationImported, MessageImported
 from .conversation import Conversation
 from .decide import decide
-from .evolve import evolve
+from .evolve import evolve, fold
 from .program import Program
 
 
@@ -51,6 +52,8 @@ class Redecided:
     divergences: int
     divergence: Divergence | None
     conversation: Conversation
+    imported: bool = False
+    """The conversation was led elsewhere: nothing in it was decided, so there is nothing to decide again."""
 
 
 def decisions_in(entries: Sequence[Recorded]) -> Iterable[Sequence[Recorded]]:
@@ -64,6 +67,8 @@ def decisions_in(entries: Sequence[Recorded]) -> Iterable[Sequence[Recorded]]:
 
 def redecide(program: Program, stream: str, entries: Sequence[Recorded]) -> Redecided:
     """Decide every recorded command of the stream again. No model, tool, clock or payload is needed."""
+    if check_import(stream, entries):
+        return Redecided(stream, len(entries), 0, 0, None, fold(stream, (one.event for one in entries)), imported=True)
     conversation = Conversation(id=stream)
     head = Head(stream)
     first: Divergence | None = None
@@ -106,6 +111,23 @@ def redecide(program: Program, stream: str, entries: Sequence[Recorded]) -> Rede
             conversation = evolve(conversation, one.event)
         head = Head(stream, head.length + len(group), group[-1].leaf)
     return Redecided(stream, len(entries), decisions, different, first, conversation)
+
+
+def check_import(stream: str, entries: Sequence[Recorded]) -> bool:
+    """Whether the stream was imported: nothing in it was decided. Raises `LogBroken` where it is both."""
+    imported = bool(entries) and isinstance(entries[0].event, ConversationImported)
+    for version, one in enumerate(entries):
+        if isinstance(one.event, ConversationImported | MessageImported) != imported or (
+            version and isinstance(one.event, ConversationImported)
+        ):
+            raise LogBroken(
+                f"An event {one.envelope.type!r} stands in a conversation that was "
+                f"{'imported' if imported else 'led here'}.",
+                stream=stream,
+                version=version,
+                fix="No release writes both into one stream, so the log was forged: compare it with a copy.",
+            )
+    return imported
 
 
 def check_states(program: Program, stream: str, version: int, event: Event) -> None:

@@ -8,6 +8,7 @@ from ..contracts.canonical import parsed
 from ..contracts.errors import NotEncodable
 from ..contracts.store import FlowRow, Store, StoredEntry, Summary
 from ..fsm.evolve import fold
+from ..fsm.replay import check_import
 from ..persistence.beside import Stray, strays
 from ..persistence.sqlite_store import SqliteStore
 from ..persistence.verify import Broken, Verified, verify
@@ -31,7 +32,8 @@ def audited(
 
     def projected(entries: Sequence[StoredEntry]) -> Summary:
         summary = projection_of(entries)
-        used.setdefault(summary.flow_digest, []).append(summary.stream)
+        if entries[0].type != "conversation_imported":
+            used.setdefault(summary.flow_digest, []).append(summary.stream)
         return summary
 
     report = verify(store, streams=streams, projected=projected, progress=progress)
@@ -49,7 +51,9 @@ def audited(
 
 def projection_of(entries: Sequence[StoredEntry]) -> Summary:
     """The summary that a stream's entries give, of no owner. Raises `LogBroken` at an entry that is no event."""
-    conversation = fold(entries[0].stream, (one.event for one in recorded(entries)))
+    opened = recorded(entries)
+    check_import(entries[0].stream, opened)
+    conversation = fold(entries[0].stream, (one.event for one in opened))
     return summary_of(conversation, entries[-1].at, entries[0].at, "")
 
 

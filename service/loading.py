@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from ..contracts.envelope import Head, opened
-from ..contracts.errors import LogBroken, NotEncodable
+from ..contracts.errors import CallError, LogBroken, NotEncodable
 from ..contracts.events import ConversationStarted
+from ..contracts.imported import ConversationImported
 from ..contracts.store import StoredEntry
 from ..fsm.conversation import Conversation
 from ..fsm.program import Program
@@ -33,6 +34,12 @@ def loaded(conversation: str, entries: Sequence[StoredEntry], pinned: Callable[[
     """The live conversation after `entries`. `pinned` gives the program of a flow digest, or raises."""
     opened_entries = recorded(entries)
     first = opened_entries[0].event
+    if isinstance(first, ConversationImported):
+        raise CallError(
+            "The conversation was imported: it was led elsewhere, and cannot go on here.",
+            where=f"conversation {conversation}",
+            fix="Read it with `interlock log`, or start a conversation of a flow.",
+        )
     if not isinstance(first, ConversationStarted):
         raise LogBroken(
             "The stream does not begin with its start.", stream=conversation, version=0, fix="Run `interlock verify`."
