@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..contracts.imported import IMPORTED
 from ..contracts.store import Store, Summary
 from ..fsm.evolve import fold
 from ..fsm.replay import Recorded
@@ -62,7 +63,7 @@ def list_all(db: Path | None, limit: int, as_json: bool) -> None:
     rows = [
         [
             (one["id"][:8], "bold"),
-            f"{one['flow']} v{one['version']}",
+            (one["flow"], "dim") if one["digest"] == IMPORTED.digest else f"{one['flow']} v{one['version']}",
             (one["state"], "dim" if one["status"] == "ended" else ""),
             str(one["events"]),
             str(one["turns"]),
@@ -159,7 +160,11 @@ def _show(
     terminal.rule(stream)
     if summary is not None:
         flow = f"{summary.flow_name} v{summary.flow_version}, digest {summary.flow_digest[:12]}"
-        terminal.line((f"{flow}; {summary.status} in ", "dim"), (summary.state, "bold"), indent=1)
+        if summary.flow_digest == IMPORTED.digest:
+            flow = "imported: led elsewhere, by no flow"
+            terminal.line((flow, "dim"), indent=1)
+        else:
+            terminal.line((f"{flow}; {summary.status} in ", "dim"), (summary.state, "bold"), indent=1)
         terminal.line((f"began {summary.started_at[:19].replace('T', ' ')} UTC", "dim"), indent=1)
     terminal.blank()
     timeline.show(terminal, events, hashes=hashes, all_events=all_events)

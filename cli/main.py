@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import commands
+from . import commands, history_commands
 from .failing import Command, Commands
 from .route import routing
 
@@ -29,6 +29,7 @@ app.add_typer(routing, name="route", rich_help_panel=FLOWS)
 app.command(cls=Command, rich_help_panel=LOG)(commands.log)
 app.command(cls=Command, rich_help_panel=LOG)(commands.verify)
 app.command(cls=Command, rich_help_panel=LOG)(commands.replay)
+app.command("import", cls=Command, rich_help_panel=LOG)(history_commands.import_)
 app.command(cls=Command, rich_help_panel=RUN)(commands.tasks)
 app.command(cls=Command, rich_help_panel=RUN)(commands.decide)
 app.command(cls=Command, rich_help_panel=RUN)(commands.resolve)

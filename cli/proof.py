@@ -116,6 +116,7 @@ def replayed_document(results: tuple[Replayed, ...]) -> dict[str, Any]:
                 else {"version": one.first.version, "recorded": one.first.recorded, "today": one.first.decided},
                 "flow_today": one.changed or None,
                 "problem": one.problem or None,
+                **({"imported": True} if one.imported else {}),
             }
             for one in results
         ],
@@ -163,7 +164,16 @@ def _show_replayed(results: tuple[Replayed, ...]) -> None:
             f"{flow} stands in its file with digest {today[:12]} today; these conversations are pinned to "
             f"{digest[:12]} and were decided with that, as the log keeps it, and with today's code.",
         )
+    brought = [one for one in results if one.imported and one.holds]
+    if brought:
+        terminal.hang(
+            terminal.text((MARKS.dot, "dim")),
+            f"{counted(len(brought), 'conversation')} imported: nothing to decide again",
+        )
     good = all(one.holds for one in results)
+    results = tuple(one for one in results if not one.imported)
+    if not results and brought:
+        return
     terminal.hang(
         terminal.text((MARKS.good, "bold green") if good else (MARKS.bad, "bold red")),
         f"{counted(len(results), 'conversation')}: ",

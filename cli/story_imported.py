@@ -27,8 +27,10 @@ def imported_words(
     if isinstance(event, ConversationImported):
         return (
             "start",
-            f"imported from {_FORMAT[event.format]}: {counted(event.messages, 'message')}, led elsewhere; nothing "
-            "here was decided by a flow",
+            (
+                f"imported from {_FORMAT[event.format]}: {counted(event.messages, 'message')}, led elsewhere; nothing "
+                "here was decided by a flow"
+            ),
             [f"the record says besides {_said(version, event.about, quoted)}"] if event.about else [],
         )
     kind, who = _WHO[event.role]

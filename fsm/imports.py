@@ -13,6 +13,4 @@ def told_by_import(conversation: Conversation, event: ConversationImported | Mes
     if event.role == "assistant":
         return conversation.changed(messages=conversation.messages + 1)
     turn = conversation.turn.changed(number=conversation.turn.number + 1, message=conversation.version)
-    return conversation.changed(
-        messages=conversation.messages + 1, received=conversation.received + 1, turn=turn
-    )
+    return conversation.changed(messages=conversation.messages + 1, received=conversation.received + 1, turn=turn)

@@ -76,7 +76,7 @@ def _fits(spec: MarkSpec, seen: _Seen) -> bool:
     if spec.tool or spec.returns:
         if not seen.tool or (spec.tool and seen.tool not in spec.tool) or spec.returns != seen.returned:
             return False
-    elif seen.tool:
+    elif seen.tool and not spec.all:
         return False
     if spec.role and seen.side not in spec.role:
         return False

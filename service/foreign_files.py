@@ -4,6 +4,7 @@ import codecs
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from .foreign_tau import tau_conversation
 MOST_BYTES = 64_000_000
 """Of one record."""
 _CHUNK = 1 << 18
+_FOLLOWING = tuple(",:]} \t\r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,10 @@ class Read:
     upto: int
 
 
-def records(path: Path, format: ImportFormat) -> Iterator[Read]:
+def records(path: Path, kind: ImportFormat) -> Iterator[Read]:
     """Every record of the file in order. Raises `CallError` where the file cannot be opened."""
     try:
-        if format == "openai":
+        if kind == "openai":
             yield from _lines(path)
         else:
             yield from _trajectories(path)
@@ -58,7 +60,7 @@ def _lines(path: Path) -> Iterator[Read]:
                     upto += len(line)
                 yield Read(number, None, f"the line is longer than {MOST_BYTES:,} bytes", upto)
             elif line.strip():
-                yield _read(number, lambda line=line: _decoded(line), chat_conversation, upto)
+                yield _read(number, partial(_decoded, line), chat_conversation, upto)
 
 
 def _trajectories(path: Path) -> Iterator[Read]:
@@ -66,7 +68,7 @@ def _trajectories(path: Path) -> Iterator[Read]:
         number = 0
         try:
             for number, record in enumerate(window.trajectories(), 1):
-                yield _read(number, lambda record=record: record, tau_conversation, window.upto)
+                yield _read(number, partial(_itself, record), tau_conversation, window.upto)
         except Malformed as fault:
             yield Read(number + 1, None, f"{fault}; nothing after it can be read", window.upto)
 
@@ -80,6 +82,10 @@ def _read(
         return Read(number, None, str(fault), upto)
     except RecursionError:
         return Read(number, None, "it is nested too deeply", upto)
+
+
+def _itself(record: Any) -> Any:
+    return record
 
 
 def _counting() -> Iterator[int]:
@@ -194,8 +200,8 @@ class _Window:
             try:
                 value, end = _JSON.raw_decode(self._text, self._at)
                 length = end - self._at
-                # A number may go on in what was not read yet; nothing else may.
-                if end < len(self._text) or not self._more(_CHUNK):
+                # A number may go on in what was not read yet, so a value has ended where something follows it.
+                if self._text[end : end + 1] in _FOLLOWING or not self._more(_CHUNK):
                     self._at += length
                     return value
             except json.JSONDecodeError as error:

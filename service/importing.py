@@ -99,7 +99,7 @@ class ImportRefused(CallError):
 def import_files(
     store: Store,
     paths: Sequence[Path],
-    format: ImportFormat,
+    kind: ImportFormat,
     *,
     marks: MarkSet | None = None,
     skip: bool = False,
@@ -113,13 +113,13 @@ def import_files(
     """
     total = sum(_size(path) for path in paths)
     if not skip:
-        checked = _checked(paths, format)
+        checked = _checked(paths, kind)
         if checked.malformed:
             raise ImportRefused(checked.faults, checked.malformed)
     bringing = _Bringing(store, marks or MarkSet(), clock or SystemClock())
     before = records_read = 0
     for path in paths:
-        for read in records(path, format):
+        for read in records(path, kind):
             records_read += 1
             bringing.take(str(path), read)
             if progress is not None:
@@ -137,10 +137,10 @@ def _size(path: Path) -> int:
         ) from error
 
 
-def _checked(paths: Sequence[Path], format: ImportFormat) -> Imported:
+def _checked(paths: Sequence[Path], kind: ImportFormat) -> Imported:
     found = Imported()
     for path in paths:
-        for read in records(path, format):
+        for read in records(path, kind):
             if read.problem:
                 found = _with_fault(found, Fault(str(path), read.number, read.problem))
     return found
@@ -296,12 +296,12 @@ def _answered(conversation: ForeignConversation, message: ForeignMessage) -> tup
 def _call(payloads: list[Payload], number: int, message: ForeignMessage, marking: Marking) -> ImportedCall:
     call = message.calls[number]
     is_name = NAME.fullmatch(call.name) is not None
-    arguments = _kept(payloads, f"call.{number}", "arguments", call.arguments)
-    assert arguments is not None  # a call has arguments, be they empty
+    kept = minted(f"call.{number}", "arguments", bytes_of(call.arguments))
+    payloads.append(kept)
     return ImportedCall(
         tool=call.name if is_name else None,
         name=None if is_name else _kept(payloads, f"call.{number}.name", "arguments", call.name),
-        arguments=arguments,
+        arguments=kept.ref,
         marks=marking.call(call.name, call.arguments),
     )
 
