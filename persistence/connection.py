@@ -1,6 +1,6 @@
 """What a store needs of one connection to its database, whichever database that is."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -50,12 +50,12 @@ class LogConnection(Protocol):
         """Several reads of one state of the database."""
         ...
 
-    def others_wrote(self) -> bool:
-        """Inside a write transaction: whether another connection may have appended since this was last asked."""
-        ...
+    def hold(self, streams: Sequence[str], known: Mapping[str, int]) -> bool:
+        """Inside a write transaction: no other connection appends to these streams until it is over.
 
-    def hold(self, streams: Iterable[str]) -> None:
-        """Inside a write transaction: no other connection appends to these streams until it is over."""
+        Whether what this connection knows still holds: the lengths in `known` of those it has seen. Where it may
+        not, everything that was known is to be looked up anew.
+        """
         ...
 
     def hold_budget(self, name: str) -> None:

@@ -78,11 +78,11 @@ class GroupedLog(Generic[C]):
         outcomes: list[int | Exception] = []
         taken: list[Append] = []
         with connection.writing():
-            streams = {append.summary.stream for append in appends}
-            connection.hold(streams)
-            if connection.others_wrote() or len(self._seen) > _MOST_REMEMBERED:
+            streams = sorted({append.summary.stream for append in appends})
+            known = {stream: self._seen[stream][0] for stream in streams if stream in self._seen}
+            if not connection.hold(streams, known) or len(self._seen) > _MOST_REMEMBERED:
                 self._seen.clear()
-            self._look_up(connection, streams - self._seen.keys())
+            self._look_up(connection, set(streams) - self._seen.keys())
             for append in appends:
                 stream = append.summary.stream
                 length, _ = self._seen[stream]

@@ -4,7 +4,7 @@ Everything here runs on the one thread that owns the connection.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -103,13 +103,10 @@ class SqliteFile:
         finally:
             self._roll_back()
 
-    def others_wrote(self) -> bool:
-        """Whether another connection has committed: `data_version` tells inside the transaction."""
+    def hold(self, streams: Sequence[str], known: Mapping[str, int]) -> bool:
+        """The write transaction holds the whole file; `data_version` tells whether another has committed."""
         before, self._seen_at = self._seen_at, self.pragma("data_version")
-        return before != self._seen_at
-
-    def hold(self, streams: Iterable[str]) -> None:
-        """Nothing more: the write transaction holds the whole file."""
+        return before == self._seen_at
 
     def hold_budget(self, name: str) -> None:
         """Nothing more: the write transaction holds the whole file."""

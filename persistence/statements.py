@@ -1,13 +1,28 @@
 """Every SQL statement of the store, compiled once from the tables: compiling costs more than running."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, Table, bindparam, delete, func, insert, literal_column, select, update
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import (
+    JSON,
+    BindParameter,
+    Dialect,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
 from .tables import METADATA
@@ -17,22 +32,40 @@ TIMER, FLOW, META = (METADATA.tables[name] for name in ("timer", "flow", "meta")
 TENANT_DAY, RESERVATION = (METADATA.tables[name] for name in ("tenant_day", "reservation"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Statement:
-    """SQL text, the names of its places in order, and the values of those that never change."""
+    """SQL text for SQLite, the names of its places in order, and the values of those that never change."""
 
     sql: str
     names: tuple[str, ...]
     constants: Mapping[str, Any]
+    source: tuple[ClauseElement, list[str] | None] | None = field(default=None, repr=False)
+    """What it was compiled from, and is for PostgreSQL; None where it is of SQLite alone."""
+
+    @cached_property
+    def postgres(self) -> "Statement":
+        """The same for PostgreSQL, in psycopg's style."""
+        if self.source is None:
+            raise TypeError(f"The statement is for SQLite alone: {self.sql}")
+        return _compiled(*self.source, postgresql.psycopg.dialect(paramstyle="format"))
 
     def values(self, **given: Any) -> tuple[Any, ...]:
         """One value for each place, in order."""
         return tuple(given[name] if name in given else self.constants[name] for name in self.names)
 
 
-def compiled(clause: ClauseElement, columns: Sequence[str] | None = None) -> Statement:
-    """`clause` for SQLite; `columns` are those an insert gives values for, which are its names in table order."""
-    result = clause.compile(dialect=sqlite.dialect(), column_keys=list(columns) if columns else None)
+def compiled(
+    clause: ClauseElement, columns: Sequence[str] | None = None, *, postgres: ClauseElement | None = None
+) -> Statement:
+    """`clause` for SQLite; `columns` are those an insert gives values for, which are its names in table order.
+    `postgres` is what says the same to PostgreSQL, where `clause` cannot."""
+    kept = list(columns) if columns else None
+    found = _compiled(clause, kept, sqlite.dialect())
+    return Statement(found.sql, found.names, found.constants, (clause if postgres is None else postgres, kept))
+
+
+def _compiled(clause: ClauseElement, columns: list[str] | None, dialect: Dialect) -> Statement:
+    result = clause.compile(dialect=dialect, column_keys=columns)
     names: tuple[str, ...] = tuple(result.positiontup or ())  # type: ignore[attr-defined]
     constants = {name: value for name, value in result.params.items() if value is not None}
     return Statement(str(result), names, constants)
@@ -44,16 +77,20 @@ def _columns(table: Table, without: str = "") -> list[str]:
 
 def _replacing(table: Table) -> Statement:
     """Insert a row, or give the one with the same key its values."""
-    clause = upsert(table)
     names, keys = _columns(table), [column.name for column in table.primary_key]
-    changed = {name: clause.excluded[name] for name in names if name not in keys}
-    return compiled(clause.on_conflict_do_update(index_elements=keys, set_=changed), names)
+
+    def replacing(clause: Any) -> ClauseElement:
+        changed = {name: clause.excluded[name] for name in names if name not in keys}
+        made: ClauseElement = clause.on_conflict_do_update(index_elements=keys, set_=changed)
+        return made
+
+    return compiled(replacing(sqlite.insert(table)), names, postgres=replacing(postgresql.insert(table)))
 
 
 _stream: BindParameter[str] = bindparam("in_stream")
 _limit: BindParameter[int] = bindparam("at_most")
 
-ADD_EVENT = compiled(insert(EVENT), _columns(EVENT, without="id"))
+ADD_EVENT = compiled(insert(EVENT).inline(), _columns(EVENT, without="id"))
 ADD_PAYLOAD = compiled(insert(PAYLOAD), _columns(PAYLOAD))
 PUT_CONVERSATION = _replacing(CONVERSATION)
 ADD_TIMER = compiled(insert(TIMER), _columns(TIMER))
@@ -62,9 +99,18 @@ ADD_FLOW = compiled(insert(FLOW), _columns(FLOW))
 ADD_META = compiled(insert(META), _columns(META))
 GET_META = compiled(select(META.c.value).where(META.c.name == bindparam("called")))
 
-_asked = func.json_each(bindparam("streams")).table_valued("value", name="asked")
-_length = select(func.max(EVENT.c.version) + 1).where(EVENT.c.stream == _asked.c.value).scalar_subquery()
-LENGTHS = compiled(select(_asked.c.value, func.coalesce(_length, 0)))
+
+def _lengths(asked: Any) -> Select[Any]:
+    """Of each stream of a JSON list."""
+    length = select(func.max(EVENT.c.version) + 1).where(EVENT.c.stream == asked.c.value).scalar_subquery()
+    return select(asked.c.value, func.coalesce(length, 0))
+
+
+_listed: BindParameter[str] = bindparam("streams", type_=Text)
+LENGTHS = compiled(
+    _lengths(func.json_each(_listed).table_valued("value", name="asked")),
+    postgres=_lengths(func.json_array_elements_text(cast(_listed, JSON)).table_valued("value", name="asked")),
+)
 HEAD = compiled(
     select(EVENT.c.version, EVENT.c.leaf).where(EVENT.c.stream == _stream).order_by(EVENT.c.version.desc()).limit(1)
 )

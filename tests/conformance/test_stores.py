@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 from operator import methodcaller
@@ -26,8 +27,10 @@ from interlock.contracts.errors import CallError, InterlockError, StorageError, 
 from interlock.contracts.payload import PayloadAt
 from interlock.contracts.store import Append, FlowRow, Reservation, Spent, Store, TimerRow
 from interlock.persistence.memory_store import MemoryStore
+from interlock.persistence.postgres_store import PostgresStore
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.verify import verify
+from support.postgres import database
 from support.stores import LOG, after, decided, payload_bodies
 
 STREAMS = ("a", "b", "c")
@@ -51,9 +54,9 @@ class StoresAgree(RuleBasedStateMachine):
 
     @initialize()
     def open_both(self) -> None:
-        self.folder = TemporaryDirectory()
-        self.path = Path(self.folder.name) / "log.db"
-        self.stores: list[Store] = [MemoryStore(origin=LOG), SqliteStore(self.path, origin=LOG)]
+        self.begun = ExitStack()
+        self.where = self.begun.enter_context(self.place())
+        self.stores: list[Store] = [MemoryStore(origin=LOG), self.opened(origin=LOG)]
         self.other: Store | None = None
         self.heads = {stream: Head(stream) for stream in STREAMS}
         self.keys = {(stream, "never"): 0 for stream in STREAMS}
@@ -63,7 +66,15 @@ class StoresAgree(RuleBasedStateMachine):
             self.part_from_the_other_process()
             for store in self.stores:
                 store.close()
-            self.folder.cleanup()
+            self.begun.close()
+
+    def place(self) -> AbstractContextManager[str]:
+        """Where the log is kept, empty, for the time of one program."""
+        return TemporaryDirectory()
+
+    def opened(self, **more: Any) -> Store:
+        """The log there, as one process opens it."""
+        return SqliteStore(Path(self.where) / "log.db", **more)
 
     def same(self, act: Callable[[Store], Any]) -> Any:
         """The answer that all stores give."""
@@ -164,14 +175,14 @@ class StoresAgree(RuleBasedStateMachine):
     @rule()
     def close_and_open(self) -> None:
         self.stores[1].close()
-        self.stores[1] = SqliteStore(self.path)
+        self.stores[1] = self.opened()
         assert self.stores[1].log == LOG
 
     @precondition(lambda self: self.other is None)
     @rule()
     def meet_another_process(self) -> None:
         """A second connection to the file, as another process has; each sees what the other acknowledged."""
-        self.other = SqliteStore(self.path)
+        self.other = self.opened()
         self.stores[1], self.other = self.other, self.stores[1]
 
     @precondition(lambda self: self.other is not None)
@@ -244,11 +255,32 @@ def test_a_store_that_disagrees_is_found():
 TestStoresAgree = StoresAgree.TestCase
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+class PostgresAgrees(StoresAgree):
+    """The same on PostgreSQL, where two processes write at once."""
+
+    def place(self) -> AbstractContextManager[str]:
+        return database()
+
+    def opened(self, **more: Any) -> Store:
+        return PostgresStore(self.where, **more)
+
+
+PostgresAgrees.TestCase.settings = settings(max_examples=8, stateful_step_count=20)
+TestPostgresAgrees = PostgresAgrees.TestCase
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryStore(origin=LOG) if request.param == "memory" else SqliteStore(tmp_path / "log.db", origin=LOG)
-    yield made
-    made.close()
+    with ExitStack() as begun:
+        made: Store
+        if request.param == "memory":
+            made = MemoryStore(origin=LOG)
+        elif request.param == "sqlite":
+            made = SqliteStore(tmp_path / "log.db", origin=LOG)
+        else:
+            made = PostgresStore(begun.enter_context(database()), origin=LOG)
+        begun.callback(made.close)
+        yield made
 
 
 def test_an_append_is_all_or_none(store: Store):

@@ -8,6 +8,11 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""In the order of its bytes on every database."""
+WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""64 bits; a strict table of SQLite knows them as INTEGER only."""
+
 APPEND_ONLY = ("event", "flow", "meta")
 """Tables whose rows are neither changed nor deleted, by any connection of any program."""
 
@@ -29,11 +34,42 @@ WHEN NEW.version IS NOT (SELECT coalesce(max(version), -1) + 1 FROM event WHERE 
 BEGIN SELECT RAISE(ABORT, 'event is append-only: the version is not the next of its stream'); END
 """
 
+ON_POSTGRES = """
+CREATE FUNCTION interlock_refuses_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: no %', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE FUNCTION interlock_refuses_gap() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NEW.version IS DISTINCT FROM
+        (SELECT coalesce(max(version), -1) + 1 FROM event WHERE stream = NEW.stream) THEN
+        RAISE EXCEPTION 'event is append-only: the version is not the next of its stream'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER event_refuses_gap BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION interlock_refuses_gap();
+ALTER TABLE event ENABLE ALWAYS TRIGGER event_refuses_gap;
+"""
+"""`ENABLE ALWAYS`: they hold under `session_replication_role = replica` too."""
+CHANGES_ON_POSTGRES = """
+CREATE TRIGGER {table}_refuses_change BEFORE UPDATE OR DELETE ON {table}
+    FOR EACH ROW EXECUTE FUNCTION interlock_refuses_change();
+CREATE TRIGGER {table}_refuses_truncate BEFORE TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION interlock_refuses_change();
+ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_refuses_change;
+ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_refuses_truncate;
+"""
+
 
 def upgrade() -> None:
     _log()
     _beside()
     _projections()
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(ON_POSTGRES)
+        for table in APPEND_ONLY:
+            op.execute(CHANGES_ON_POSTGRES.format(table=table))
     if op.get_bind().dialect.name == "sqlite":
         for table in APPEND_ONLY:
             for act in ("UPDATE", "DELETE"):
@@ -51,12 +87,12 @@ def upgrade() -> None:
 def _log() -> None:
     op.create_table(
         "event",
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("id", WHOLE, primary_key=True, autoincrement=True),
+        sa.Column("stream", TEXT, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("at", sa.Text(), nullable=False),
-        sa.Column("idempotency_key", sa.Text(), nullable=True),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("at", TEXT, nullable=False),
+        sa.Column("idempotency_key", TEXT, nullable=True),
         sa.Column("leaf", sa.LargeBinary(), nullable=False),
         sa.Column("entry", sa.LargeBinary(), nullable=False),
         sqlite_strict=True,
@@ -73,14 +109,14 @@ def _log() -> None:
     )
     op.create_table(
         "payload",
-        sa.Column("stream", sa.Text(), primary_key=True),
+        sa.Column("stream", TEXT, primary_key=True),
         sa.Column("version", sa.Integer(), primary_key=True),
-        sa.Column("name", sa.Text(), primary_key=True),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, primary_key=True),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("subject", TEXT, nullable=False),
         sa.Column("r", sa.LargeBinary(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("key_id", sa.Text(), nullable=True),
+        sa.Column("key_id", TEXT, nullable=True),
         sa.Column("nonce", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(["stream", "version"], ["event.stream", "event.version"], name="fk_payload_event"),
         sqlite_strict=True,
@@ -91,17 +127,17 @@ def _log() -> None:
 def _beside() -> None:
     op.create_table(
         "flow",
-        sa.Column("digest", sa.Text(), primary_key=True),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("digest", TEXT, primary_key=True),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("source", TEXT, nullable=False),
         sqlite_strict=True,
     )
     op.create_table(
         "meta",
-        sa.Column("name", sa.Text(), primary_key=True),
-        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("name", TEXT, primary_key=True),
+        sa.Column("value", TEXT, nullable=False),
         sqlite_strict=True,
     )
 
@@ -109,19 +145,19 @@ def _beside() -> None:
 def _projections() -> None:
     op.create_table(
         "conversation",
-        sa.Column("stream", sa.Text(), primary_key=True),
-        sa.Column("flow_name", sa.Text(), nullable=False),
+        sa.Column("stream", TEXT, primary_key=True),
+        sa.Column("flow_name", TEXT, nullable=False),
         sa.Column("flow_version", sa.Integer(), nullable=False),
-        sa.Column("flow_digest", sa.Text(), nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("flow_digest", TEXT, nullable=False),
+        sa.Column("subject", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("length", sa.Integer(), nullable=False),
-        sa.Column("started_at", sa.Text(), nullable=False),
-        sa.Column("updated_at", sa.Text(), nullable=False),
+        sa.Column("started_at", TEXT, nullable=False),
+        sa.Column("updated_at", TEXT, nullable=False),
         sa.Column("undecided", sa.Integer(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=False),
-        sa.Column("tasks", sa.Text(), nullable=False),
+        sa.Column("owner", TEXT, nullable=False),
+        sa.Column("tasks", TEXT, nullable=False),
         sqlite_strict=True,
     )
     op.create_index("ix_conversation_updated_at", "conversation", ["updated_at"])
@@ -135,9 +171,9 @@ def _projections() -> None:
     )
     op.create_table(
         "timer",
-        sa.Column("stream", sa.Text(), primary_key=True),
+        sa.Column("stream", TEXT, primary_key=True),
         sa.Column("timer", sa.Integer(), primary_key=True),
-        sa.Column("due", sa.Text(), nullable=False),
+        sa.Column("due", TEXT, nullable=False),
         sa.ForeignKeyConstraint(["stream"], ["conversation.stream"], name="fk_timer_conversation"),
         sqlite_strict=True,
     )
