@@ -1,27 +1,24 @@
-"""One connection to a PostgreSQL database: how it is opened, set, brought to this release's schema, and written.
+"""One connection to a PostgreSQL database: what is asked of it, and how it is written.
 
 Everything here runs on the one thread that owns the connection.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
-from sqlalchemy import NullPool, create_engine
 
 from ..contracts.errors import StorageError
 from . import statements as sql
-from .migrations import HEAD, REVISIONS
 from .postgres_errors import DATABASE_ERRORS, is_refused_row, translated
+from .postgres_schema import connected, refuse_unfit, shown, to_head
 from .statements import Statement
 
-SCHEMA_LOCK, BUDGET_LOCK = 0x1A7E_0001, 0x1A7E_0002
-"""Names of our advisory locks within the database."""
+BUDGET_LOCK = 0x1A7E_0002
+"""The name of our advisory locks on budgets."""
 _HELD = "SELECT stream, length FROM conversation WHERE stream = ANY(%s) ORDER BY stream FOR UPDATE"
 
 
@@ -42,8 +39,8 @@ class PostgresConnection:
         self._driver: psycopg.Connection[TupleRow] | None = None
         try:
             self._driver = connected(url, wait_seconds)
-            self._refuse_a_server_that_forgets()
-            self._to_head()
+            refuse_unfit(self._driver, self.where)
+            to_head(url, self._driver, self.where)
             self.log = self._origin(origin)
         except BaseException as error:
             self.close()
@@ -126,58 +123,6 @@ class PostgresConnection:
             self.suspect = True
             raise
 
-    def _refuse_a_server_that_forgets(self) -> None:
-        if self._one("SHOW fsync") != "on":
-            raise StorageError(
-                "The server runs with fsync off: it forgets acknowledged entries at a power cut.",
-                where=self.where,
-                fix="Set `fsync = on` and restart the server.",
-            )
-        if self._one("SHOW server_encoding") != "UTF8":
-            raise StorageError(
-                f"The database's encoding is {self._one('SHOW server_encoding')}.",
-                where=self.where,
-                fix="Create the database with `ENCODING 'UTF8'`.",
-            )
-
-    def _one(self, query: str) -> Any:
-        row = self._open.execute(query.encode()).fetchone()
-        return None if row is None else row[0]
-
-    def _revision(self) -> str | None:
-        if self._one("SELECT to_regclass('alembic_version')") is None:
-            if self._one("SELECT to_regclass('event')") is not None:
-                raise StorageError(
-                    "The database holds the tables of another program.",
-                    where=self.where,
-                    fix="Give the URL of an Interlock database, of an empty one, or of another schema "
-                    "(`?options=-csearch_path%3Dinterlock`).",
-                )
-            return None
-        found = self._one("SELECT version_num FROM alembic_version")
-        if found is not None and found not in REVISIONS:
-            raise StorageError(
-                f"The database has schema {found!r}; this release knows {', '.join(REVISIONS)}.",
-                where=self.where,
-                fix="Install the Interlock release that wrote it, or a newer one.",
-            )
-        return None if found is None else str(found)
-
-    def _to_head(self) -> None:
-        """Bring the schema to this release's, one process at a time."""
-        if self._revision() == HEAD:
-            return
-        from alembic import command
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-        engine = create_engine("postgresql+psycopg://", creator=lambda: connected(self.url, 60.0), poolclass=NullPool)
-        with engine.connect() as connection, connection.begin():
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-
     def _origin(self, wanted: str) -> str:
         """The origin of this log: given or made when the database is new, and fixed from then on."""
         found = self._kept_origin()
@@ -196,33 +141,3 @@ class PostgresConnection:
     def _kept_origin(self) -> str | None:
         rows = self.run(sql.GET_META, called="log")
         return str(rows[0][0]) if rows else None
-
-
-def connected(url: str, wait_seconds: float) -> "psycopg.Connection[TupleRow]":
-    """A connection whose commits are durable, and that waits so long for a lock and for the server at most."""
-    milliseconds = max(int(wait_seconds * 1000), 1)
-    driver = psycopg.connect(
-        url,
-        autocommit=True,
-        connect_timeout=max(int(wait_seconds), 2),
-        keepalives_idle=30,
-        keepalives_interval=10,
-        keepalives_count=3,
-        tcp_user_timeout=30_000,
-    )
-    try:
-        driver.execute(f"SET synchronous_commit = on; SET lock_timeout = {milliseconds}; SET client_encoding = 'UTF8'")
-    except BaseException:
-        driver.close()
-        raise
-    return driver
-
-
-def shown(url: str) -> str:
-    """The database as an error may name it: without the password."""
-    try:
-        parts = conninfo_to_dict(url)
-    except psycopg.Error:
-        return "postgresql"
-    host, name = parts.get("host") or "localhost", parts.get("dbname") or ""
-    return f"postgresql://{host}/{name}"

@@ -29,8 +29,7 @@ _MEANINGS: tuple[tuple[type[psycopg.Error], str, str], ...] = (
     (
         errors.InsufficientPrivilege,
         "The database's user may not do this.",
-        "Run as a member of the role that may: `interlock_app` writes and reads the log, its owner brings the schema "
-        "to this release.",
+        "Run as a member of `interlock_app`, which writes and reads the log; its owner brings the schema to a release.",
     ),
     (
         errors.LockNotAvailable,

@@ -13,8 +13,8 @@ from uuid import uuid4
 import psycopg
 from psycopg.rows import TupleRow
 
-from .postgres_connection import connected, shown
 from .postgres_errors import translated
+from .postgres_schema import connected, shown
 
 _HOLDS = """
     SELECT EXISTS (
@@ -35,29 +35,42 @@ class PostgresPresence:
         self.owner = uuid4().hex
         self._url, self._where = url, shown(url)
         self._asking = Lock()
+        self._closed = False
         self._connection: psycopg.Connection[TupleRow] | None = None
         try:
-            self._connection = connected(url, _WAIT_SECONDS)
-            self._connection.execute("SELECT pg_advisory_lock(%s)", (_number(self.owner),))
+            self._take()
         except psycopg.Error as error:
-            self.close()
             raise translated(error, self._where) from error
 
     def is_alive(self, owner: str) -> bool:
         """Raises `StorageError` where the server cannot be asked: then nobody's work is taken over."""
+        high, low = divmod(_number(owner) % 2**64, 2**32)
         with self._asking:
-            if self._connection is None:
+            if self._closed:
                 return False
-            high, low = divmod(_number(owner) % 2**64, 2**32)
             try:
-                row = self._connection.execute(_HOLDS, (high, low)).fetchone()
+                connection = self._connection
+                if connection is None or connection.closed:
+                    connection = self._take()
+                row = connection.execute(_HOLDS, (high, low)).fetchone()
             except psycopg.Error as error:
+                self._let_go()
                 raise translated(error, self._where) from error
         return row is not None and bool(row[0])
 
     def close(self) -> None:
         with self._asking:
-            connection, self._connection = self._connection, None
+            self._closed = True
+            self._let_go()
+
+    def _take(self) -> "psycopg.Connection[TupleRow]":
+        """The lock of our name, on a new connection."""
+        self._connection = connection = connected(self._url, _WAIT_SECONDS)
+        connection.execute("SELECT pg_advisory_lock(%s)", (_number(self.owner),))
+        return connection
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()

@@ -6,9 +6,10 @@ standby shows may be behind.
 """
 
 from .connection import Failures
-from .postgres_connection import PostgresConnection, shown
+from .postgres_connection import PostgresConnection
 from .postgres_errors import DATABASE_ERRORS, is_refused_row, translated
 from .postgres_presence import PostgresPresence
+from .postgres_schema import shown
 from .presence import Presence
 from .sql_store import SqlStore
 

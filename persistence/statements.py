@@ -47,7 +47,7 @@ class Statement:
         """The same for PostgreSQL, in psycopg's style."""
         if self.source is None:
             raise TypeError(f"The statement is for SQLite alone: {self.sql}")
-        return _compiled(*self.source, postgresql.psycopg.dialect(paramstyle="format"))
+        return _compiled(*self.source, postgresql.psycopg.dialect(paramstyle="format"))  # type: ignore[no-untyped-call]
 
     def values(self, **given: Any) -> tuple[Any, ...]:
         """One value for each place, in order."""

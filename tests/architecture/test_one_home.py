@@ -13,6 +13,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "sqlmodel": ("persistence/",),
     "sqlalchemy": ("persistence/",),
     "alembic": ("persistence/",),
+    "psycopg": ("persistence/",),
     "pyrate_limiter": ("service/pacing.py",),
     "structlog": ("agents/", "persistence/", "service/", "cli/"),
     "opentelemetry": ("service/otel.py",),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from interlock.contracts.commands import CUSTOMER, Decide, Give, ToolEnded, ToolReport
 from interlock.contracts.events import ApprovalVoid, TaskDecided, TaskEndorsed, ToolRequested
@@ -109,7 +109,13 @@ def test_the_law_finds_each_rule_that_is_left_out(broken: str, monkeypatch: pyte
     where, name, instead = CONTROLS[broken]
     monkeypatch.setattr(where, name, instead)
 
-    @settings(max_examples=2_000, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=2_000,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(talks())
     def law(history: History) -> None:
         assert unapproved(history.program, history.recorded) == []

