@@ -143,6 +143,25 @@ def replay(
     _end(run(db, conversations or [], every, flow, json))
 
 
+def export(
+    conversation: Conversation,
+    form: Annotated[str, typer.Option("--as", metavar="FORM", help="`pytest`: a test that plays it again.")] = "pytest",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it here. \\[default: print it]")
+    ] = None,
+    flow: FlowOption = "",
+    db: Db = None,
+) -> None:
+    """Write a recorded conversation as a test: given, when, then.
+
+    It passes as it is written, and fails when the flow or its code decides something else. What people and models
+    said stands in it in full.
+    """
+    from .exporting import export as run
+
+    run(db, conversation, form, out, flow)
+
+
 def tasks(db: Db = None, json: Json = False) -> None:
     """List what waits for a person's decision, the most urgent first."""
     from .people import tasks as run
