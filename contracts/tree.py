@@ -61,7 +61,7 @@ class TreeStore(Protocol):
     def sequence(self, at_most: int = 1000) -> int:
         """Give the next committed entries their places, in one transaction; durable on return. Returns how many.
 
-        Conversations' entries come first, in the order of their commits, then records, in their own.
+        Records come first, in their order, then conversations' entries, in the order of their commits.
         """
         ...
 

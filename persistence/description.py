@@ -24,10 +24,12 @@ class Description:
     bytes_on_disk: int
 
 
+APPEND_ONLY = ("event", "flow", "meta", "leaf", "record", "checkpoint")
+"""Tables whose rows are neither changed nor deleted."""
 TRIGGERS = frozenset(
     {
-        *(f"{table}_refuses_{act}" for table in ("event", "flow", "meta") for act in ("update", "delete", "replace")),
-        "event_refuses_gap",
+        *(f"{table}_refuses_{act}" for table in APPEND_ONLY for act in ("update", "delete", "replace")),
+        *(f"{table}_refuses_gap" for table in ("event", "leaf", "record")),
     }
 )
 """What the migrations create; one that is missing was dropped by somebody who may write the file."""

@@ -11,6 +11,7 @@ from ..contracts.errors import StreamMoved
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.store import Append, FlowRow, Reservation, Spent, Status, StoredEntry, Summary, TimerRow
 from .codec import checked, stored
+from .memory_tree import MemoryTree
 from .presence import OnlyProcess, Presence
 from .refusals import closed_store, stream_moved
 
@@ -30,9 +31,15 @@ class MemoryStore:
         self._reservations: dict[tuple[str, int], Reservation] = {}
         self._closed = False
         self._present: set[str] = set()
+        self._committed: list[StoredEntry] = []
+        self._tree = MemoryTree(self.log, lambda first: self._committed[first:])
 
     def presence(self) -> Presence:
         return OnlyProcess(self._present)
+
+    def tree(self) -> MemoryTree:
+        """The Merkle tree over this log's entries."""
+        return self._tree
 
     def enqueue(self, append: Append) -> "Future[int]":
         append = checked(append)
@@ -58,7 +65,9 @@ class MemoryStore:
 
     def _record(self, append: Append) -> None:
         stream = append.summary.stream
-        self._entries.setdefault(stream, []).extend(stored(entry) for entry in append.entries)
+        entries = [stored(entry) for entry in append.entries]
+        self._entries.setdefault(stream, []).extend(entries)
+        self._committed.extend(entries)
         for entry in append.entries:
             self._record_beside(entry)
         self._summaries[stream] = append.summary

@@ -5,12 +5,16 @@ one machine's local disk; network file systems are not supported. See
 `docs/decisions/0001-sqlite-wal-lock.md`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .connection import Failures
 from .description import Description, described
+from .locks import ProcessLock
 from .presence import FilePresence, Presence
 from .sql_store import SqlStore
+from .sql_tree import SqlTree
 from .sqlite_errors import DATABASE_ERRORS, is_refused_row, translated
 from .sqlite_file import SqliteFile
 
@@ -36,6 +40,19 @@ class SqliteStore(SqlStore[SqliteFile]):
     def presence(self) -> Presence:
         """Make this process one that performs effects; held until its `close`, which the caller owes."""
         return FilePresence(self.path.with_name(self.path.name + ".workers"))
+
+    def tree(self) -> SqlTree[SqliteFile]:
+        """The Merkle tree over this log's entries."""
+        return SqlTree(self._ask, self.log, str(self.path), self._sequencing)
+
+    @contextmanager
+    def _sequencing(self, wait_seconds: float) -> Iterator[None]:
+        lock = ProcessLock(self.path.with_name(self.path.name + ".sequencer"))
+        try:
+            with lock.held(wait_seconds):
+                yield
+        finally:
+            lock.close()
 
     def describe(self) -> Description:
         """What `interlock doctor` says of the file."""

@@ -71,32 +71,32 @@ def _compiled(clause: ClauseElement, columns: list[str] | None, dialect: Dialect
     return Statement(str(result), names, constants)
 
 
-def _columns(table: Table, without: str = "") -> list[str]:
+def columns(table: Table, without: str = "") -> list[str]:
     return [column.name for column in table.columns if column.name != without]
 
 
-def _replacing(table: Table) -> Statement:
+def replacing(table: Table) -> Statement:
     """Insert a row, or give the one with the same key its values."""
-    names, keys = _columns(table), [column.name for column in table.primary_key]
+    names, keys = columns(table), [column.name for column in table.primary_key]
 
-    def replacing(clause: Any) -> ClauseElement:
+    def put(clause: Any) -> ClauseElement:
         changed = {name: clause.excluded[name] for name in names if name not in keys}
         made: ClauseElement = clause.on_conflict_do_update(index_elements=keys, set_=changed)
         return made
 
-    return compiled(replacing(sqlite.insert(table)), names, postgres=replacing(postgresql.insert(table)))
+    return compiled(put(sqlite.insert(table)), names, postgres=put(postgresql.insert(table)))
 
 
 _stream: BindParameter[str] = bindparam("in_stream")
 _limit: BindParameter[int] = bindparam("at_most")
 
-ADD_EVENT = compiled(insert(EVENT).inline(), _columns(EVENT, without="id"))
-ADD_PAYLOAD = compiled(insert(PAYLOAD), _columns(PAYLOAD))
-PUT_CONVERSATION = _replacing(CONVERSATION)
-ADD_TIMER = compiled(insert(TIMER), _columns(TIMER))
+ADD_EVENT = compiled(insert(EVENT).inline(), columns(EVENT, without="id"))
+ADD_PAYLOAD = compiled(insert(PAYLOAD), columns(PAYLOAD))
+PUT_CONVERSATION = replacing(CONVERSATION)
+ADD_TIMER = compiled(insert(TIMER), columns(TIMER))
 DROP_TIMERS = compiled(delete(TIMER).where(TIMER.c.stream == _stream))
-ADD_FLOW = compiled(insert(FLOW), _columns(FLOW))
-ADD_META = compiled(insert(META), _columns(META))
+ADD_FLOW = compiled(insert(FLOW), columns(FLOW))
+ADD_META = compiled(insert(META), columns(META))
 GET_META = compiled(select(META.c.value).where(META.c.name == bindparam("called")))
 
 
@@ -156,7 +156,7 @@ FLOWS = compiled(
     )
 )
 
-_conversation = select(*(CONVERSATION.c[name] for name in _columns(CONVERSATION)))
+_conversation = select(*(CONVERSATION.c[name] for name in columns(CONVERSATION)))
 CONVERSATION_OF = compiled(_conversation.where(CONVERSATION.c.stream == _stream))
 
 
@@ -188,13 +188,13 @@ CLAIM = compiled(
     .values(owner=bindparam("new_owner"))
     .where(CONVERSATION.c.stream == _stream, CONVERSATION.c.owner == bindparam("previous"))
 )
-PUT_TENANT_DAY, PUT_RESERVATION = _replacing(TENANT_DAY), _replacing(RESERVATION)
+PUT_TENANT_DAY, PUT_RESERVATION = replacing(TENANT_DAY), replacing(RESERVATION)
 SPENT = compiled(
     select(TENANT_DAY.c.calls, TENANT_DAY.c.tokens, TENANT_DAY.c.cost).where(
         TENANT_DAY.c.tenant == bindparam("of_tenant"), TENANT_DAY.c.day == bindparam("on_day")
     )
 )
-_reservation = select(*(RESERVATION.c[name] for name in _columns(RESERVATION)))
+_reservation = select(*(RESERVATION.c[name] for name in columns(RESERVATION)))
 _of_effect = (RESERVATION.c.stream == _stream) & (RESERVATION.c.effect == bindparam("of_effect"))
 RESERVATION_OF = compiled(_reservation.where(_of_effect))
 RESERVATIONS = compiled(_reservation.order_by(RESERVATION.c.stream, RESERVATION.c.effect))

@@ -3,9 +3,10 @@
 `event` and `flow` are append-only, held so by triggers that the migrations create. `payload` rows may be
 deleted: that is what erasing a person means. `conversation` and `timer` are projections, replaced with
 every append and recomputable from the entries. `tenant_day` and `reservation` are a ledger of their own.
+`leaf`, `record` and `checkpoint` are the Merkle tree and append-only; `head` and `head_node` are projections of it.
 """
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Integer, LargeBinary, MetaData, Text, text
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, Integer, LargeBinary, MetaData, Text, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -169,6 +170,92 @@ class ReservationRow(LogTable, table=True):
     calls: int = Field(sa_type=WHOLE)
     tokens: int = Field(sa_type=WHOLE)
     cost: int = Field(sa_type=WHOLE)
+
+
+class LeafRow(LogTable, table=True):
+    """An entry's place in the Merkle tree: of a conversation's event, or of a record, whose stream is empty.
+
+    `above` holds the hashes of the whole subtrees that the leaf completed, so that no node is a row of its own.
+    """
+
+    __tablename__ = "leaf"
+    __table_args__ = (Index("uq_leaf_stream_version", "stream", "version", unique=True), STRICT)
+
+    position: int = Field(sa_column=Column(WHOLE, primary_key=True, autoincrement=False))
+    stream: str = Field(sa_type=Text)
+    version: int
+    hash: bytes = Field(sa_type=LargeBinary)
+    above: bytes = Field(sa_type=LargeBinary)
+
+
+class RecordRow(LogTable, table=True):
+    """What the log says of itself, numbered from 0; `entry` is the truth."""
+
+    __tablename__ = "record"
+    __table_args__ = STRICT
+
+    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    type: str = Field(sa_type=Text)
+    at: str = Field(sa_type=Text)
+    leaf: bytes = Field(sa_type=LargeBinary)
+    entry: bytes = Field(sa_type=LargeBinary)
+
+
+class HeadRow(LogTable, table=True):
+    """Projection of the leaves: where each conversation ends in the tree. `key` is the SHA-256 of its name."""
+
+    __tablename__ = "head"
+    __table_args__ = STRICT
+
+    key: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    stream: str = Field(sa_type=Text)
+    version: int
+    leaf: bytes = Field(sa_type=LargeBinary)
+
+
+class HeadNodeRow(LogTable, table=True):
+    """Projection of the heads: the upper nodes of their map."""
+
+    __tablename__ = "head_node"
+    __table_args__ = STRICT
+
+    depth: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    place: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    kind: int
+    hash: bytes = Field(sa_type=LargeBinary)
+
+
+class CheckpointRow(LogTable, table=True):
+    """A signed checkpoint, as the log signed it."""
+
+    __tablename__ = "checkpoint"
+    __table_args__ = STRICT
+
+    size: int = Field(sa_column=Column(WHOLE, primary_key=True, autoincrement=False))
+    note: str = Field(sa_type=Text)
+
+
+class CosignatureRow(LogTable, table=True):
+    """A witness's signature line under the checkpoint of `size`."""
+
+    __tablename__ = "cosignature"
+    __table_args__ = STRICT
+
+    size: int = Field(sa_column=Column(WHOLE, primary_key=True, autoincrement=False))
+    line: str = Field(primary_key=True, sa_type=Text)
+
+
+class AnchorRow(LogTable, table=True):
+    """Where the checkpoint of `size` was taken to, out of this database's reach; `token` is a time stamp over it."""
+
+    __tablename__ = "anchor"
+    __table_args__ = STRICT
+
+    size: int = Field(sa_column=Column(WHOLE, primary_key=True, autoincrement=False))
+    kind: str = Field(primary_key=True, sa_type=Text)
+    place: str = Field(primary_key=True, sa_type=Text)
+    at: str = Field(sa_type=Text)
+    token: bytes = Field(sa_type=LargeBinary)
 
 
 class MetaRow(LogTable, table=True):

@@ -10,6 +10,7 @@ from support.source_tree import Module, modules, pyproject
 DISTRIBUTIONS = {
     "opentelemetry": "opentelemetry-api",
     "pyrate_limiter": "pyrate-limiter",
+    "rfc3161_client": "rfc3161-client",
     "sklearn": "scikit-learn",
     "uuid_utils": "uuid-utils",
     "yaml": "pyyaml",

@@ -14,6 +14,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("persistence/",),
     "alembic": ("persistence/",),
     "psycopg": ("persistence/",),
+    "cryptography": ("persistence/evidence/",),
+    "rfc3161_client": ("persistence/evidence/",),
     "pyrate_limiter": ("service/pacing.py",),
     "structlog": ("agents/", "persistence/", "service/", "cli/"),
     "opentelemetry": ("service/otel.py",),

@@ -138,7 +138,7 @@ def test_the_description_names_a_trigger_that_was_dropped(store: SqliteStore, pa
         connection.execute("DROP TRIGGER event_refuses_delete")
     described = store.describe()
     assert described.missing_triggers == ("event_refuses_delete",)
-    assert len(described.triggers) == 9
+    assert len(described.triggers) == 20
     assert described.counts == {"events": 3, "payloads": 1, "conversations": 1, "flows": 0, "timers": 0}
     assert described.lock == (f"{path}.lock" if needs_write_lock() else "")
     assert (described.journal_mode, described.synchronous, described.schema) == ("wal", "FULL", HEAD)

@@ -12,14 +12,27 @@ WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """64 bits; a strict table of SQLite knows them as INTEGER only."""
 
 APPEND_ONLY = {
-    "leaf": "position = NEW.position OR (stream = NEW.stream AND version = NEW.version)",
-    "record": "number = NEW.number",
-    "checkpoint": "size = NEW.size",
+    "leaf": """
+        EXISTS (SELECT 1 FROM leaf WHERE position = NEW.position)
+        OR EXISTS (SELECT 1 FROM leaf WHERE stream = NEW.stream AND version = NEW.version)""",
+    "record": "EXISTS (SELECT 1 FROM record WHERE number = NEW.number)",
+    "checkpoint": "EXISTS (SELECT 1 FROM checkpoint WHERE size = NEW.size)",
 }
-"""Tables whose rows are neither changed nor deleted, with what makes two rows the same."""
+"""Tables whose rows are neither changed nor deleted, with when a row would take another's place."""
 
-NEXT = {"leaf": "position", "record": "number"}
-"""What counts their rows from 0, without a gap."""
+NO_GAP = (
+    """
+    CREATE TRIGGER leaf_refuses_gap BEFORE INSERT ON leaf
+    WHEN NEW.position IS NOT (SELECT coalesce(max(position), -1) + 1 FROM leaf)
+    BEGIN SELECT RAISE(ABORT, 'leaf is append-only: the position is not the next'); END
+    """,
+    """
+    CREATE TRIGGER record_refuses_gap BEFORE INSERT ON record
+    WHEN NEW.number IS NOT (SELECT coalesce(max(number), -1) + 1 FROM record)
+    BEGIN SELECT RAISE(ABORT, 'record is append-only: the number is not the next'); END
+    """,
+)
+"""Their rows are counted from 0."""
 
 
 def upgrade() -> None:
@@ -34,16 +47,11 @@ def upgrade() -> None:
                     f"BEGIN SELECT RAISE(ABORT, '{table} is append-only: no {act}'); END"
                 )
             op.execute(
-                f"CREATE TRIGGER {table}_refuses_replace BEFORE INSERT ON {table} "
-                f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) "
+                f"CREATE TRIGGER {table}_refuses_replace BEFORE INSERT ON {table} WHEN {same} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only: the row exists'); END"
             )
-        for table, count in NEXT.items():
-            op.execute(
-                f"CREATE TRIGGER {table}_refuses_gap BEFORE INSERT ON {table} "
-                f"WHEN NEW.{count} IS NOT (SELECT coalesce(max({count}), -1) + 1 FROM {table}) "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only: the {count} is not the next'); END"
-            )
+        for trigger in NO_GAP:
+            op.execute(trigger)
 
 
 def _tree() -> None:

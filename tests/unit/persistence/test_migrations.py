@@ -85,7 +85,18 @@ def test_a_log_of_an_older_schema_is_brought_to_this_ones(tmp_path: Path):
     with closing(SqliteStore(path)) as store:
         origin = store.log
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for table in ("tenant_day", "reservation"):
+        later = (
+            "tenant_day",
+            "reservation",
+            "leaf",
+            "record",
+            "head",
+            "head_node",
+            "checkpoint",
+            "cosignature",
+            "anchor",
+        )
+        for table in later:
             connection.execute(f"DROP TABLE {table}")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     with closing(SqliteStore(path)) as store:

@@ -1,0 +1,68 @@
+"""A receipt: the log's signed promise, given at once, that an entry is in it. It closes the time until a checkpoint.
+
+```
+interlock receipt v1
+<origin>
+<stream>
+<version>
+<base64 of the leaf hash>
+<time of the entry>
+
+— <origin> <signature>
+```
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from ...contracts.errors import UnknownConversation
+from ...contracts.store import Store
+from .keys import Signer, signed
+from .notes import Note, NoteRefused, VerifierKey, note_of
+
+FIRST_LINE = "interlock receipt v1"
+"""No checkpoint begins so, though one key signs both: a checkpoint's second line is a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An entry that the log has: its place in its conversation, its leaf hash, its time."""
+
+    origin: str
+    stream: str
+    version: int
+    leaf: bytes
+    at: str
+
+    @property
+    def text(self) -> str:
+        leaf = base64.b64encode(self.leaf).decode()
+        return f"{FIRST_LINE}\n{self.origin}\n{self.stream}\n{self.version}\n{leaf}\n{self.at}\n"
+
+
+def receipt(store: Store, signer: Signer, stream: str, version: int) -> Note:
+    """The receipt of an entry that was acknowledged. Raises `UnknownConversation` where there is none."""
+    found = store.read(stream, after=version, limit=1)
+    if not found:
+        raise UnknownConversation(
+            f"There is no event {version} of {stream!r} in this log.", fix="List what there is with `interlock log`."
+        )
+    entry = found[0]
+    return signed(Receipt(store.log, stream, version, entry.leaf, entry.at).text, signer)
+
+
+def receipt_of(data: str, key: VerifierKey) -> Receipt:
+    """What a receipt says, if this key signed it. Raises `NoteRefused`."""
+    note = note_of(data)
+    lines = note.text[:-1].split("\n")
+    try:
+        first, origin, stream, version, leaf, at = lines
+        found = Receipt(origin, stream, int(version), base64.b64decode(leaf, validate=True), at)
+    except (ValueError, binascii.Error) as error:
+        raise NoteRefused("This is no receipt.", fix="Give the file as it was handed out.") from error
+    if first != FIRST_LINE or found.text != note.text or origin != key.name or not note.signed_by(key):
+        raise NoteRefused(
+            f"The receipt is not signed with the key {key.id.hex()} of {key.name!r}.", fix="Give the log's own key."
+        )
+    return found

@@ -1,0 +1,168 @@
+"""Checkpoints: the entries get their places in the tree, its head is signed, witnessed and taken elsewhere.
+
+One cycle at least every 60 s or 1,000 entries while there is something new, and one at shutdown: so nothing that was
+acknowledged is without a signed checkpoint for longer than that.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Protocol
+
+import structlog
+
+from ..contracts.canonical import leaf_hash
+from ..contracts.errors import InterlockError
+from ..contracts.records import HeadsTaken, KeyRotated, record_bytes
+from ..contracts.tree import TreeStore
+from ..contracts.values import written_time
+from ..persistence.evidence.anchors import Anchor
+from ..persistence.evidence.keys import Signer, signed
+from ..persistence.evidence.notes import Checkpoint, Note, Signature, checkpoint_of, note_of, signature_of
+from ..persistence.evidence.signing import HeadMemory, signed_head
+from .clock import Clock, SystemClock
+
+log = structlog.get_logger("interlock.checkpointing")
+EVERY_SECONDS, EVERY_ENTRIES = 60.0, 1000
+ROTATION = "interlock key rotation v1"
+"""The first line of the statement that both keys sign."""
+
+
+class Cosigner(Protocol):
+    """A witness, asked over its protocol."""
+
+    url: str
+
+    def cosign(self, note: Note, tree: TreeStore) -> Sequence[Signature]:
+        """Its signatures under the checkpoint. Raises `InterlockError` where it does not sign."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A checkpoint with its cosignatures. `failures` says which witnesses and anchors did not take it, and why."""
+
+    checkpoint: Checkpoint
+    note: Note
+    fresh: bool
+    failures: tuple[str, ...] = ()
+
+
+class Checkpointer:
+    """Signs for one log. Safe in several processes: one of them sequences at a time."""
+
+    def __init__(
+        self,
+        tree: TreeStore,
+        signers: Sequence[Signer],
+        memory: HeadMemory,
+        *,
+        witnesses: Sequence[Cosigner] = (),
+        anchors: Sequence[Anchor] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        """`signers` is one, or while a key is being rotated the old and the new."""
+        self.tree, self.memory = tree, memory
+        self._signers, self._witnesses, self._anchors = tuple(signers), tuple(witnesses), tuple(anchors)
+        self._clock = clock or SystemClock()
+        self._stop = Event()
+        self._thread: Thread | None = None
+
+    def checkpoint(self) -> Signed:
+        """Sequence everything that waits and sign the head; where nothing is new, the last checkpoint again.
+
+        Raises `SigningRefused` if the tree does not extend what was signed last.
+        """
+        with self.tree.sequencing():
+            signed_before = self.tree.checkpoints()
+            self._drain()
+            if signed_before and signed_before[-1][0] == self.tree.size():
+                note, fresh = note_of(signed_before[-1][1]), False
+            else:
+                note, fresh = self._sign(), True
+        return self._shown(note, fresh)
+
+    def rotate(self, new: Signer, memory: HeadMemory) -> Signed:
+        """Record that the log signs with `new` from here on, and sign the checkpoint over that with both keys."""
+        old = self._signers[-1]
+        text = f"{ROTATION}\n{self.tree.log}\n{old.verifier()}\n{new.verifier()}\n"
+        with self.tree.sequencing():
+            self._drain()
+            self._record(KeyRotated(statement=str(signed(text, old, new))))
+            self._signers = (old, new)
+            note = self._sign()
+            memory.moved(lambda _: checkpoint_of(note))
+            self._signers, self.memory = (new,), memory
+        return self._shown(note, True)
+
+    def _drain(self) -> None:
+        while self.tree.sequence():
+            pass
+
+    def _sign(self) -> Note:
+        root, conversations = self.tree.heads_root()
+        heads = HeadsTaken(root=root.hex(), conversations=conversations, leaves=self.tree.size())
+        self._record(heads)
+        head, note = signed_head(self.tree.size(), self.tree.nodes, signers=self._signers, memory=self.memory)
+        self.tree.add_checkpoint(head.size, str(note))
+        return note
+
+    def _record(self, record: HeadsTaken | KeyRotated) -> None:
+        number, previous = self.tree.last_record()
+        now = self._clock.now()
+        entry = record_bytes(record, number=number, at=now, log=self.tree.log, previous=previous)
+        self.tree.add_record(number, record.type, written_time(now), leaf_hash(entry), entry)
+        self.tree.sequence(1)  # records come first, so this is the one
+
+    def _shown(self, note: Note, fresh: bool) -> Signed:
+        """Have it witnessed and anchored. Neither holds up the log: what fails is said, and tried at the next."""
+        checkpoint, failures = checkpoint_of(note), []
+        for witness in self._witnesses:
+            try:
+                for line in witness.cosign(note, self.tree):
+                    self.tree.add_cosignature(checkpoint.size, str(line))
+            except InterlockError as error:
+                failures.append(f"witness {witness.url}: {error}")
+        for anchor in self._anchors:
+            try:
+                self.tree.add_anchor(anchor.put(checkpoint, note, self._clock.now()))
+            except InterlockError as error:
+                failures.append(f"anchor: {error}")
+        for failure in failures:
+            log.error("checkpoint_not_shown", size=checkpoint.size, why=failure)
+        lines = tuple(map(signature_of, self.tree.cosignatures(checkpoint.size)))
+        return Signed(checkpoint, Note(note.text, (*note.signatures, *lines)), fresh, tuple(failures))
+
+    # -- while a server runs ------------------------------------------------------------------------
+
+    def start(self, *, every_seconds: float = EVERY_SECONDS, every_entries: int = EVERY_ENTRIES) -> None:
+        """Make checkpoints in a thread of its own until `close`."""
+        self._thread = Thread(target=self._run, args=(every_seconds, every_entries), name="checkpoints", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """One last checkpoint over everything. Safe to call twice."""
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join()
+            self._thread = None
+            self._try()
+
+    def _run(self, every_seconds: float, every_entries: int) -> None:
+        last = time.monotonic()
+        while not self._stop.wait(min(1.0, every_seconds)):
+            try:
+                waiting = self.tree.waiting()
+            except InterlockError as error:
+                log.error("checkpoint_failed", error=error.code, what=error.what)
+                continue
+            if waiting and (waiting >= every_entries or time.monotonic() - last >= every_seconds):
+                self._try()
+                last = time.monotonic()
+
+    def _try(self) -> None:
+        try:
+            self.checkpoint()
+        except InterlockError as error:
+            log.error("checkpoint_failed", error=error.code, what=error.what, fix=error.fix)

@@ -1,0 +1,64 @@
+"""What tests of evidence need: logs with conversations in them, keys, and a checkpointer."""
+
+from pathlib import Path
+from random import Random
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from interlock.contracts.envelope import Head
+from interlock.contracts.store import Store
+from interlock.contracts.tree import TreeStore
+from interlock.persistence.evidence.keys import Signer
+from interlock.persistence.evidence.notes import ED25519, Checkpoint, VerifierKey
+from interlock.persistence.evidence.signing import FileMemory
+from interlock.persistence.merkle import EMPTY_ROOT
+from interlock.service.checkpointing import Checkpointer
+from interlock.service.clock import ManualClock
+from support.stores import after, decided
+
+ORIGIN = "log.example/tests"
+
+
+class TestKey:
+    """A signer whose key is made of a number."""
+
+    __test__ = False
+
+    def __init__(self, name: str = ORIGIN, seed: int = 1, kind: int = ED25519) -> None:
+        self._private = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
+        self._key = VerifierKey(name, kind, self._private.public_key().public_bytes_raw())
+
+    def verifier(self) -> VerifierKey:
+        return self._key
+
+    def sign(self, message: bytes) -> bytes:
+        return self._private.sign(message)
+
+
+class Remembered:
+    """A memory of what was signed that lives as long as the test."""
+
+    def __init__(self, origin: str = ORIGIN) -> None:
+        self.head = Checkpoint(origin, 0, EMPTY_ROOT)
+
+    def moved(self, advance):
+        self.head = advance(self.head)
+        return self.head
+
+
+def filled(store: Store, conversations: int, *, seed: int = 0, turns: int = 4) -> list[str]:
+    """Append turns of that many conversations, mixed; gives their names."""
+    random = Random(seed)
+    heads = {f"c{seed}-{n}": Head(f"c{seed}-{n}") for n in range(conversations)}
+    for _ in range(conversations * turns):
+        stream = random.choice(sorted(heads))
+        written = [random.randbytes(random.randrange(1, 30)) for _ in range(random.randrange(3))]
+        append = decided(heads[stream], size=random.randrange(1, 4), written=written, log=store.log)
+        store.append(append)
+        heads[stream] = after(append)
+    return [stream for stream, head in heads.items() if head.length]
+
+
+def checkpointer(tree: TreeStore, folder: Path | None = None, *, signer: Signer | None = None, **given) -> Checkpointer:
+    memory = Remembered(tree.log) if folder is None else FileMemory(folder / "signed.head", tree.log)
+    return Checkpointer(tree, [signer or TestKey()], memory, clock=ManualClock(), **given)
