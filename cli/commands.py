@@ -110,12 +110,18 @@ def log(
     hashes: Annotated[bool, typer.Option("--hashes", help="Show the first digits of each entry's hash.")] = False,
     all_events: Annotated[bool, typer.Option("--all", help="Show timers, too.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="List at most so many.")] = 50,
+    at: Annotated[
+        int, typer.Option("--at", min=-1, metavar="N", show_default=False, help="How it stood after event N.")
+    ] = -1,
     json: Json = False,
 ) -> None:
-    """List the conversations, or tell what happened in one of them."""
+    """List the conversations, tell what happened in one of them, or show how it stood at one event."""
     from .history import list_all, tell_one
+    from .standing import tell_at
 
-    if conversation:
+    if at >= 0:
+        _end(tell_at(db, conversation, at, texts=texts, as_json=json))
+    elif conversation:
         _end(tell_one(db, conversation, texts=texts, hashes=hashes, all_events=all_events, as_json=json))
     else:
         list_all(db, limit, json)
@@ -133,14 +139,59 @@ def replay(
         list[str] | None, typer.Argument(metavar="CONVERSATION", help="The beginnings of their ids.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every conversation of the log.")] = False,
+    routes: Annotated[
+        bool, typer.Option("--routes", help="Route the recorded messages again with today's rules and classifier.")
+    ] = False,
+    step: Annotated[bool, typer.Option("--step", help="Walk through one conversation, an event at a time.")] = False,
+    texts: Annotated[bool, typer.Option("--texts", help="With --step: show what was said.")] = False,
     flow: FlowOption = "",
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Decide every recorded command again, byte for byte, without a model, a tool or a clock."""
-    from .proof import replay as run
+    """Decide every recorded command again, byte for byte, without a model, a tool or a clock.
 
-    _end(run(db, conversations or [], every, flow, json))
+    One level of a ladder, from what needs least to what needs most:
+
+    verify                is the log intact?  (its entries)
+    log ID --at N         how did it stand then?  (entries)
+    replay                would this code decide the same?  (entries, code)
+    replay --routes       would today's rules and classifier route the same?
+                          (entries, texts, code)
+    backtest FLOW         what would a new flow have done?
+                          (entries, the new flow)
+    fork ID --at N        go on from event N in a new conversation
+                          (entries, texts, agents)
+
+    Each says what it could not answer, and guesses nothing.
+    """
+    if step:
+        from .walking import step as walk
+        from .walking import typed
+
+        _end(walk(db, conversations or [], flow, texts, typed))
+    elif routes:
+        from .routing_again import routes as run_routes
+
+        _end(run_routes(db, conversations or [], every, flow, json))
+    else:
+        from .proof import replay as run
+
+        _end(run(db, conversations or [], every, flow, json))
+
+
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="The beginning of a conversation's id.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Of the one to compare it with.")] = "",
+    today: Annotated[bool, typer.Option("--today", help="Compare A with what today's code decides of it.")] = False,
+    texts: Annotated[bool, typer.Option("--texts", help="Show what was said.")] = False,
+    flow: FlowOption = "",
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Show where two conversations first differ, and what follows side by side; exits with 1 where they do."""
+    from .comparing import diff as run
+
+    _end(run(db, a, b, today, flow, texts, json))
 
 
 def export(

@@ -1,6 +1,7 @@
 """`interlock verify` and `interlock replay`: is the log intact, and would today's code decide the same?"""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def replay(db: Path | None, prefixes: list[str], every: bool, flow: str, as_json
 def replayed_document(results: tuple[Replayed, ...]) -> dict[str, Any]:
     """`{"same", "conversations", "events", "decisions", "divergences", "model_calls", "milliseconds",
     "replayed": [{"id", "flow", "digest", "events", "decisions", "divergences", "first", "flow_today",
-    "problem"}]}`."""
+    "code_today", "problem"}]}`: `flow_today` and `code_today` name what is another today."""
     return {
         "same": all(one.holds for one in results),
         "conversations": len(results),
@@ -115,6 +116,7 @@ def replayed_document(results: tuple[Replayed, ...]) -> dict[str, Any]:
                 if one.first is None
                 else {"version": one.first.version, "recorded": one.first.recorded, "today": one.first.decided},
                 "flow_today": one.changed or None,
+                "code_today": one.code or None,
                 "problem": one.problem or None,
                 **({"imported": True} if one.imported else {}),
             }
@@ -169,6 +171,11 @@ def _show_replayed(results: tuple[Replayed, ...]) -> None:
         terminal.hang(
             terminal.text((MARKS.dot, "dim")),
             f"{counted(len(brought), 'conversation')} imported: nothing to decide again",
+        )
+    for code, number in Counter(one.code for one in results if one.code).items():
+        terminal.hang(
+            terminal.text((MARKS.warn, "bold yellow")),
+            f"{counted(number, 'conversation was', 'conversations were')} decided by other code: {safe(code, 300)}.",
         )
     good = all(one.holds for one in results)
     results = tuple(one for one in results if not one.imported)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from ..contracts.errors import InterlockError
 from ..contracts.imported import IMPORTED
 from ..contracts.store import Store
-from ..fsm.replay import Divergence, check_import, redecide
+from ..fsm.replay import Divergence, Recorded, check_import, redecide
+from ..service.codes import CODE, code_of, differing
 from ..service.loading import recorded
 from ..service.wiring import FoundFlow
 
@@ -25,6 +26,8 @@ class Replayed:
     first: Divergence | None = None
     changed: str = ""
     """Digest of the flow as it stands at its source today, where that is another one."""
+    code: str = ""
+    """What decided it then and would today, where they differ."""
     problem: str = ""
     imported: bool = False
     """It was led elsewhere and imported: there is nothing to decide again."""
@@ -62,10 +65,13 @@ def _one(store: Store, flows: Mapping[str, FoundFlow], stream: str) -> Replayed:
         return Replayed(stream, name, digest, problem="the log does not keep this flow")
     if flow.program is None:
         return Replayed(stream, name, digest, problem=flow.problem, changed=flow.changed)
+    code = ""
     try:
-        again = redecide(flow.program, stream, recorded(store.read(stream)))
+        entries = recorded(store.read(stream))
+        code = _code(entries, flow)
+        again = redecide(flow.program, stream, entries)
     except InterlockError as error:
-        return Replayed(stream, name, digest, problem=str(error), changed=flow.changed)
+        return Replayed(stream, name, digest, problem=str(error), changed=flow.changed, code=code)
     return Replayed(
         stream,
         name,
@@ -75,6 +81,7 @@ def _one(store: Store, flows: Mapping[str, FoundFlow], stream: str) -> Replayed:
         again.divergences,
         again.divergence,
         flow.changed,
+        code,
         milliseconds=(time.perf_counter() - started) * 1000,
     )
 
@@ -87,3 +94,9 @@ def _imported(store: Store, stream: str, started: float) -> Replayed:
     except InterlockError as error:
         problem = str(error)
     return replace(found, problem=problem, milliseconds=(time.perf_counter() - started) * 1000)
+
+
+def _code(entries: Sequence[Recorded], flow: FoundFlow) -> str:
+    """Which code differs: that of the first entry that another one wrote than is here today."""
+    today = code_of(flow.project) if flow.project is not None else CODE
+    return next((said for one in entries if (said := differing(one.envelope.code, today))), "")

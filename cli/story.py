@@ -89,9 +89,10 @@ def told(
 
 
 def known_words(
-    recorded: Iterable[Recorded], flow: Flow | None, payloads: Mapping[PayloadAt, Payload]
+    recorded: Iterable[Recorded], flow: Flow | None, payloads: Mapping[PayloadAt, Payload] | None
 ) -> dict[str, str]:
-    """Name to words of every fact that is known after `recorded`: also texts, or that they are erased."""
+    """Name to words of every fact that is known after `recorded`: with `payloads` also texts, or that they are
+    erased."""
     teller = _Teller(flow, payloads)
     known = fold("", (one.event for one in recorded)).known
     return {name: teller.value(fact) for name, fact in known.items()}

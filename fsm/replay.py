@@ -5,7 +5,7 @@ were written. The first difference is named; after one, the fold goes on from wh
 every later decision is still judged on its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..contracts.commands import Command
@@ -65,51 +65,32 @@ def decisions_in(entries: Sequence[Recorded]) -> Iterable[Sequence[Recorded]]:
             start = index
 
 
+@dataclass(frozen=True, slots=True)
+class Redecision:
+    """One recorded decision beside today's, both made of what was recorded before it. `before` is the fold up to it,
+    `after` that of what was recorded."""
+
+    before: Conversation
+    after: Conversation
+    recorded: Sequence[Recorded]
+    decided: tuple[Entry, ...]
+
+
 def redecide(program: Program, stream: str, entries: Sequence[Recorded]) -> Redecided:
     """Decide every recorded command of the stream again. No model, tool, clock or payload is needed."""
     if check_import(stream, entries):
         return Redecided(stream, len(entries), 0, 0, None, fold(stream, (one.event for one in entries)), imported=True)
     conversation = Conversation(id=stream)
-    head = Head(stream)
     first: Divergence | None = None
     different = decisions = 0
-    for group in decisions_in(entries):
-        opening = group[0]
-        body = command_of(opening.event)
-        if body is None or opening.envelope.key is None:
-            raise LogBroken(
-                f"A decision begins with {opening.envelope.type!r}, which records no command.",
-                stream=stream,
-                version=opening.envelope.ver,
-                fix="Verify the log; the entry was altered.",
-            )
-        command = Command(key=opening.envelope.key, at=opening.envelope.at, actor=opening.envelope.actor, body=body)
-        try:
-            decision = decide(program, conversation, command)
-        except KeyError as error:
-            raise LogBroken(
-                f"The entry names {error}, which flow {program.ref.name!r} v{program.ref.version} does not have.",
-                stream=stream,
-                version=opening.envelope.ver,
-                fix="Its digest says that this flow wrote it, so the log was forged: compare it with a copy.",
-            ) from error
-        decided = sealed(
-            decision.events,
-            head=head,
-            command=command,
-            flow=opening.envelope.flow,
-            code=opening.envelope.code,
-            log=opening.envelope.log,
-        )
+    for one in redecisions(program, stream, entries):
         decisions += 1
-        found = _first_difference(stream, head.length, group, decided)
+        base = one.before.version
+        found = _first_difference(stream, base, one.recorded, one.decided)
         if found is not None:
             different += 1
             first = first or found
-        for one in group:
-            check_states(program, stream, conversation.version, one.event)
-            conversation = evolve(conversation, one.event)
-        head = Head(stream, head.length + len(group), group[-1].leaf)
+        conversation = one.after
     return Redecided(stream, len(entries), decisions, different, first, conversation)
 
 
@@ -128,6 +109,53 @@ def check_import(stream: str, entries: Sequence[Recorded]) -> bool:
                 fix="No release writes both into one stream, so the log was forged: compare it with a copy.",
             )
     return imported
+
+
+def redecisions(program: Program, stream: str, entries: Sequence[Recorded]) -> Iterator[Redecision]:
+    """Each recorded decision of the stream with what today's code and flow decide in its place.
+
+    Raises `LogBroken` where an entry cannot have been written by the flow.
+    """
+    conversation = Conversation(id=stream)
+    head = Head(stream)
+    for group in decisions_in(entries):
+        decided = _decided(program, stream, conversation, head, group[0])
+        after = _folded(program, stream, conversation, group)
+        yield Redecision(conversation, after, group, decided)
+        conversation = after
+        head = Head(stream, head.length + len(group), group[-1].leaf)
+
+
+def _folded(program: Program, stream: str, conversation: Conversation, group: Sequence[Recorded]) -> Conversation:
+    for one in group:
+        check_states(program, stream, conversation.version, one.event)
+        conversation = evolve(conversation, one.event)
+    return conversation
+
+
+def _decided(
+    program: Program, stream: str, conversation: Conversation, head: Head, opening: Recorded
+) -> tuple[Entry, ...]:
+    """What is decided today of the command that `opening` records."""
+    envelope, body = opening.envelope, command_of(opening.event)
+    if body is None or envelope.key is None:
+        raise LogBroken(
+            f"A decision begins with {envelope.type!r}, which records no command.",
+            stream=stream,
+            version=envelope.ver,
+            fix="Verify the log; the entry was altered.",
+        )
+    command = Command(key=envelope.key, at=envelope.at, actor=envelope.actor, body=body)
+    try:
+        decision = decide(program, conversation, command)
+    except KeyError as error:
+        raise LogBroken(
+            f"The entry names {error}, which flow {program.ref.name!r} v{program.ref.version} does not have.",
+            stream=stream,
+            version=envelope.ver,
+            fix="Its digest says that this flow wrote it, so the log was forged: compare it with a copy.",
+        ) from error
+    return sealed(decision.events, head=head, command=command, flow=envelope.flow, code=envelope.code, log=envelope.log)
 
 
 def check_states(program: Program, stream: str, version: int, event: Event) -> None:

@@ -32,6 +32,7 @@ from .beside import Beside, owners_after
 from .budgets import Budgets, Ledger
 from .children import Children
 from .clock import Clock, SystemClock
+from .codes import CODE
 from .conversations import MOST_RACES, Conversations, never_settled
 from .live import Live
 from .observing import Unobserved
@@ -48,7 +49,6 @@ Performing = asyncio.Task[tuple[CommandBody, tuple[Payload, ...]]]
 InHand = CallAgent | RunTool | Wait
 BEGIN = (AgentRequested, ToolRequested, SubflowStarted, EffectResolved)
 """Events after which whoever recorded them has something to perform."""
-CODE = "interlock/0.1.0"
 log = structlog.get_logger("interlock.runtime")
 
 
@@ -64,6 +64,7 @@ class TurnLoop:
         clock: Clock | None = None,
         presence: Presence | None = None,
         sources: Mapping[str, str] | None = None,
+        codes: Mapping[str, str] | None = None,
         on_event: Callable[[str, Entry], None] | None = None,
         observer: Unobserved | None = None,
         remembered: int = 1_000,
@@ -82,11 +83,9 @@ class TurnLoop:
         ledger = Ledger(store, budgets or Budgets(), self.clock)
         self.performer = Performer(self._observer.around(agents), self.texts, protection, ledger)
         self._children = Children(store, self._conversations, self.texts, self._turn, self._once, self._perform_all)
-        self._waits = Waits(self.clock, pause)
-        self._presence_given = presence
-        self._sources, self._on_event = dict(sources or {}), on_event
+        self._waits, self._presence_given = Waits(self.clock, pause), presence
+        self._sources, self._codes, self._on_event = dict(sources or {}), dict(codes or {}), on_event
         self.admission = Admission(concurrent, waiting)
-        self.code = CODE
         self._beside = Beside()
 
     @property
@@ -198,7 +197,7 @@ class TurnLoop:
                 head=head,
                 command=command,
                 flow=program.ref.digest,
-                code=self.code,
+                code=self._code_of(live.id, head.length, program),
                 log=self.store.log,
                 payloads=payloads,
             )
@@ -220,6 +219,10 @@ class TurnLoop:
     def _time_of(self, conversation: str, version: int) -> datetime:
         """When the command is given whose first event gets `version`."""
         return self.clock.now()
+
+    def _code_of(self, conversation: str, version: int, program: Program) -> str:
+        """The code that decides it: this release, and the digest of the flow's own code where it is known."""
+        return self._codes.get(program.ref.digest, CODE)
 
     async def _evidence(self, live: Live, effect: Route, version: int) -> RoutingEvidence:
         """What was measured for the decision whose first event gets `version`."""

@@ -38,6 +38,8 @@ class Project:
     lines: dict[str, int] = field(default_factory=dict)
     scripted: Callable[[], Agent] | None = None
     file: str = ""
+    code_digest: str = ""
+    """SHA-256 of the Python files that the flow and those it contains name; empty where it is not known."""
 
 
 def load_project(spec: str) -> Project:
@@ -192,7 +194,14 @@ def _project(path: Path, source: str, code: ModuleType | None, script: ModuleTyp
     named = replace(named, classifiers={**named.classifiers, **_classifiers_beside(path, named)})
     loaded = read_file(path, named)
     scripted = getattr(script, "scripted", None) or getattr(code, "scripted", None)
-    return Project(compiled(loaded.flow, named), source, dict(loaded.lines), scripted, str(path))
+    digest = _digest_of(code, *beside.modules.values())
+    return Project(compiled(loaded.flow, named), source, dict(loaded.lines), scripted, str(path), digest)
+
+
+def _digest_of(*modules: ModuleType | None) -> str:
+    files = {Path(one.__file__) for one in modules if one is not None and one.__file__}
+    found = [sha256_hex(file.read_bytes()) for file in sorted(files) if file.is_file()]
+    return sha256_hex("\n".join(found).encode()) if found else ""
 
 
 def read_file(path: Path, code: Code) -> LoadedFlow:
@@ -242,10 +251,11 @@ def _from_object(module: str, attribute: str) -> Project:
     if isinstance(found, Project):
         return found
     if isinstance(found, Program):
-        return Project(found, source)
+        return Project(found, source, code_digest=_digest_of(_imported(module)))
     if isinstance(found, Flow):
         code = getattr(_imported(module), "code", Code())
-        return Project(compiled(found, code), source, scripted=getattr(_imported(module), "scripted", None))
+        scripted = getattr(_imported(module), "scripted", None)
+        return Project(compiled(found, code), source, scripted=scripted, code_digest=_digest_of(_imported(module)))
     raise SetupError(
         f"{source} is {type(found).__name__}, not a Flow, Program or Project.",
         fix="Name a module-level flow, as in `my_flows:refunds`.",

@@ -126,8 +126,6 @@ class Rerun(Runtime):
         self.answered = 0
         self._lengths = {stream: store.head(stream).length for stream in self.tapes}
         self._moved, self._over = asyncio.Condition(), False
-        codes = {tape.entries[0].envelope.code for tape in self.tapes.values() if tape.entries}
-        self.code = codes.pop() if len(codes) == 1 else self.code
 
     async def run(self) -> Reran:
         """Go on from wherever the streams in the store end until all that was recorded is there, or something
@@ -213,6 +211,13 @@ class Rerun(Runtime):
         tape = self.tapes.get(conversation)
         told = tape.at.get(version) if tape else None
         return told.at if told else super()._time_of(conversation, version)
+
+    def _code_of(self, conversation: str, version: int, program: Program) -> str:
+        tape = self.tapes.get(conversation)
+        told = tape.at.get(version) if tape else None
+        return (
+            tape.entries[version].envelope.code if tape and told else super()._code_of(conversation, version, program)
+        )
 
     async def _evidence(self, live: Live, effect: Route, version: int) -> RoutingEvidence:
         tape = self.tapes[live.id]

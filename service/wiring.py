@@ -20,6 +20,7 @@ from ..fsm.program import Program, compiled, with_children
 from ..persistence.presence import Presence
 from ..persistence.sqlite_store import SqliteStore
 from .clock import Clock
+from .codes import codes_of
 from .project import Project, load_project
 from .runtime import Runtime
 from .telemetry import observer_told_by
@@ -176,6 +177,8 @@ class FoundFlow:
     project: Project | None = None
     changed: str = ""
     problem: str = ""
+    today: Program | None = None
+    """The flow as it stands at its source today, whatever its digest."""
 
 
 def recorded_flow(row: FlowRow) -> Flow:
@@ -201,14 +204,14 @@ def found_flow(
         return FoundFlow(row, problem=str(error) if row.source else "The log does not say where its code is.")
     today = _today(project, row)
     if today.ref.digest == row.digest:
-        return FoundFlow(row, today, project)
+        return FoundFlow(row, today, project, today=today)
     try:
         flow = recorded_flow(row)
         program = compiled(flow, _code_then(flow, today.code, kept))
     except InterlockError as error:
         problem = f"today's code does not fit the recorded flow: {error}"
-        return FoundFlow(row, project=project, changed=today.ref.digest, problem=problem)
-    return FoundFlow(row, program, project, changed=today.ref.digest)
+        return FoundFlow(row, project=project, changed=today.ref.digest, problem=problem, today=today)
+    return FoundFlow(row, program, project, changed=today.ref.digest, today=today)
 
 
 def _today(project: Project, row: FlowRow) -> Program:
@@ -289,7 +292,12 @@ def wired(
     presence: Presence | None = None
     try:
         presence = store.presence()
+        others = tuple(others)
         programs, sources = _programs(project, others)
+        codes = codes_of(project, project.program)
+        for other in others:
+            if other.program is not None and other.project is not None:
+                codes = {**codes_of(other.project, other.program), **codes}
         runtime = Runtime(
             store,
             programs.values(),
@@ -297,6 +305,7 @@ def wired(
             clock=clock,
             presence=presence,
             sources=sources,
+            codes=codes,
             on_event=on_event,
             observer=observer_told_by(),
         )
