@@ -172,11 +172,7 @@ def _show_replayed(results: tuple[Replayed, ...]) -> None:
             terminal.text((MARKS.dot, "dim")),
             f"{counted(len(brought), 'conversation')} imported: nothing to decide again",
         )
-    for code, number in Counter(one.code for one in results if one.code).items():
-        terminal.hang(
-            terminal.text((MARKS.warn, "bold yellow")),
-            f"{counted(number, 'conversation was', 'conversations were')} decided by other code: {safe(code, 300)}.",
-        )
+    _show_codes(terminal, results)
     good = all(one.holds for one in results)
     results = tuple(one for one in results if not one.imported)
     if not results and brought:
@@ -189,3 +185,12 @@ def _show_replayed(results: tuple[Replayed, ...]) -> None:
         (counted(sum(one.divergences for one in results), "divergence") + ", 0 model calls", "bold"),
         f", {sum(one.milliseconds for one in results):.0f} ms",
     )
+
+
+def _show_codes(terminal: Terminal, results: tuple[Replayed, ...]) -> None:
+    """Which code decided, where today's is another."""
+    for code, number in Counter(one.code for one in results if one.code).items():
+        terminal.hang(
+            terminal.text((MARKS.warn, "bold yellow")),
+            f"{counted(number, 'conversation was', 'conversations were')} decided by other code: {safe(code, 300)}.",
+        )

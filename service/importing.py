@@ -34,7 +34,7 @@ from ..fsm.marking import Marking
 from .clock import Clock, SystemClock, minted
 from .foreign import ForeignConversation, ForeignMessage
 from .foreign_files import Read, records
-from .loop import CODE
+from .codes import CODE
 from .projection import summary_of
 
 RECORD_VERSION = 8
