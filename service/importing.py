@@ -32,9 +32,9 @@ from ..contracts.values import NAME, SubjectId
 from ..fsm.evolve import fold
 from ..fsm.marking import Marking
 from .clock import Clock, SystemClock, minted
+from .codes import CODE
 from .foreign import ForeignConversation, ForeignMessage
 from .foreign_files import Read, records
-from .codes import CODE
 from .projection import summary_of
 
 RECORD_VERSION = 8
