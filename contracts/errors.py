@@ -119,6 +119,12 @@ class StorageError(LogError):
     code = "storage"
 
 
+class KeyUnavailable(LogError):
+    """The key that protects payloads is missing, is readable by others, or is another log's: nothing was lost."""
+
+    code = "key_unavailable"
+
+
 class SetupError(InterlockError):
     """Something needed to run is missing or was configured wrongly."""
 

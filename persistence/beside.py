@@ -1,6 +1,6 @@
 """Rows beside the entries that contradict the conversation they stand for, or stand for none.
 
-Commitments bind what a payload says; whom it is of, and that it is in clear, only its columns say. So these
+Commitments bind what a payload says; whom it is of, and under which key it lies, only its columns say. So these
 are compared here, over the whole file in two questions, with a connection of its own that cannot write.
 """
 
@@ -12,9 +12,13 @@ from pathlib import Path
 from .sqlite_errors import translated
 
 _PAYLOADS = """
-    SELECT p.stream, p.version, p.name, c.stream IS NULL, p.subject IS NOT c.subject
-    FROM payload AS p LEFT JOIN conversation AS c ON c.stream = p.stream
-    WHERE p.subject IS NOT c.subject OR p.key_id IS NOT NULL OR p.nonce IS NOT NULL
+    SELECT p.stream, p.version, p.name, c.stream IS NULL, p.subject IS NOT c.subject, k.id IS NULL
+    FROM payload AS p
+    LEFT JOIN conversation AS c ON c.stream = p.stream
+    LEFT JOIN data_key AS k ON k.id = p.key_id AND k.subject = p.subject
+    WHERE p.subject IS NOT c.subject
+        OR (p.key_id IS NULL) <> (p.nonce IS NULL)
+        OR (p.key_id IS NOT NULL AND (k.id IS NULL OR p.r IS NOT NULL))
     ORDER BY p.stream, p.version, p.name
 """
 _TIMERS = """
@@ -35,7 +39,8 @@ class Stray:
 
 
 def strays(path: Path) -> list[Stray]:
-    """Every payload row of another subject, marked as encrypted or of no conversation, and every such deadline.
+    """Every payload row of another subject, under a key that is not its subject's, of no conversation, or half in
+    clear; and every deadline of no conversation.
 
     Raises `StorageError` where the file cannot be read.
     """
@@ -44,11 +49,13 @@ def strays(path: Path) -> list[Stray]:
             payloads, timers = connection.execute(_PAYLOADS).fetchall(), connection.execute(_TIMERS).fetchall()
     except sqlite3.Error as error:
         raise translated(error, path) from error
-    found = [Stray("payload", row[0], row[1], _said(row[2], row[4]), bool(row[3])) for row in payloads]
+    found = [Stray("payload", row[0], row[1], _said(*row[2:3], *row[4:]), bool(row[3])) for row in payloads]
     return [*found, *(Stray("timer", stream, 0, "", True) for (stream,) in timers)]
 
 
-def _said(name: str, of_another: int) -> str:
+def _said(name: str, of_another: int, no_key: int) -> str:
     if of_another:
         return f"The payload {name!r} is kept under another subject than the conversation's."
-    return f"The payload {name!r} is marked as encrypted, which this release never does."
+    if no_key:
+        return f"The payload {name!r} is encrypted under a key that its subject does not have."
+    return f"The payload {name!r} is marked as encrypted and in clear at once."

@@ -59,12 +59,9 @@ def event_row(entry: Entry) -> Row:
     return (entry.stream, entry.version, entry.event.type, entry.at, entry.key, entry.leaf, entry.data)
 
 
-def payload_rows(entry: Entry, subject: str) -> list[Row]:
+def clear_row(entry: Entry, payload: Payload, subject: str) -> Row:
     """In the order of `statements.ADD_PAYLOAD`: in clear, so without a key."""
-    return [
-        (entry.stream, entry.version, payload.name, payload.kind, subject, payload.r, payload.plaintext, None, None)
-        for payload in entry.payloads
-    ]
+    return (entry.stream, entry.version, payload.name, payload.kind, subject, payload.r, payload.plaintext, None, None)
 
 
 def conversation_row(summary: Summary) -> Row:
@@ -106,10 +103,6 @@ def summary_of(row: Sequence[Any], timers: Iterable[Sequence[Any]]) -> Summary:
 def stored(entry: Entry) -> StoredEntry:
     """What a store gives back of `entry`."""
     return StoredEntry(entry.stream, entry.version, entry.event.type, entry.at, entry.key, entry.leaf, entry.data)
-
-
-def payload_of(name: str, kind: Any, r: bytes | None, body: bytes) -> Payload:
-    return Payload(name=name, kind=kind, r=r or b"", plaintext=body)
 
 
 def entry_of(row: StoredEntry, payloads: Mapping[PayloadAt, Payload] | None = None) -> Entry:

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
+from ..contracts.envelope import Entry
 from ..contracts.errors import InterlockError
 from ..contracts.store import Append, TimerRow
 from . import statements as sql
-from .codec import conversation_row, event_row, payload_rows
+from .codec import Row, clear_row, conversation_row, event_row
 from .connection import Failures, LogConnection
 from .refusals import stream_moved
+from .vault import Vault
 
 C = TypeVar("C", bound=LogConnection)
 _MOST_REMEMBERED = 10_000
@@ -18,9 +21,10 @@ _MOST_REMEMBERED = 10_000
 class GroupedLog(Generic[C]):
     """The connection's owner: commits together, and opens a new connection after a failure."""
 
-    def __init__(self, opened: Callable[[bool], C], failures: Failures) -> None:
-        """`opened` gives a connection, and is told whether the one before it failed."""
-        self._opened = opened
+    def __init__(self, opened: Callable[[bool], C], failures: Failures, vault: Vault | None) -> None:
+        """`opened` gives a connection, and is told whether the one before it failed. Without a vault, payloads are
+        written in clear."""
+        self._opened, self._vault = opened, vault
         self._failures = failures
         self._connection: C | None = opened(False)
         # What this connection last saw of each stream: its length and deadlines. True for as long as no other
@@ -34,7 +38,7 @@ class GroupedLog(Generic[C]):
             broken, self._connection = self._connection, None
             broken.close()
         if self._connection is None:
-            self._seen.clear()
+            self._forget()
             self._connection = self._opened(True)
         return self._connection
 
@@ -47,21 +51,21 @@ class GroupedLog(Generic[C]):
         try:
             return self._together(appends)
         except self._failures.raised as error:
-            self._seen.clear()
+            self._forget()
             refused = self._failures.is_refused_row(error)
             if refused and len(appends) == 1 and (found := self._moved_to(appends[0])) is not None:
                 return [stream_moved(appends[0], found)]
             if not refused or len(appends) == 1:
                 raise self._failures.translated(error, self._where()) from error
         except InterlockError:
-            self._seen.clear()
+            self._forget()
             raise
         except Exception as error:
-            self._seen.clear()
+            self._forget()
             if len(appends) == 1:  # a value that the driver cannot write, such as a name with a lone surrogate
                 raise self._failures.translated(error, self._where()) from error
         except BaseException:
-            self._seen.clear()
+            self._forget()
             raise
         # One append of several cannot be written. Nothing was recorded: each goes alone, and hurts itself only.
         return [self._alone(append) for append in appends]
@@ -81,7 +85,7 @@ class GroupedLog(Generic[C]):
             streams = sorted({append.summary.stream for append in appends})
             known = {stream: self._seen[stream][0] for stream in streams if stream in self._seen}
             if not connection.hold(streams, known) or len(self._seen) > _MOST_REMEMBERED:
-                self._seen.clear()
+                self._forget()
             self._look_up(connection, set(streams) - self._seen.keys())
             for append in appends:
                 stream = append.summary.stream
@@ -102,12 +106,31 @@ class GroupedLog(Generic[C]):
         last = {append.summary.stream: append.summary for append in ordered}
         moved = [summary for stream, summary in last.items() if self._seen[stream][1] != summary.timers]
         connection.add(sql.ADD_EVENT, [event_row(entry) for entry, _ in entries])
-        connection.add(sql.ADD_PAYLOAD, [row for entry, subject in entries for row in payload_rows(entry, subject)])
+        connection.add(sql.ADD_PAYLOAD, self._payload_rows(connection, entries))
         connection.add(sql.PUT_CONVERSATION, [conversation_row(summary) for summary in last.values()])
         connection.add(sql.DROP_TIMERS, [(summary.stream,) for summary in moved])
         connection.add(sql.ADD_TIMER, [(t.stream, t.timer, t.due) for summary in moved for t in summary.timers])
         for stream, summary in last.items():
             self._seen[stream] = (summary.length, summary.timers)
+
+    def _payload_rows(self, connection: C, entries: Sequence[tuple[Entry, str]]) -> list[Row]:
+        """Encrypted under keys that the database holds, or that are added to it in this transaction."""
+        written = [(entry, payload, subject) for entry, subject in entries for payload in entry.payloads]
+        if self._vault is None:
+            return [clear_row(*one) for one in written]
+
+        def stored(subjects: Sequence[str]) -> Sequence[Row]:
+            return connection.run(sql.KEYS_OF, subjects=json.dumps(subjects))
+
+        any_wrapped = partial(connection.run, sql.ANY_KEY, at_most=1)
+        connection.add(sql.ADD_KEY, self._vault.ready({subject for _, _, subject in written}, stored, any_wrapped))
+        return [self._vault.row(*one) for one in written]
+
+    def _forget(self) -> None:
+        """What this connection knows of the database may be known no longer."""
+        self._seen.clear()
+        if self._vault is not None:
+            self._vault.forget_current()
 
     def _look_up(self, connection: C, streams: set[str]) -> None:
         """Where these streams end now, in one question for all."""

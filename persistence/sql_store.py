@@ -15,9 +15,10 @@ from ..contracts.payload import Payload, PayloadAt
 from ..contracts.store import Append, FlowRow, Reservation, Spent, Status, StoredEntry, Summary, TimerRow
 from . import ledger
 from . import statements as sql
-from .codec import checked, payload_of, summary_of
+from .codec import Row, checked, summary_of
 from .connection import Failures, LogConnection
 from .grouped import GroupedLog
+from .vault import Vault
 from .writer import Writer
 
 C = TypeVar("C", bound=LogConnection)
@@ -27,10 +28,14 @@ T = TypeVar("T")
 class SqlStore(Generic[C]):
     """Every method may be called from any thread. A process has one store for a log."""
 
-    def __init__(self, opened: Callable[[bool], C], failures: Failures, where: str) -> None:
-        """`opened` gives a connection, and is told whether the one before it failed. Raises `StorageError`."""
+    def __init__(
+        self, opened: Callable[[bool], C], failures: Failures, where: str, vault: Vault, *, in_clear: bool = False
+    ) -> None:
+        """`opened` gives a connection, and is told whether the one before it failed. `vault` opens payloads, and
+        encrypts them unless they are written `in_clear`. Raises `StorageError`."""
         self._failures, self._where = failures, where
-        self._writer = Writer(lambda: GroupedLog(opened, failures), where)
+        self.vault = vault
+        self._writer = Writer(lambda: GroupedLog(opened, failures, None if in_clear else vault), where)
         self.log: str = self._ask(lambda connection: connection.log)
 
     def enqueue(self, append: Append) -> "Future[int]":
@@ -53,11 +58,17 @@ class SqlStore(Generic[C]):
 
     def payload(self, stream: str, at: PayloadAt) -> Payload | None:
         rows = self._rows(sql.ONE_PAYLOAD, in_stream=stream, of=at.version, called=at.name)
-        return payload_of(*rows[0][1:]) if rows else None
+        return self.vault.opened(stream, at.version, rows[0][1:], self._wrapped) if rows else None
 
     def payloads(self, stream: str, *, after: int = 0) -> dict[PayloadAt, Payload]:
         rows = self._rows(sql.PAYLOADS, in_stream=stream, first=after)
-        return {PayloadAt(version=version, name=row[0]): payload_of(*row) for version, *row in rows}
+        return {
+            PayloadAt(version=version, name=row[0]): self.vault.opened(stream, version, tuple(row), self._wrapped)
+            for version, *row in rows
+        }
+
+    def _wrapped(self, key: str) -> Sequence[Row]:
+        return self._rows(sql.KEY_OF_ID, under=key)
 
     def streams(self) -> Sequence[str]:
         found = tuple(stream for (stream,) in self._rows(sql.STREAMS))

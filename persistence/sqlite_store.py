@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..contracts.protection import MasterKey
 from .connection import Failures
 from .description import Description, described
+from .keyfile import KeyFile
 from .locks import ProcessLock
 from .presence import FilePresence, Presence
 from .sql_store import SqlStore
 from .sql_tree import SqlTree
 from .sqlite_errors import DATABASE_ERRORS, is_refused_row, translated
 from .sqlite_file import SqliteFile
+from .vault import Vault
 
 _FAILURES = Failures(DATABASE_ERRORS, is_refused_row, translated)
 
@@ -24,18 +27,29 @@ _FAILURES = Failures(DATABASE_ERRORS, is_refused_row, translated)
 class SqliteStore(SqlStore[SqliteFile]):
     """A `Store` on one SQLite file; every method may be called from any thread. A process has one for a file."""
 
-    def __init__(self, path: Path | str, *, origin: str = "", wait_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        origin: str = "",
+        wait_seconds: float = 5.0,
+        master: MasterKey | None = None,
+        in_clear: bool = False,
+    ) -> None:
         """Open the log, or create it. Brings an older schema to this release's.
 
         `origin` names a new log; of an existing one it must be the name. `wait_seconds` is how long another
-        process may keep the database locked. Raises `StorageError` if the file cannot be used.
+        process may keep the database locked. `master` wraps the keys of payloads; without it a `KeyFile` beside the
+        log does, made when the first payload is written. `in_clear` writes payloads unencrypted. Raises
+        `StorageError` if the file cannot be used; a key that is missing is refused when it is needed.
         """
         self.path = Path(path)
+        self.master = master or KeyFile(self.path.with_name(self.path.name + ".key"))
 
         def opened(mend: bool) -> SqliteFile:
             return SqliteFile(self.path, wait_seconds=wait_seconds, origin=origin, mend=mend)
 
-        super().__init__(opened, _FAILURES, str(self.path))
+        super().__init__(opened, _FAILURES, str(self.path), Vault(self.master), in_clear=in_clear)
 
     def presence(self) -> Presence:
         """Make this process one that performs effects; held until its `close`, which the caller owes."""

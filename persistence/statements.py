@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     select,
     update,
 )
@@ -29,6 +30,7 @@ from .tables import METADATA
 
 EVENT, PAYLOAD, CONVERSATION = (METADATA.tables[name] for name in ("event", "payload", "conversation"))
 TIMER, FLOW, META = (METADATA.tables[name] for name in ("timer", "flow", "meta"))
+DATA_KEY, JOURNAL = (METADATA.tables[name] for name in ("data_key", "journal"))
 TENANT_DAY, RESERVATION = (METADATA.tables[name] for name in ("tenant_day", "reservation"))
 
 
@@ -133,7 +135,15 @@ VERSION_OF_KEY = compiled(
 )
 STREAMS = compiled(select(EVENT.c.stream).distinct().order_by(EVENT.c.stream))
 
-_payload = select(PAYLOAD.c.version, PAYLOAD.c.name, PAYLOAD.c.kind, PAYLOAD.c.r, PAYLOAD.c.body)
+_payload = select(
+    PAYLOAD.c.version,
+    PAYLOAD.c.name,
+    PAYLOAD.c.kind,
+    PAYLOAD.c.r,
+    PAYLOAD.c.body,
+    PAYLOAD.c.key_id,
+    PAYLOAD.c.nonce,
+)
 ONE_PAYLOAD = compiled(
     _payload.where(
         PAYLOAD.c.stream == _stream, PAYLOAD.c.version == bindparam("of"), PAYLOAD.c.name == bindparam("called")
@@ -143,6 +153,37 @@ PAYLOADS = compiled(
     _payload.where(PAYLOAD.c.stream == _stream, PAYLOAD.c.version >= bindparam("first")).order_by(
         PAYLOAD.c.version, PAYLOAD.c.name
     )
+)
+
+ADD_KEY = compiled(insert(DATA_KEY), _columns(DATA_KEY))
+_key = select(*(DATA_KEY.c[name] for name in _columns(DATA_KEY)))
+
+
+def _keys_of(whose: Any) -> Select[Any]:
+    """Of each subject of a JSON list."""
+    return _key.where(DATA_KEY.c.subject.in_(select(whose.c.value))).order_by(DATA_KEY.c.id)
+
+
+_subjects: BindParameter[str] = bindparam("subjects", type_=Text)
+KEYS_OF = compiled(
+    _keys_of(func.json_each(_subjects).table_valued("value", name="whose")),
+    postgres=_keys_of(func.json_array_elements_text(cast(_subjects, JSON)).table_valued("value", name="whose")),
+)
+KEY_OF_ID = compiled(_key.where(DATA_KEY.c.id == bindparam("under")))
+KEYS = compiled(_key.order_by(DATA_KEY.c.id))
+ANY_KEY = compiled(select(DATA_KEY.c.id).limit(_limit))
+PUT_WRAPPED = compiled(update(DATA_KEY).values(wrapped=bindparam("anew")).where(DATA_KEY.c.id == bindparam("under")))
+CLEAR_PAYLOADS = compiled(
+    select(PAYLOAD.c.stream, PAYLOAD.c.subject, *_payload.selected_columns)
+    .where(PAYLOAD.c.key_id.is_(None))
+    .order_by(PAYLOAD.c.stream, PAYLOAD.c.version, PAYLOAD.c.name)
+    .limit(_limit)
+)
+CLEAR_COUNT = compiled(select(func.count()).select_from(PAYLOAD).where(PAYLOAD.c.key_id.is_(None)))
+PUT_BODY = compiled(
+    update(PAYLOAD)
+    .values(r=null(), body=bindparam("sealed_body"), key_id=bindparam("under"), nonce=bindparam("once"))
+    .where(PAYLOAD.c.stream == _stream, PAYLOAD.c.version == bindparam("of"), PAYLOAD.c.name == bindparam("called"))
 )
 
 FLOW_OF = compiled(
@@ -206,6 +247,8 @@ COUNTS = {
         ("payloads", PAYLOAD),
         ("conversations", CONVERSATION),
         ("flows", FLOW),
+        ("data_keys", DATA_KEY),
+        ("journal", JOURNAL),
         ("timers", TIMER),
     )
 }

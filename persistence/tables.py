@@ -86,6 +86,30 @@ class PayloadRow(LogTable, table=True):
     nonce: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
+class DataKeyRow(LogTable, table=True):
+    """A key of one person, wrapped by the master key. Deleting it is what makes copies of payloads unreadable."""
+
+    __tablename__ = "data_key"
+    __table_args__ = (Index("ix_data_key_subject", "subject"), STRICT)
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    wrapped: bytes = Field(sa_type=LargeBinary)
+
+
+class JournalRow(LogTable, table=True):
+    """One act of people on the log itself, such as reading texts or erasing a person; chained like a stream."""
+
+    __tablename__ = "journal"
+    __table_args__ = STRICT
+
+    number: int = Field(primary_key=True)
+    act: str = Field(sa_type=Text)
+    at: str = Field(sa_type=Text)
+    leaf: bytes = Field(sa_type=LargeBinary)
+    entry: bytes = Field(sa_type=LargeBinary)
+
+
 class ConversationRow(LogTable, table=True):
     """Projection: where each conversation stands. `tasks` is a JSON list of versions."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..contracts.canonical import leaf_hash, parsed
-from ..contracts.errors import LogBroken, NotEncodable, UnknownConversation
+from ..contracts.errors import KeyUnavailable, LogBroken, NotEncodable, UnknownConversation
 from ..contracts.payload import Payload, PayloadAt, commitment
 from ..contracts.store import Store, StoredEntry, Summary
 
@@ -31,13 +31,15 @@ class Broken:
 class Verified:
     """What was checked. `erased` payloads are gone and their commitments stand; that breaks nothing.
 
-    `beside` says what does not hold and belongs to no conversation, such as a trigger that was removed.
+    `beside` says what does not hold and belongs to no conversation, such as a trigger that was removed. `unopened`
+    payloads are encrypted under a master key that could not be had here: that they are there is all that was seen.
     """
 
     streams: int = 0
     events: int = 0
     payloads: int = 0
     erased: int = 0
+    unopened: int = 0
     broken: tuple[Broken, ...] = ()
     beside: tuple[str, ...] = ()
 
@@ -104,18 +106,21 @@ def _stream(
     report: Verified,
 ) -> Verified:
     payloads: Mapping[PayloadAt, Payload] = {}
-    checked = erased = 0
+    checked = erased = unopened = 0
     broken = report.broken
     try:
-        entries, payloads, summary = _consistent(store, stream)
+        entries, found, summary = _consistent(store, stream)
+        payloads = found or {}
         named: set[PayloadAt] = set()
         previous = b""
         for position, row in enumerate(entries):
             fields = _entry(row, stream, position, previous, store.log)
             for at, ref in _refs(row, fields):
-                if at not in named:
-                    named.add(at)
+                if at not in named and found is None:
+                    unopened += 1
+                elif at not in named:
                     erased += _payload(row.version, ref, payloads.get(at))
+                named.add(at)
             previous = row.leaf
             checked += 1
         for at in sorted(payloads.keys() - named, key=lambda at: at.version):
@@ -131,6 +136,7 @@ def _stream(
         events=report.events + checked,
         payloads=report.payloads + len(payloads),
         erased=report.erased + erased,
+        unopened=report.unopened + unopened,
         broken=broken,
     )
 
@@ -138,11 +144,16 @@ def _stream(
 def _consistent(
     store: Store,
     stream: str,
-) -> tuple[Sequence[StoredEntry], Mapping[PayloadAt, Payload], Summary | None]:
-    """A stream as it was at one time, though it may be written meanwhile."""
+) -> tuple[Sequence[StoredEntry], Mapping[PayloadAt, Payload] | None, Summary | None]:
+    """A stream as it was at one time, though it may be written meanwhile; no payloads where their key is not here."""
     while True:
         entries = store.read(stream)
-        payloads, summary = store.payloads(stream), store.summary(stream)
+        payloads: Mapping[PayloadAt, Payload] | None
+        try:
+            payloads = store.payloads(stream)
+        except KeyUnavailable:
+            payloads = None
+        summary = store.summary(stream)
         end = entries[-1].version + 1 if entries else 0
         overtaken = summary is not None and summary.length > end
         if not overtaken or store.head(stream).length <= end:

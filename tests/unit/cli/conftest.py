@@ -64,6 +64,7 @@ def log(demo_made: tuple[Path, Any], tmp_path: Path) -> Path:
     """A copy of the demo's log, to do with as one likes."""
     path = tmp_path / "log.db"
     shutil.copy(demo_made[0], path)
+    shutil.copy(f"{demo_made[0]}.key", f"{path}.key")
     return path
 
 
