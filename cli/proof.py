@@ -36,7 +36,7 @@ def verify(db: Path | None, prefix: str, as_json: bool) -> int:
 
 
 def verified_document(log: str, found: Verified) -> dict[str, Any]:
-    """`{"log", "attestation", "ok", "conversations", "events", "payloads", "erased", "broken": [{"id",
+    """`{"log", "attestation", "ok", "conversations", "events", "payloads", "erased", "unopened", "broken": [{"id",
     "version", "what"}]}`, and `"beside": ["what"]` where something does not hold that is of no conversation."""
     document = {
         "log": log,
@@ -46,6 +46,7 @@ def verified_document(log: str, found: Verified) -> dict[str, Any]:
         "events": found.events,
         "payloads": found.payloads,
         "erased": found.erased,
+        "unopened": found.unopened,
         "broken": [{"id": one.stream, "version": one.version, "what": one.what} for one in found.broken],
     }
     return document | ({"beside": list(found.beside)} if found.beside else {})
@@ -63,6 +64,8 @@ def _show_verified(log: str, found: Verified) -> None:
     for what in found.beside:
         terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(what, 1000), "red"))
     erased = f", {counted(found.erased, 'text')} erased (which breaks nothing)" if found.erased else ""
+    if found.unopened:
+        erased += f", {counted(found.unopened, 'text')} not opened: their key is not here"
     sign, style = (MARKS.good, "bold green") if found.ok else (MARKS.bad, "bold red")
     so_far = "" if not found.broken else " up to there"
     terminal.hang(

@@ -1,6 +1,7 @@
 """One place that puts a running Interlock together: log, presence, flows, agents and runtime.
 
-Options win over the environment: `INTERLOCK_DB`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `INTERLOCK_MODEL`.
+Options win over the environment: `INTERLOCK_DB`, `INTERLOCK_KEY_FILE`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`,
+`INTERLOCK_MODEL`.
 """
 
 import os
@@ -17,6 +18,7 @@ from ..contracts.flow import AgentSpec, Flow
 from ..contracts.store import FlowRow, Store
 from ..fsm.code import Code, Subflow
 from ..fsm.program import Program, compiled, with_children
+from ..persistence.keyfile import KeyFile
 from ..persistence.presence import Presence
 from ..persistence.sqlite_store import SqliteStore
 from .clock import Clock
@@ -47,7 +49,12 @@ def open_log(path: Path, *, create: bool = False) -> SqliteStore:
         )
     if create and not path.resolve().parent.is_dir():
         raise SetupError("The log's folder does not exist.", where=str(path.parent), fix="Make the folder first.")
-    return SqliteStore(path)
+    return SqliteStore(path, master=KeyFile(key_path(path)))
+
+
+def key_path(db: Path) -> Path:
+    """Where the master key of the log's texts is: `INTERLOCK_KEY_FILE`, or a file beside the log."""
+    return Path(os.environ.get("INTERLOCK_KEY_FILE") or db.with_name(f"{db.name}.key"))
 
 
 # -- agents ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("persistence/",),
     "alembic": ("persistence/",),
     "psycopg": ("persistence/",),
-    "cryptography": ("persistence/evidence/",),
+    "cryptography": ("persistence/evidence/", "persistence/keyfile.py", "persistence/vault.py"),
     "rfc3161_client": ("persistence/evidence/",),
     "pyrate_limiter": ("service/pacing.py",),
     "structlog": ("agents/", "persistence/", "service/", "cli/"),

@@ -140,7 +140,15 @@ def test_the_description_names_a_trigger_that_was_dropped(store: SqliteStore, pa
     described = store.describe()
     assert described.missing_triggers == ("event_refuses_delete",)
     assert set(described.triggers) == TRIGGERS - {"event_refuses_delete"}
-    assert described.counts == {"events": 3, "payloads": 1, "conversations": 1, "flows": 0, "timers": 0}
+    assert described.counts == {
+        "events": 3,
+        "payloads": 1,
+        "conversations": 1,
+        "flows": 0,
+        "data_keys": 1,
+        "journal": 0,
+        "timers": 0,
+    }
     assert described.lock == (f"{path}.lock" if needs_write_lock() else "")
     assert (described.journal_mode, described.synchronous, described.schema) == ("wal", "FULL", HEAD)
     assert (described.sqlite_version, described.log) == (sqlite3.sqlite_version, LOG)

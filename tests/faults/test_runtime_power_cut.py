@@ -20,6 +20,7 @@ from interlock.agents.scripted import ScriptedAgent, after_tool, calls, gives, r
 from interlock.contracts.errors import InterlockError
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.service.runtime import Runtime
+from support.keys import KNOWN
 from support.runtime import Bank, check_log, mini
 
 TALKS = ("one", "two")
@@ -44,7 +45,7 @@ def record(disk: Disk, folder: str, synchronous: str) -> list[Step]:
         disk.note(("acted", *bank.calls[-1]))
 
     bank.answer = acted
-    store = SqliteStore(Path(folder) / "log.db")
+    store = SqliteStore(Path(folder) / "log.db", master=KNOWN)
 
     def set_up(file: Any) -> None:
         file.pragma("wal_autocheckpoint = 20")
@@ -90,7 +91,7 @@ def what_is_wrong(files: dict[str, bytes], folder: Path, happened: Sequence[Any]
     for name, content in files.items():
         (folder / name).write_bytes(content)
     try:
-        with closing(SqliteStore(folder / "log.db")) as store:
+        with closing(SqliteStore(folder / "log.db", master=KNOWN)) as store:
             for kind, *rest in happened:
                 if kind == "acked":
                     name, key, version, length = rest

@@ -100,9 +100,9 @@ def test_a_row_that_contradicts_its_entry_is_refused(event: Any, bit: int):
 class Log:
     """A log on disk with three streams, and a way past its guards."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, in_clear: bool = True) -> None:
         self.path = Path(folder) / "log.db"
-        with closing(SqliteStore(self.path, origin=LOG)) as store:
+        with closing(SqliteStore(self.path, origin=LOG, in_clear=in_clear)) as store:
             for stream in "abc":
                 head = Head(stream)
                 for turn in range(3):
@@ -132,13 +132,13 @@ class Log:
             return verify(store)
 
 
-@pytest.fixture(scope="module")
-def log() -> Any:
+@pytest.fixture(scope="module", params=[True, False], ids=["in clear", "encrypted"])
+def log(request: pytest.FixtureRequest) -> Any:
     with TemporaryDirectory() as folder:
-        yield Log(folder)
+        yield Log(folder, in_clear=request.param)
 
 
-CELLS = [("event", "entry"), ("event", "leaf"), ("payload", "body"), ("payload", "r")]
+CELLS = [("event", "entry"), ("event", "leaf"), ("payload", "body"), ("payload", "r"), ("payload", "nonce")]
 
 
 @given(data=st.data())
@@ -146,6 +146,7 @@ def test_one_flipped_bit_is_found_at_its_position(log: Log, data: st.DataObject)
     """In any stored entry, leaf or payload: exactly that stream and version is named, and no other."""
     table, column = data.draw(st.sampled_from(CELLS))
     row = data.draw(st.sampled_from(log.rows(table)))
+    column = column if row[column] is not None else "body"  # in clear there is no nonce, encrypted no `r` of its own
     cell: bytes = row[column]
     position = data.draw(st.integers(0, 8 * len(cell) - 1))
     flipped = bytearray(cell)
@@ -180,9 +181,9 @@ def test_a_column_that_says_something_else_is_found(log: Log, data: st.DataObjec
     )
 
 
-def broken_after(statement: str) -> tuple[Broken, ...]:
+def broken_after(statement: str, *, in_clear: bool = True) -> tuple[Broken, ...]:
     with TemporaryDirectory() as folder:
-        log = Log(folder)
+        log = Log(folder, in_clear=in_clear)
         assert log.verified().ok
         with log.tampering() as connection:
             assert connection.execute(statement).rowcount == 1
@@ -242,6 +243,31 @@ def broken_after(statement: str) -> tuple[Broken, ...]:
 def test_what_was_taken_away_or_put_in_is_found(statement: str, broken: Broken):
     """Missing entries, moved entries, foreign payloads and a false projection, each at its position."""
     assert broken_after(statement) == (broken,)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "kind = 'reply'",
+        "name = 'other'",
+        "version = 4",
+        "stream = 'a', name = 'other'",
+        "body = (SELECT body FROM payload WHERE stream = 'b' AND version = 2 AND name = 'fact.p1')",
+        "(body, nonce) = (SELECT body, nonce FROM payload WHERE stream = 'b' AND version = 2 AND name = 'fact.p1')",
+        "key_id = (SELECT key_id FROM payload WHERE stream = 'c')",
+        "body = x''",
+        "nonce = x''",
+    ],
+)
+def test_an_encrypted_payload_opens_in_its_own_place_only(changes: str):
+    """Moved to another place, version, class, name or key, or cut: it does not decrypt, and is named where it lies."""
+    (broken,) = broken_after(
+        f"UPDATE OR REPLACE payload SET {changes} WHERE stream = 'b' AND version = 2 AND name = 'fact.p0'",
+        in_clear=False,
+    )
+    assert broken.what in {
+        f"The payload {name!r} does not decrypt as what stands in its place." for name in ("fact.p0", "other")
+    }
 
 
 def replaced_entry(fields: Any) -> tuple[Broken, ...]:

@@ -12,7 +12,10 @@ from typer.testing import CliRunner
 
 from interlock.cli.main import app
 
-MODEL_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "INTERLOCK_MODEL", "INTERLOCK_DB", "INTERLOCK_TRACEBACK")
+MODEL_VARIABLES = (
+    *("OPENAI_API_KEY", "OPENAI_BASE_URL", "INTERLOCK_MODEL"),
+    *("INTERLOCK_DB", "INTERLOCK_KEY_FILE", "INTERLOCK_TRACEBACK"),
+)
 
 
 @dataclass(frozen=True)

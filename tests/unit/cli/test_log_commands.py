@@ -109,7 +109,17 @@ def test_verify_says_what_it_does_not_prove(run: Any, log: Path) -> None:
     assert "SELF-ATTESTED" in ran.words
     assert "a signature that others have seen" in ran.words
     found = run("verify", "--db", log, "--json").json
-    assert set(found) == {"log", "attestation", "ok", "conversations", "events", "payloads", "erased", "broken"}
+    assert set(found) == {
+        "log",
+        "attestation",
+        "ok",
+        "conversations",
+        "events",
+        "payloads",
+        "erased",
+        "unopened",
+        "broken",
+    }
     assert (found["ok"], found["attestation"], found["broken"]) == (True, "SELF-ATTESTED", [])
 
 

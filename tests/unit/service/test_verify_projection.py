@@ -114,8 +114,7 @@ def test_deadlines_are_compared(log: Path, tampered: Tamper, statement: str) -> 
     ("change", "says"),
     [
         ("subject = 'evil'", "is kept under another subject than the conversation's."),
-        ("key_id = 'k'", "is marked as encrypted, which this release never does."),
-        ("nonce = x'00'", "is marked as encrypted, which this release never does."),
+        ("r = x'00'", "is marked as encrypted and in clear at once."),
     ],
 )
 def test_a_payload_says_whose_it_is(log: Path, tampered: Tamper, change: str, says: str) -> None:
