@@ -30,7 +30,6 @@ TRIGGERS = frozenset(
     {
         *(f"{table}_refuses_{act}" for table in APPEND_ONLY for act in ("update", "delete", "replace")),
         *(f"{table}_refuses_gap" for table in ("event", "leaf", "record")),
-        *(f"journal_refuses_{act}" for act in ("update", "delete", "gap")),
     }
 )
 """What the migrations create; one that is missing was dropped by somebody who may write the file."""

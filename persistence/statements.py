@@ -30,7 +30,7 @@ from .tables import METADATA
 
 EVENT, PAYLOAD, CONVERSATION = (METADATA.tables[name] for name in ("event", "payload", "conversation"))
 TIMER, FLOW, META = (METADATA.tables[name] for name in ("timer", "flow", "meta"))
-DATA_KEY, JOURNAL = (METADATA.tables[name] for name in ("data_key", "journal"))
+DATA_KEY = METADATA.tables["data_key"]
 TENANT_DAY, RESERVATION = (METADATA.tables[name] for name in ("tenant_day", "reservation"))
 
 
@@ -155,8 +155,8 @@ PAYLOADS = compiled(
     )
 )
 
-ADD_KEY = compiled(insert(DATA_KEY), _columns(DATA_KEY))
-_key = select(*(DATA_KEY.c[name] for name in _columns(DATA_KEY)))
+ADD_KEY = compiled(insert(DATA_KEY), columns(DATA_KEY))
+_key = select(*(DATA_KEY.c[name] for name in columns(DATA_KEY)))
 
 
 def _keys_of(whose: Any) -> Select[Any]:
@@ -248,7 +248,6 @@ COUNTS = {
         ("conversations", CONVERSATION),
         ("flows", FLOW),
         ("data_keys", DATA_KEY),
-        ("journal", JOURNAL),
         ("timers", TIMER),
     )
 }

@@ -97,19 +97,6 @@ class DataKeyRow(LogTable, table=True):
     wrapped: bytes = Field(sa_type=LargeBinary)
 
 
-class JournalRow(LogTable, table=True):
-    """One act of people on the log itself, such as reading texts or erasing a person; chained like a stream."""
-
-    __tablename__ = "journal"
-    __table_args__ = STRICT
-
-    number: int = Field(primary_key=True)
-    act: str = Field(sa_type=Text)
-    at: str = Field(sa_type=Text)
-    leaf: bytes = Field(sa_type=LargeBinary)
-    entry: bytes = Field(sa_type=LargeBinary)
-
-
 class ConversationRow(LogTable, table=True):
     """Projection: where each conversation stands. `tasks` is a JSON list of versions."""
 

@@ -96,7 +96,6 @@ def test_a_log_of_an_older_schema_is_brought_to_this_ones(tmp_path: Path):
             "cosignature",
             "anchor",
             "data_key",
-            "journal",
         )
         for table in later:
             connection.execute(f"DROP TABLE {table}")
