@@ -5,17 +5,26 @@ conversations in one transaction; nothing is locked but the rows of these conver
 standby shows may be behind.
 """
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import psycopg
+
+from ..contracts.errors import StorageError
 from ..contracts.protection import MasterKey
 from .connection import Failures
 from .keyfile import KeyFile
 from .postgres_connection import PostgresConnection
 from .postgres_errors import DATABASE_ERRORS, is_refused_row, translated
 from .postgres_presence import PostgresPresence
-from .postgres_schema import shown
+from .postgres_schema import connected, shown
 from .presence import Presence
 from .sql_store import SqlStore
+from .sql_tree import SqlTree
 from .vault import Vault
 
+SEQUENCER_LOCK = 0x1A7E_0003
+"""The name of the advisory lock of who gives the places in the tree."""
 _FAILURES = Failures(DATABASE_ERRORS, is_refused_row, translated)
 
 
@@ -39,6 +48,31 @@ class PostgresStore(SqlStore[PostgresConnection]):
 
         vault = Vault(master or KeyFile("no-master-key"))
         super().__init__(opened, _FAILURES, shown(url), vault, in_clear=master is None)
+
+    def tree(self) -> SqlTree[PostgresConnection]:
+        """The Merkle tree over this log's entries."""
+        return SqlTree(self._ask, self.log, self._where, self._sequencing)
+
+    @contextmanager
+    def _sequencing(self, wait_seconds: float) -> Iterator[None]:
+        """One sequencer at a time, by a lock that the server lets go with its connection. One that was cut off and
+        does not know it yet cannot give a place twice: the tree refuses a position that is not the next."""
+        try:
+            lock = connected(self.url, wait_seconds)
+        except psycopg.Error as error:
+            raise translated(error, self._where) from error
+        with closing(lock):
+            try:
+                lock.execute("SELECT pg_advisory_lock(%s)", (SEQUENCER_LOCK,))
+            except psycopg.errors.LockNotAvailable as error:
+                raise StorageError(
+                    f"Another process kept the database locked for {wait_seconds:g} s.",
+                    where=self._where,
+                    fix="Find the process that gives the places in the tree and end it, or allow a longer wait.",
+                ) from error
+            except psycopg.Error as error:
+                raise translated(error, self._where) from error
+            yield
 
     def presence(self) -> Presence:
         """Make this process one that performs effects; held until its `close`, which the caller owes."""

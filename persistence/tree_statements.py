@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BindParameter, Select, Text, bindparam, cast, func, insert, select
+from sqlalchemy import JSON, BindParameter, Integer, Select, Text, bindparam, cast, column, func, insert, select, table
 
 from ..contracts.records import RECORDS
 from .statements import EVENT, columns, compiled, replacing
@@ -47,7 +47,11 @@ LEAVES = compiled(
     .order_by(LEAF.c.position)
 )
 
-# Events get their places in the order of `event.id`, which on a database with one writer is that of commits.
+# Events get their places in the order of `event.id`, which on a database with one writer is that of commits. Where
+# several commit at once it is not: there whoever commits leaves a row in `pending`, which goes with the leaf.
+PENDING = table(
+    "pending", column("id", LEAF.c.position.type), column("stream", Text), column("version", Integer), column("leaf")
+)
 LAST_SEQUENCED = compiled(
     select(EVENT.c.id)
     .select_from(LEAF.join(EVENT, (EVENT.c.stream == LEAF.c.stream) & (EVENT.c.version == LEAF.c.version)))
@@ -55,9 +59,13 @@ LAST_SEQUENCED = compiled(
     .limit(1)
 )
 WAITING_EVENTS = compiled(
-    select(EVENT.c.stream, EVENT.c.version, EVENT.c.leaf).where(EVENT.c.id > _first).order_by(EVENT.c.id).limit(_limit)
+    select(EVENT.c.stream, EVENT.c.version, EVENT.c.leaf).where(EVENT.c.id > _first).order_by(EVENT.c.id).limit(_limit),
+    postgres=select(PENDING.c.stream, PENDING.c.version, PENDING.c.leaf).order_by(PENDING.c.id).limit(_limit),
 )
-COUNT_WAITING_EVENTS = compiled(select(func.count()).select_from(EVENT).where(EVENT.c.id > _first))
+COUNT_WAITING_EVENTS = compiled(
+    select(func.count()).select_from(EVENT).where(EVENT.c.id > _first),
+    postgres=select(func.count()).select_from(PENDING),
+)
 RECORDS_SEQUENCED = compiled(select(func.coalesce(func.max(LEAF.c.version) + 1, 0)).where(_of_record))
 WAITING_RECORDS = compiled(
     select(RECORD.c.number, RECORD.c.leaf).where(RECORD.c.number >= _first).order_by(RECORD.c.number).limit(_limit)

@@ -1,6 +1,7 @@
 """What the store on PostgreSQL promises beyond every store: append-only for all, many processes, honest errors."""
 
 import random
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -281,3 +282,125 @@ def test_who_has_lost_the_server_is_dead_to_the_others(two: tuple[PostgresStore,
     assert not other.is_alive(one.owner)
     other.close()
     other.close()
+
+
+ROLES = ("interlock_app", "interlock_sequencer", "interlock_auditor", "interlock_eraser")
+ACTS = {
+    "append": "INSERT INTO event (stream, version, type, at, leaf, entry) VALUES ('{fresh}', 0, 't', '', '\\x00', '')",
+    "rewrite": "UPDATE event SET entry = '\\x00' WHERE stream = 'a'",
+    "remove": "DELETE FROM event WHERE stream = 'a'",
+    "empty": "TRUNCATE event CASCADE",
+    "read": "SELECT entry FROM event",
+    "listen": "SELECT body FROM payload",
+    "erase": "DELETE FROM payload WHERE stream = '{fresh}'",
+    "alter": "UPDATE payload SET body = ''",
+    "place": "INSERT INTO leaf SELECT (SELECT coalesce(max(position), -1) + 1 FROM leaf), '{fresh}', 0, '\\x00', ''",
+    "sign": "INSERT INTO checkpoint SELECT coalesce(max(size), 0) + 1, 'note' FROM checkpoint",
+    "project": "UPDATE conversation SET updated_at = updated_at",
+    "rename": "UPDATE meta SET value = 'other'",
+    "forget": "DELETE FROM pending",
+    "disable": "ALTER TABLE event DISABLE TRIGGER ALL",
+    "skip": "SET session_replication_role = replica",
+    "drop": "DROP TABLE event CASCADE",
+}
+MAY = {
+    "interlock_app": {"append", "read", "listen", "project"},
+    "interlock_sequencer": {"read", "place", "sign", "forget"},
+    "interlock_auditor": {"read"},
+    "interlock_eraser": {"read", "listen", "erase"},
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_may_do_its_work_and_nothing_else(url: str, role: str) -> None:
+    """Every act of the table, tried as a user who is a member of the role alone."""
+    done = set()
+    for act, statement in ACTS.items():
+        with psycopg.connect(url) as connection:
+            connection.execute(f"SET SESSION AUTHORIZATION {role}".encode())
+            try:
+                connection.execute(statement.format(fresh=f"{role}-{act}").encode())
+            except psycopg.errors.InsufficientPrivilege:
+                pass
+            else:
+                done.add(act)
+            connection.rollback()
+    assert done == MAY[role]
+
+
+def test_the_work_goes_on_under_the_roles(url: str) -> None:
+    """The app appends, the sequencer gives places and the auditor reads, each on a connection of its role; what one
+    may not do is refused with what to do about it."""
+    as_app, as_sequencer, as_auditor = (f"{url}&options=-crole%3D{role}" for role in ROLES[:3])
+    with (
+        closing(PostgresStore(as_app)) as app,
+        closing(PostgresStore(as_sequencer)) as sequencer,
+        closing(PostgresStore(as_auditor)) as auditor,
+    ):
+        begun = decided(Head("roles"), written=[b"said"], timers=((0, "2026-11-21T12:00:01.000000Z"),))
+        assert app.append(begun) == 2
+        assert app.append(decided(after(begun))) == 4
+        with pytest.raises(StorageError, match="The database's user may not do this") as refused:
+            app.tree().sequence()
+        assert "interlock_app" in refused.value.fix
+        with sequencer.tree().sequencing():
+            while sequencer.tree().sequence():
+                pass
+        assert auditor.tree().waiting() == 0
+        assert auditor.tree().index_of("roles", 3) is not None
+        assert len(auditor.read("roles")) == 4
+        with pytest.raises(StorageError, match="may not do this"):
+            auditor.payloads("roles")
+        with pytest.raises(StorageError, match="may not do this"):
+            auditor.append(decided(Head("forged")))
+
+
+@pytest.mark.parametrize("appends", [240, pytest.param(100_000, marks=pytest.mark.full)])
+def test_a_sequencer_beside_many_writers_misses_none(appends: int) -> None:
+    """Every entry gets one place; those of a stream in their order, though they commit in any."""
+    with database() as found, closing(PostgresStore(found, origin=LOG)) as other:
+        writers = [PostgresStore(found) for _ in range(3)]
+        over = threading.Event()
+
+        def write(seed: int) -> None:
+            store, chance, done = writers[seed % 3], random.Random(seed), 0
+            while done < appends // 6:
+                try:
+                    store.append(decided(store.head(f"s{chance.randrange(6)}"), key=f"{seed}-{done}", size=1))
+                except StreamMoved:
+                    continue
+                done += 1
+
+        def place() -> None:
+            tree = other.tree()
+            while not over.is_set() or tree.waiting():
+                with tree.sequencing():
+                    tree.sequence(7)
+
+        with ThreadPoolExecutor(7) as pool:
+            placing = pool.submit(place)
+            list(pool.map(write, range(6)))
+            over.set()
+            placing.result()
+        leaves = [leaf for leaf, _ in other.tree().leaves(0, appends + 1)]
+        assert [leaf.index for leaf in leaves] == list(range(appends // 6 * 6))
+        for stream in other.streams():
+            mine = [leaf.version for leaf in leaves if leaf.stream == stream]
+            assert mine == list(range(other.head(stream).length))
+        for store in writers:
+            store.close()
+
+
+def test_control_the_order_of_numbers_misses_who_commits_late() -> None:
+    """The control: a reader that goes on from the last number it saw, as on SQLite, never sees the late one."""
+    row = "INSERT INTO event (stream, version, type, at, leaf, entry) VALUES (%s, 0, 't', '', '', '')"
+    with database() as found, psycopg.connect(found) as late, psycopg.connect(found) as early:
+        late.execute(row, ("late",))
+        early.execute(row, ("early",))
+        early.commit()
+        seen = early.execute("SELECT max(id) FROM event").fetchone()
+        early.commit()
+        late.commit()
+        assert early.execute("SELECT stream FROM event WHERE id > %s", seen).fetchall() == []
+        waiting = early.execute("SELECT stream FROM pending ORDER BY id").fetchall()
+        assert waiting == [("late",), ("early",)]

@@ -1,7 +1,7 @@
 """What every tree must do: one suite for all of them, whatever the order in which entries came."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -15,18 +15,27 @@ from interlock.contracts.records import RECORDS
 from interlock.contracts.tree import Anchored, Leaf, MapHead
 from interlock.persistence import heads, merkle
 from interlock.persistence.memory_store import MemoryStore
+from interlock.persistence.postgres_store import PostgresStore
 from interlock.persistence.sqlite_store import SqliteStore
 from support.evidence import ORIGIN, checkpointer, filled
+from support.postgres import database
 from support.stores import after, decided
 
-Kept = MemoryStore | SqliteStore
+Kept = MemoryStore | SqliteStore | PostgresStore
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request, tmp_path: Path) -> Iterator[Kept]:
-    made = MemoryStore(origin=ORIGIN) if request.param == "memory" else SqliteStore(tmp_path / "log.db", origin=ORIGIN)
-    yield made
-    made.close()
+    with ExitStack() as begun:
+        made: Kept
+        if request.param == "memory":
+            made = MemoryStore(origin=ORIGIN)
+        elif request.param == "sqlite":
+            made = SqliteStore(tmp_path / "log.db", origin=ORIGIN)
+        else:
+            made = PostgresStore(begun.enter_context(database()), origin=ORIGIN)
+        begun.callback(made.close)
+        yield made
 
 
 def test_entries_get_their_places_in_the_order_of_their_commits(store: Kept):
