@@ -9,6 +9,7 @@ from typing import Any
 
 from ..contracts.errors import CallError, FlowError
 from ..fsm.describe import described
+from ..fsm.prove.promela import promela
 from ..fsm.prove.proof import proved
 from ..service.project import load_project
 from .flows import checked_document, faults_document, show_checked, show_faulty
@@ -27,6 +28,7 @@ class Wanted:
     as_json: bool = False
     sarif: Path | None = None
     junit: Path | None = None
+    promela: Path | None = None
 
 
 def check(flow: str, wanted: Wanted) -> int:
@@ -42,6 +44,8 @@ def check(flow: str, wanted: Wanted) -> int:
     if wanted.describe:
         write_json(checked_document(project)) if wanted.as_json else sys.stdout.write(described(project.program.flow))
         return 0
+    if wanted.promela is not None:
+        write_report(wanted.promela, lambda: promela(project.program.flow))
     terminal = Terminal()
     if not wanted.as_json:
         show_checked(terminal, project)

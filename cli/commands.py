@@ -80,13 +80,16 @@ def check(
         Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0 too, for code review.")
     ] = None,
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML too, for CI.")] = None,
+    promela: Annotated[
+        Path | None, typer.Option("--promela", metavar="FILE", help="Write a model for SPIN too, a second opinion.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Prove what a flow can do, before it runs: faults with line and fix, verdicts, ways to what is wrong, the bill."""
     from .checking import Wanted
     from .checking import check as run
 
-    _end(run(flow, Wanted(describe, json, sarif, junit)))
+    _end(run(flow, Wanted(describe, json, sarif, junit, promela)))
 
 
 def draw(

@@ -1,56 +1,13 @@
 """The model checker finds what trying everything finds: states, rows, ends, and the most calls of a turn."""
 
 from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
-from interlock.contracts.flow import AgentState, BroadcastState, CallState, Flow
-from interlock.contracts.guard import Guard
+from interlock.contracts.flow import BroadcastState
 from interlock.contracts.limits import Limits
-from interlock.fsm.guards import visits_at_most
-from interlock.fsm.prove.explore import Explored
 from interlock.fsm.prove.search import searched
 from support.enumerated import Enumerator
 from support.flows import FlowCase, flows
-
-KINDS = ("wait", "collect", "route", "agent", "agent", "call", "human", "broadcast", "subflow")
-small_limits = st.builds(
-    Limits,
-    handoffs=st.integers(1, 2),
-    same_pair=st.integers(1, 2),
-    self_handoffs=st.sampled_from((None, 1)),
-    agent_calls=st.integers(2, 4),
-    tool_rounds=st.integers(1, 2),
-    tool_calls=st.sampled_from((None, 1, 2)),
-    steps=st.integers(2, 5),
-    digression_depth=st.integers(1, 2),
-)
-
-
-def counting(guard: Guard, state: str, most: int) -> Guard:
-    """The same condition, that counts visits where it asked for the customer's identity or the colour."""
-    if guard.name in ("customer_is_verified", "is_"):
-        return visits_at_most(state, most)
-    return guard.changed(parts=tuple(counting(part, state, most) for part in guard.parts))
-
-
-def small(case: FlowCase, limits: Limits) -> Flow:
-    """The same flow with little to count: no agents as tools, no background, and short visits."""
-    states = []
-    for state in case.flow.states:
-        if isinstance(state, AgentState):
-            state = state.changed(agents=(), attempts=min(state.attempts, 2), fallbacks=(), backoff_seconds=0)
-        elif isinstance(state, CallState):
-            state = state.changed(attempts=min(state.attempts, 2))
-        elif isinstance(state, BroadcastState):
-            members = state.members[:2]
-            state = state.changed(retries=0, members=members, quorum=min(state.quorum, 1))
-        states.append(state)
-    names = [state.name for state in states]
-    rows = tuple(
-        row.changed(guard=counting(row.guard, names[index % len(names)], index % 3))
-        for index, row in enumerate(case.flow.transitions)
-    )
-    return case.flow.changed(states=tuple(states), limits=limits, transitions=rows)
+from support.small_flows import KINDS, reached, small, small_limits, taken
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None)
@@ -63,11 +20,6 @@ def test_the_search_finds_what_trying_everything_finds(case: FlowCase, limits: L
     assume(expected is not None)
     assert expected is not None
     found = searched(flow)
-    model = found.explored.model
-    assert {location.state for location in model.locations} == expected.states
+    assert reached(found.explored) == expected.states
     assert taken(found.explored) == expected.rows
     assert found.bill.most.calls == expected.calls_of_a_turn()
-
-
-def taken(explored: Explored) -> set[int]:
-    return {move.row for here in explored.before for move, _ in explored.moves_from(here) if move.row is not None}

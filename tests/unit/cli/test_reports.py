@@ -7,9 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from interlock.cli.checking import Wanted, check
 from interlock.cli.junit import junit
 from interlock.cli.sarif import sarif, uri_of
-from interlock.contracts.errors import Fault
+from interlock.contracts.errors import CallError, Fault
 from interlock.fsm.checks.codes import CHECKS
 from interlock.fsm.prove.codes import QUESTIONS
 from interlock.fsm.prove.proof import proved
@@ -162,3 +163,13 @@ def test_a_file_is_named_from_here_or_whole(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     assert uri_of(str(tmp_path / "my flows" / "orders.yaml")) == "my%20flows/orders.yaml"
     assert uri_of("/elsewhere/orders.yaml").startswith("file:///")
+
+
+def test_a_model_for_spin_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside the answer; a folder that is not there is told."""
+    file = tmp_path / "flow.pml"
+    assert check("patterns/router", Wanted(promela=file)) == 0
+    assert file.read_text("utf-8").startswith("/* router v1, ")
+    with pytest.raises(CallError, match="The report cannot be written"):
+        check("patterns/router", Wanted(promela=tmp_path / "nowhere" / "flow.pml"))
+    assert "router v1: no fault" in capsys.readouterr().out

@@ -1,0 +1,121 @@
+"""An independent engine gives the same verdicts: the export of a flow, searched by SPIN.
+
+The export reads the flow by itself and shares nothing with the search but the flow. Skipped where SPIN is missing.
+"""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from interlock.contracts.flow import Flow
+from interlock.contracts.limits import Limits
+from interlock.fsm.prove.monitor import Untrusted
+from interlock.fsm.prove.promela import Export, promela
+from interlock.fsm.prove.search import Search, searched
+from support.broken import BROKEN, MENDED, program_of
+from support.flows import FlowCase, flows
+from support.small_flows import KINDS, reached, small, small_limits, taken
+from support.spin import MISSING, Spun, spun
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+many = settings(
+    max_examples=settings().max_examples * 2,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+    deadline=None,
+)
+LAX = 10**6
+lax_limits = st.just(Limits(handoffs=LAX, same_pair=LAX, agent_calls=LAX, steps=LAX, tool_rounds=1, digression_depth=1))
+
+
+def watched(flow: Flow) -> Search:
+    return searched(flow, (Untrusted(frozenset(one.name for one in flow.tools if one.consequential)),))
+
+
+def acted(search: Search) -> bool:
+    """Whether something untrusted reaches a tool that changes something."""
+    model = search.explored.model
+    bad = model.monitors[0].bad
+    return any(model.location(one).watched[0] in bad for one in search.explored.before)
+
+
+def stuck(search: Search) -> bool:
+    """Whether some configuration is not final and leads nowhere."""
+    found = search.explored
+    return any(found.model.kind(one) != "final" and next(found.moves_from(one), None) is None for one in found.before)
+
+
+def same(flow: Flow, search: Search, found: Spun) -> None:
+    """States, rows, the tools that were reached untrusted, and the most calls of a turn."""
+    assert reached(search.explored) == found.names("state")
+    assert {str(row) for row in taken(search.explored)} == found.names("row")
+    assert acted(search) == bool(found.names("acted"))
+    most = search.bill.most.calls
+    assert found.calls == most
+    assert ("assertion violated" in found.broken) == (most > 0)
+
+
+@many
+@given(case=flows(most_states=4, kinds=KINDS), limits=small_limits)
+def test_spin_finds_what_the_search_finds(case: FlowCase, limits: Limits, tmp_path: Path) -> None:
+    """Reachable states and rows, what is untrusted, and worst-case calls: `calls <= n - 1` is broken, and n is most."""
+    flow = small(case, limits)
+    search = watched(flow)
+    same(flow, search, spun(flow, tmp_path, calls=max(0, search.bill.most.calls - 1)))
+
+
+@many
+@given(
+    case=flows(most_states=3, kinds=KINDS),
+    limits=small_limits,
+    gone=st.lists(st.integers(0, 99), min_size=1, max_size=3),
+)
+def test_spin_finds_the_same_dead_ends(case: FlowCase, limits: Limits, gone: list[int], tmp_path: Path) -> None:
+    """In flows of which the rows for some outcomes were torn out."""
+    flow = small(case, limits)
+    groups = sorted({(row.source, row.on) for row in flow.transitions if row.on != "limit"})
+    torn = {groups[one % len(groups)] for one in gone}
+    flow = flow.changed(transitions=tuple(row for row in flow.transitions if (row.source, row.on) not in torn))
+    assert stuck(searched(flow)) == ("invalid end state" in spun(flow, tmp_path).broken)
+
+
+@many
+@given(case=flows(most_states=4, kinds=("agent", "agent", "call", "route", "wait")), limits=lax_limits)
+def test_spin_finds_the_same_storms(case: FlowCase, limits: Limits, tmp_path: Path) -> None:
+    """Where no limit counts: a loop that calls something and needs no input and no person."""
+    flow = small(case, limits)
+    assume(any(one.kind == "agent" for one in flow.states))
+    assert bool(searched(flow).bill.cycle) == ("acceptance cycle" in spun(flow, tmp_path, loops=True).broken)
+
+
+def test_the_comparison_can_fail(tmp_path: Path) -> None:
+    """A flow and itself with one limit less, or with one row less, do not agree."""
+    flow = program_of(MENDED).flow
+    search = watched(flow)
+    same(flow, search, spun(flow, tmp_path, calls=search.bill.most.calls - 1))
+    fewer = flow.changed(limits=flow.limits.changed(agent_calls=5))
+    with pytest.raises(AssertionError):
+        same(flow, search, spun(fewer, tmp_path, calls=search.bill.most.calls - 1))
+    changed = flow.changed(transitions=(*flow.transitions[:3], *flow.transitions[4:]))
+    with pytest.raises(AssertionError):
+        same(flow, search, spun(changed, tmp_path, calls=search.bill.most.calls - 1))
+
+
+def test_spin_finds_what_is_broken(tmp_path: Path) -> None:
+    """The storm of the page, and the untrusted tool; neither in the mended flow."""
+    mended = program_of(MENDED).flow
+    broken = {one.code: program_of(one.text).flow for one in BROKEN}
+    assert "acceptance cycle" in spun(broken["P305"], tmp_path, loops=True).broken
+    assert "acceptance cycle" not in spun(mended, tmp_path, loops=True).broken
+    assert spun(broken["P309"], tmp_path).names("acted") == {"pay_back"}
+    assert spun(mended, tmp_path).names("acted") == set()
+
+
+def test_the_export_says_what_it_is_of() -> None:
+    """The flow, its digest, and what each mark stands for."""
+    flow = program_of(MENDED).flow
+    text = promela(flow)
+    assert text.startswith(f"/* orders v1, {flow.digest}\n * SEEN(0) state greeting\n")
+    assert "active proctype conversation() {" in text
+    assert len(Export(flow).text("proctype other").splitlines()) == len(Export(flow).text().splitlines())
