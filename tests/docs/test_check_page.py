@@ -36,8 +36,9 @@ Not modelled: which facts are known. A form that has nothing to ask may be compl
 wait, a limit of a whole conversation may be reached at any call.
 
 **A second opinion.** `--promela FILE` writes the flow as a model for [SPIN](https://spinroot.com), made by a reading of
-the flow that shares nothing with the search. `spin -a FILE && cc -DNOREDUCE -DSAFETY -o pan pan.c && ./pan` finds the same
-dead ends, rows that are never taken and most calls of a turn; with `spin -a -DLOOPS` and `./pan -a`, the same storms.
+the flow that shares nothing with the search. `spin -a FILE && cc -DNOREDUCE -DSAFETY -o pan pan.c && ./pan` finds the
+same dead ends, rows that are never taken and most calls of a turn; with `spin -a -DLOOPS` and `./pan -a`, the same
+storms.
 `tests/laws/test_prove_spin.py` compares both on random flows.
 
 ## The questions

@@ -21,7 +21,6 @@ from support.spin import MISSING, Spun, spun
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 many = settings(
-    max_examples=settings().max_examples * 2,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
     deadline=None,
 )
@@ -60,9 +59,20 @@ def same(flow: Flow, search: Search, found: Spun) -> None:
 @given(case=flows(most_states=4, kinds=KINDS), limits=small_limits)
 def test_spin_finds_what_the_search_finds(case: FlowCase, limits: Limits, tmp_path: Path) -> None:
     """Reachable states and rows, what is untrusted, and worst-case calls: `calls <= n - 1` is broken, and n is most."""
-    flow = small(case, limits)
+    compared(small(case, limits), tmp_path)
+
+
+@pytest.mark.full
+@settings(many, max_examples=3_000)
+@given(case=flows(most_states=5, kinds=KINDS), limits=small_limits)
+def test_spin_finds_it_in_thousands_of_flows(case: FlowCase, limits: Limits, tmp_path: Path) -> None:
+    """The same, on thousands."""
+    compared(small(case, limits), tmp_path)
+
+
+def compared(flow: Flow, folder: Path) -> None:
     search = watched(flow)
-    same(flow, search, spun(flow, tmp_path, calls=max(0, search.bill.most.calls - 1)))
+    same(flow, search, spun(flow, folder, calls=max(0, search.bill.most.calls - 1)))
 
 
 @many
