@@ -12,6 +12,7 @@ from ..contracts.events import (
     Judged,
     LateResult,
     OverBudget,
+    PolicyKept,
     RetryPlanned,
     RetryScheduled,
     ToolRequested,
@@ -74,6 +75,9 @@ def working_words(event: Event) -> tuple[str, str]:
             return "tool", f"calls {event.tool}{means}{approved}"
         case ApprovalVoid():
             return "refused", f"{event.tool} is not run: {_VOID[event.reason].format(state=event.approval)}"
+        case PolicyKept():
+            step = f"{event.tool} is not run" if event.tool else f"{event.target} is not entered, on {event.on}"
+            return "refused", f"{step}: it would break {', '.join(event.policies)}"
         case _:
             return "note", type(event).__name__
 

@@ -33,6 +33,7 @@ from .handoff import Handoff, HistoryRef
 from .imported import ConversationImported, MessageImported
 from .limits import LimitName
 from .payload import PayloadAt, PayloadRef
+from .policies import Watch
 from .routing import Issue, RoutingDecision, RoutingEvidence
 from .subflow import Failing, ParentRef
 from .subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
@@ -64,6 +65,8 @@ class ConversationStarted(Value):
     """Who started it, where the flow has states that approve: nobody approves what they asked for."""
     requesters: tuple[ActorId, ...] = added(())
     """Of a child: who asked for what its parent does."""
+    policies: tuple[Watch, ...] = added(())
+    """The flow's policies as automata, so that the log alone says how each of them stands."""
 
 
 class MessageReceived(Value):
@@ -176,6 +179,19 @@ class TransitionRefused(Value):
     source: Name
     on: Name
     reason: Literal["no_row", "guards", "too_long"]
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class PolicyKept(Value):
+    """A step that would have broken policies was not taken: a row (`on`, `row`, `target`), or a state's `tool`."""
+
+    type: Literal["policy_kept"] = "policy_kept"
+    policies: tuple[Name, ...]
+    state: Name
+    on: Name | None = None
+    row: Count | None = None
+    target: Name | None = None
+    tool: Name | None = None
     verdicts: tuple[Verdict, ...] = ()
 
 
@@ -440,8 +456,10 @@ class ToolRefused(Value):
     tool: Name | None = None
     request: Count
     position: Count
-    reason: Literal["unknown", "not_allowed", "bad_arguments", "unapproved"]
+    reason: Literal["unknown", "not_allowed", "bad_arguments", "unapproved", "policy"]
     problems: tuple[str, ...] = ()
+    policies: tuple[Name, ...] = added(())
+    """Those that it would have broken."""
     agent: Name | None = None
     """The agent that was to be asked as a tool."""
 
@@ -576,6 +594,7 @@ Event = Annotated[
     | IssuesDropped
     | TransitionTaken
     | TransitionRefused
+    | PolicyKept
     | HandoffMade
     | AgentRequested
     | AgentReturned
@@ -667,6 +686,7 @@ def command_of(event: Event) -> CommandBody | None:
             | IssuesDropped()
             | TransitionTaken()
             | TransitionRefused()
+            | PolicyKept()
             | HandoffMade()
             | AgentRequested()
             | AgentToolEnded()

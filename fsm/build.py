@@ -19,6 +19,7 @@ from ..contracts.errors import FlowError
 from ..contracts.flow import AgentSpec, FactSpec, FinalState, Flow, RouterSpec, State, Transition
 from ..contracts.guard import Guard
 from ..contracts.limits import Limits
+from ..contracts.policies import Policy
 from ..contracts.subflow import SubflowFact, SubflowSpec
 from ..contracts.values import printable
 from .check import faults_in, refused
@@ -55,6 +56,7 @@ def flow(
     digressions: str | None = None,
     limits: Limits | None = None,
     phrases: Mapping[str, str] | None = None,
+    policies: Iterable[Policy] = (),
     checks: Mapping[str, str] | None = None,
     code: Code | None = None,
 ) -> Flow:
@@ -76,6 +78,7 @@ def flow(
             transitions=tuple(transitions),
             limits=limits or Limits(),
             phrases=dict(phrases or {}),
+            policies=tuple(policies),
             checks=dict(checks or {}),
         )
     except ValidationError as error:

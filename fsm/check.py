@@ -16,6 +16,7 @@ from .checks.graph import GRAPH
 from .checks.handoffs import HANDOFFS
 from .checks.names import NAMES
 from .checks.people import PEOPLE
+from .checks.policies import KEPT, POLICIES
 from .checks.routing import ROUTING
 from .checks.rows import ROWS, WHOLE_ROWS
 from .checks.subflows import SUBFLOWS
@@ -44,6 +45,10 @@ def faults_in(
     agents = (*TEAMS, *SUBFLOWS, *CONSULTING, *PEOPLE, *FALLBACKS, *HANDOFFS, *ACCEPTED)
     checks = (*NAMES, *ROWS, *CONTENTS, *ROUTING, *agents, *(() if partial else (*WHOLE_ROWS, *GRAPH)))
     found = dict.fromkeys(fault for check in checks for fault in check(survey))
+    if flow.policies:
+        unfit = [fault for check in POLICIES for fault in check(survey)]
+        kept = () if unfit or partial or unread else (fault for check in KEPT for fault in check(survey))
+        found |= dict.fromkeys((*unfit, *kept))
     return tuple(sorted(found, key=lambda fault: fault.line))
 
 

@@ -21,10 +21,12 @@ from ..contracts.events import (
 )
 from ..contracts.facts import FactReading, Facts, KnownFact
 from ..contracts.payload import PayloadAt
+from ..contracts.policies import Watch
 from ..contracts.routing import Issue, RoutingEvidence
 from ..contracts.subflow import Failing, ParentRef
 from ..contracts.subflow_events import SubflowStarted
 from ..contracts.values import listed
+from .policies.alphabet import NOTHING_SEEN, Seen
 
 Pending = AgentRequested | ToolRequested
 NO_FACTS: Mapping[str, KnownFact] = MappingProxyType({})
@@ -281,6 +283,12 @@ class Conversation(_Changed):
     """Who started the conversation, wrote or gave something that moved it, where the flow has states that approve."""
     approvals: Mapping[str, Approval] = field(default_factory=lambda: NOTHING)
     """The last approval of each human state that approves."""
+    watches: tuple[Watch, ...] = ()
+    """The policies that hold for it, as it began."""
+    watched: tuple[int, ...] = ()
+    """The state of each of their automata."""
+    seen: Seen = NOTHING_SEEN
+    """What is needed to name the next event to them."""
 
     @property
     def timers(self) -> tuple[tuple[int, datetime], ...]:

@@ -120,6 +120,7 @@ def _start(draft: Draft, body: Start) -> None:
             parent=body.parent,
             requester=draft.requester,
             requesters=body.requesters,
+            policies=draft.program.watches,
         )
     )
     draft.learn(body.facts, "caller", version)

@@ -25,6 +25,7 @@ from ..contracts.flow import (
 )
 from ..contracts.guard import Guard, GuardSpec
 from ..contracts.limits import Limits
+from .policies.english import policy_lines
 from .render import minor_digits, said
 from .wording import counted, duration_in_words, joined, tried, ways_of
 from .written import decimal
@@ -69,7 +70,7 @@ _LIMITS = {
 
 def described(flow: Flow) -> str:
     """The flow as plain English text, one fact a line."""
-    sections = (_head, _facts, _states, _flow_wide, _agents, _limits)
+    sections = (_head, _facts, _states, _flow_wide, _agents, policy_lines, _limits)
     return "".join(f"{line}\n" for section in sections for line in section(flow))
 
 

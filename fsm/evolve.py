@@ -31,6 +31,7 @@ from ..contracts.events import (
     MessageReceived,
     MessageTaken,
     OverBudget,
+    PolicyKept,
     QuestionAsked,
     ReplySent,
     RetryPlanned,
@@ -57,6 +58,8 @@ from .conversation import NO_PENDING, NOTHING, REMEMBERED, Conversation, Frame, 
 from .handing import asked_run
 from .imports import told_by_import
 from .members import asked_all, asked_member, heard_late, left_behind, member_answered, with_output, without_answer
+from .policies.alphabet import observed
+from .policies.judging import after
 from .routes import routed
 
 PER_CALL_TOKENS = 120
@@ -73,6 +76,19 @@ def fold(identity: str, events: Iterable[Event], start: Conversation | None = No
 
 def evolve(conversation: Conversation, event: Event) -> Conversation:
     """The conversation after one more event. Never refuses and never raises on a well-formed event."""
+    following = _evolved(conversation, event)
+    return _watching(following, event, conversation.version) if following.watches else following
+
+
+def _watching(conversation: Conversation, event: Event, at: int) -> Conversation:
+    """The automata of its policies, after the words of one more event."""
+    words, seen = observed(event, at, conversation.seen)
+    if not words and seen is conversation.seen:
+        return conversation
+    return conversation.changed(watched=after(conversation.watches, conversation.watched, words), seen=seen)
+
+
+def _evolved(conversation: Conversation, event: Event) -> Conversation:
     at, following = conversation.version, conversation.version + 1
     match event:
         case ConversationStarted():
@@ -87,6 +103,8 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
                 visit=Visit(entered=at),
                 parent=event.parent,
                 requesters=frozenset(one for one in (event.requester, *event.requesters) if one),
+                watches=event.policies,
+                watched=(0,) * len(event.policies),
             )
         case MessageReceived():
             return _received(conversation, event).changed(version=following)
@@ -201,6 +219,7 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
             return told_by_import(conversation, event).changed(version=following)
         case (
             TransitionRefused()
+            | PolicyKept()
             | LimitReached()
             | OverBudget()
             | CommandRefused()

@@ -13,6 +13,7 @@ from ..contracts.canonical import sha256_hex
 from ..contracts.errors import Fault, FlowError, InterlockError
 from ..contracts.flow import AgentSpec, BreakerSpec, FactSpec, Flow, RouterSpec, RoutingCosts, RuleSpec, State
 from ..contracts.limits import Limits, Price
+from ..contracts.policies import Policy
 from ..contracts.subflow import SubflowSpec
 from ..contracts.values import Value, printable
 from . import field_values, fields
@@ -22,6 +23,7 @@ from .code import Code
 from .field_values import Misread, shown
 from .fields import Key
 from .notes import Notes, meant
+from .policies.reading import read_policy
 from .render import minor_digits
 from .row_text import read_rows
 from .source import Listing, Node, Scalar, Table, read_yaml
@@ -31,7 +33,7 @@ FolderReader = Callable[[str], bytes]
 """Gives the bytes of a file beside the flow; raises `OSError` where there is none."""
 _DECIDE_OUTCOMES = (["inputs"], ["decisions"], ["labels"])
 """Keys without which it is not known what a state can end with."""
-_SECTIONS = ("code", "limits", "facts", "agents", "routers", "subflows", "states", "transitions")
+_SECTIONS = ("code", "limits", "facts", "agents", "routers", "subflows", "policies", "states", "transitions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class _Reading:
             "agents": self.named(table, "agents", self.agent),
             "routers": self.named(table, "routers", self.router),
             "subflows": self.subflows(table),
+            "policies": self.named(table, "policies", self.policy),
             "states": self.named(table, "states", self.state),
             "transitions": read_rows(table.entries.get("transitions"), notes),
         }
@@ -216,6 +219,9 @@ class _Reading:
             fix = "Load the project with `load_project`, which reads the flows beside it, or give it in `code`."
             self.notes.fault("S191", what, fix, section.key_lines[name], f"subflows.{name}")
         return tuple(found)
+
+    def policy(self, name: str, table: Table, path: str) -> Policy:
+        return read_policy(name, table, path, self.notes)
 
     def fact(self, name: str, table: Table, path: str) -> FactSpec:
         kind = table.entries.get("type")

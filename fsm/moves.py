@@ -28,6 +28,7 @@ from ..contracts.flow import (
 )
 from . import broadcast, forms, queueing, runs, scope, subflow, tasks
 from .draft import Draft, Route
+from .keeping import POLICY, broken_by, row_kept_back
 
 LIMIT = "limit"
 """The outcome of a limit, and the trigger of the rows that handle it. They are bound by none themselves."""
@@ -62,7 +63,7 @@ def _is_free(draft: Draft) -> bool:
 def move(draft: Draft, on: str) -> str | None:
     """Take the first row whose guard holds, and enter its target; returns the target's outcome if it has one."""
     conversation, limits = draft.conversation, draft.program.flow.limits
-    if conversation.turn.steps >= limits.steps and on != LIMIT:
+    if conversation.turn.steps >= limits.steps and on not in (LIMIT, POLICY):
         on = draft.reach("steps", conversation.turn.steps, limits.steps)
     taken, verdicts = draft.program.tried(conversation.state, on, conversation.facts)
     if taken is None:
@@ -79,23 +80,24 @@ def move(draft: Draft, on: str) -> str | None:
         return draft.reach("digression_depth", len(conversation.frames), limits.digression_depth)
     returns = row.target == RETURN
     target = conversation.frames[-1].state if returns else row.target
-    context = None if returns or on == LIMIT else _context(draft, target)
+    context = None if returns or on in (LIMIT, POLICY) else _context(draft, target)
     if context is not None and (repeated := _repeated(draft, context)):
         return repeated
+    step = TransitionTaken(
+        source=conversation.state,
+        on=on,
+        target=target,
+        row=index,
+        because=row.policy,
+        verdicts=verdicts,
+        move="push" if pushes else "return" if returns else "leave" if _leaves(draft, row) else "go",
+        context=context,
+    )
+    if broken := broken_by(draft, step):
+        return row_kept_back(draft, step, broken) or resume(draft)
     draft.program.machine.step(conversation.state, index, target)
     subflow.moving_on(draft, on)
-    draft.record(
-        TransitionTaken(
-            source=conversation.state,
-            on=on,
-            target=target,
-            row=index,
-            because=row.policy,
-            verdicts=verdicts,
-            move="push" if pushes else "return" if returns else "leave" if _leaves(draft, row) else "go",
-            context=context,
-        )
-    )
+    draft.record(step)
     if on == "limit":
         queueing.dropped(draft, "limit")
     return resume(draft) if returns else enter(draft, on)

@@ -11,6 +11,7 @@ from ..contracts.errors import FlowError
 from ..contracts.events import Verdict
 from ..contracts.facts import Facts
 from ..contracts.flow import ANY, AgentSpec, AgentState, FactSpec, Flow, RouterSpec, State, Transition
+from ..contracts.policies import Watch
 from ..contracts.subflow import SubflowSpec
 from ..contracts.tools import Tool, ToolSpec
 from ..contracts.values import listed
@@ -18,6 +19,7 @@ from .check import faults_in
 from .code import Code
 from .guards import GuardFunction, tried
 from .machine import FlowMachine
+from .policies.judging import watches_of
 from .render import template_of
 
 Rows = tuple[tuple[int, Transition], ...]
@@ -61,6 +63,8 @@ class Program:
     def subflows(self) -> Mapping[str, SubflowSpec]:
         return {one.name: one for one in self.flow.subflows}
 
+    watches: tuple[Watch, ...]
+    """The flow's policies as automata."""
     approving: bool
     """Whether a state approves, here or in a child: then it is recorded who asked for what."""
 
@@ -70,6 +74,10 @@ class Program:
 
     def tried(self, state: str, on: str, facts: Facts) -> tuple[tuple[int, Transition] | None, tuple[Verdict, ...]]:
         return tried(self.rows_for(state, on), facts, self.functions)
+
+    def says_of(self, policies: Iterable[str]) -> Iterator[str]:
+        """What these policies are for, in their sentences."""
+        yield from (one.says for one in self.flow.policies if one.name in policies)
 
     def template(self, text: str) -> str:
         return template_of(self.flow, text)
@@ -121,6 +129,7 @@ def compiled(flow: Flow, code: Code) -> Program:
         machine=FlowMachine(flow),
         full_handoffs=_hands_over_in_full(flow),
         children=MappingProxyType(children),
+        watches=watches_of(flow),
         approving=any(one.kind == "human" and one.approves is not None for one in flow.states)
         or any(one.approving for one in children.values()),
     )

@@ -35,6 +35,7 @@ DEFAULT_PHRASES: Mapping[str, str] = MappingProxyType(
         "unavailable": "Something on our side did not work. Please try again later.",
         "next_issue": "You also asked about {says}.",
         "another_matter": "something else",
+        "policy": "I may not do that at this point.",
         "cancelled": "All right, I have stopped this.",
         "cached": "(An earlier answer to the same question:)",
         "ended": "This conversation has ended. Please start a new one.",

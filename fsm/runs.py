@@ -26,6 +26,7 @@ from ..contracts.values import MAX_SAFE_INTEGER
 from . import approvals, broadcast, consulting, fallbacks, labelling, summaries
 from .asking import Asking, seconds_left, turn_is_over
 from .draft import Draft, RunTool
+from .keeping import broken_by, tool_kept_back
 
 
 def ask_agent(
@@ -234,15 +235,17 @@ def _next_call(draft: Draft, state: AgentState) -> str | None:
             return late
         position, call = visit.proposed[0]
         refusal = _refusal(draft, state, call)
-        if refusal is not None:
+        broken = () if refusal or call.name is None else broken_by(draft, _requested(draft, call.name, state.approval))
+        if refusal is not None or broken:
             draft.record(
                 ToolRefused(
                     state=state.name,
                     tool=call.name if call.name in draft.program.tools else None,
                     request=visit.proposal,
                     position=position,
-                    reason=refusal,
-                    problems=call.problems,
+                    reason=refusal or "policy",
+                    problems=call.problems or tuple(draft.program.says_of(broken)),
+                    policies=broken,
                     agent=call.agent if call.agent in draft.program.agents else None,
                 )
             )
@@ -309,22 +312,33 @@ def _run_tool(
     called, most = draft.conversation.turn.tool_calls, draft.program.flow.limits.tool_calls
     if most is not None and called >= most:
         return draft.reach("tool_calls", called, most)
-    spec = draft.program.tools[tool]
-    approved = draft.conversation.approvals[approval].task if approval and spec.consequential else None
-    requested = ToolRequested(
-        state=draft.conversation.state,
-        tool=tool,
-        consequential=spec.consequential,
+    requested = _requested(draft, tool, approval).changed(
         caller="agent" if caller == "agent" else "state",
         request=request,
         position=position,
         facts=facts,
-        timeout_seconds=seconds_left(draft.at, draft.conversation.turn.due, min(timeout, spec.timeout_seconds)),
-        approval=approved,
+        timeout_seconds=_seconds_for(draft, tool, timeout),
     )
     effect = draft.record(requested)
     draft.effects.append(RunTool(effect, requested))
     return None
+
+
+def _requested(draft: Draft, tool: str, approval: str | None) -> ToolRequested:
+    """The call of a tool in the present state, with the approval that it uses up."""
+    spec = draft.program.tools[tool]
+    return ToolRequested(
+        state=draft.conversation.state,
+        tool=tool,
+        consequential=spec.consequential,
+        caller="state",
+        timeout_seconds=spec.timeout_seconds,
+        approval=draft.conversation.approvals[approval].task if approval and spec.consequential else None,
+    )
+
+
+def _seconds_for(draft: Draft, tool: str, timeout: int) -> int:
+    return seconds_left(draft.at, draft.conversation.turn.due, min(timeout, draft.program.tools[tool].timeout_seconds))
 
 
 def call_tool(draft: Draft, state: CallState) -> str | None:
@@ -333,6 +347,8 @@ def call_tool(draft: Draft, state: CallState) -> str | None:
         return late
     if not _approved(draft, state, state.tool):
         return "unapproved"
+    if broken := broken_by(draft, _requested(draft, state.tool, state.approval)):
+        return tool_kept_back(draft, state.tool, broken)
     facts = tuple(name for name in state.reads if draft.conversation.facts.known(name))
     return _run_tool(draft, state.tool, "state", timeout=state.timeout_seconds, facts=facts, approval=state.approval)
 

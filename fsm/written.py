@@ -19,6 +19,7 @@ from ..contracts.flow import (
     Transition,
 )
 from ..contracts.limits import Limits, Price
+from ..contracts.policies import Policy
 from ..contracts.values import Value
 from .fields import STATE_KEYS
 from .render import minor_digits
@@ -43,6 +44,7 @@ def written_yaml(flow: Flow) -> str:
         *_long("routers", {one.name: _router(one, digits) for one in flow.routers}),
         *([f"digressions: {flow.digressions}"] if flow.digressions is not None else ()),
         *_named("subflows", {one.name: _scalar(one.file or f"{one.name}.yaml") for one in flow.subflows}),
+        *_long("policies", {one.name: _policy(one) for one in flow.policies}),
         *_named("states", {one.name: _table(_state(one)) for one in flow.states}),
         *_rows(flow.transitions),
     ]
@@ -64,7 +66,7 @@ def decimal(amount: int, places: int) -> str:
     return f"{'-' if amount < 0 else ''}{whole}{'.' + fraction if fraction else ''}"
 
 
-Cell = str | int | bool | tuple[str, ...] | Mapping[str, Any]
+Cell = str | int | bool | tuple[str, ...] | tuple[tuple[str, ...], ...] | Mapping[str, Any]
 
 
 def _head(flow: Flow) -> Iterator[tuple[str, Cell]]:
@@ -159,6 +161,16 @@ def _router(router: RouterSpec, digits: int) -> dict[str, str]:
     return written
 
 
+def _policy(policy: Policy) -> dict[str, str]:
+    found: dict[str, Cell] = {"says": policy.says}
+    if len(policy.unless_before) == 1:
+        found["unless_before"] = policy.unless_before[0]
+    elif policy.unless_before:
+        found["unless_before_in_order"] = policy.unless_before
+    found |= _changed(policy, ("says", "unless_before"))
+    return {key: _scalar(one[0] if isinstance(one, tuple) and len(one) == 1 else one) for key, one in found.items()}
+
+
 def _costs(costs: RoutingCosts, digits: int) -> str:
     cells: dict[str, Cell] = {"escalation": decimal(costs.escalation, digits)}
     if costs.misroute:
@@ -221,7 +233,7 @@ def _long(section: str, written: Mapping[str, Mapping[str, str]]) -> Iterator[st
 
 
 def _table(cells: Mapping[str, Cell]) -> str:
-    return "{" + ", ".join(f"{key}: {_scalar(one)}" for key, one in cells.items()) + "}"
+    return "{" + ", ".join(f"{_scalar(key)}: {_scalar(one)}" for key, one in cells.items()) + "}"
 
 
 def _scalar(value: object) -> str:

@@ -15,6 +15,7 @@ from ..contracts.events import (
     LateResult,
     LimitReached,
     OverBudget,
+    PolicyKept,
     RetryPlanned,
     RetryScheduled,
     RoutingDecided,
@@ -67,6 +68,9 @@ def decision_figures(event: Event, state: str, routed: float | None) -> Figures 
                 "move": event.move,
                 "confidence": routed,
             }
+        case PolicyKept():
+            kept: Figures = {"policies": event.policies, "tool": event.tool}
+            return {"source": state, "on": event.on, "row": event.row, "target": event.target, **kept}
         case TransitionRefused():
             return {"source": event.source, "on": event.on, "reason": event.reason}
         case LimitReached():

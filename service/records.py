@@ -28,6 +28,7 @@ from ..contracts.events import (
     MessageReceived,
     MessageTaken,
     OverBudget,
+    PolicyKept,
     RetryPlanned,
     RetryScheduled,
     RoutingDecided,
@@ -126,6 +127,7 @@ RECORDED: frozenset[type[Event]] = frozenset(
         LimitReached,
         OverBudget,
         ParentLeft,
+        PolicyKept,
         RetryPlanned,
         RetryScheduled,
         RoutingDecided,
@@ -153,7 +155,7 @@ FIELDS = frozenset(
         *("latency_ms", "retry_after_seconds", "request_id", "calls", "violations", "finish", "late", "caller"),
         *("consequential", "role", "decisions", "decision", "due", "task", "condition", "screen"),
         *("purpose", "member", "members", "broadcast", "valid", "percent", "disagreed", "judged", "verdict"),
-        *("child", "depth", "path", "approval"),
+        *("child", "depth", "path", "approval", "policies"),
         *("subject", "before", "after", "until"),
     }
 )

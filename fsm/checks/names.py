@@ -17,7 +17,7 @@ from ...contracts.values import listed
 from ..guards import BUILT_IN, BuiltIn, GuardMaker
 from ..render import minor_digits
 from ..source import CONTROL
-from .survey import LIMIT, Survey, shown_row
+from .survey import LIMIT, POLICY, Survey, shown_row
 
 _OWN_OUTCOMES = {"wait": ("message", "expired"), "human": ("expired",)}
 _ROUTER_OUTCOMES = ("unsure", "blocked")
@@ -56,9 +56,10 @@ def reserved(survey: Survey) -> Iterator[Fault]:
                 "Rename the state.",
             )
         yield from _outcome_names(survey, state)
+    held = (POLICY,) if survey.flow.policies else ()
     for router in survey.flow.routers:
         for label in router.labels:
-            if label in (*_ROUTER_OUTCOMES, LIMIT, *OPERATOR_INPUTS):
+            if label in (*_ROUTER_OUTCOMES, LIMIT, *held, *OPERATOR_INPUTS):
                 yield survey.fault(
                     "S103",
                     f"routers.{router.name}.labels.{label}",
@@ -74,6 +75,8 @@ def _outcome_names(survey: Survey, state: State) -> Iterator[Fault]:
     elif state.kind == "human":
         key, names = "decisions", state.decisions
     taken = (*_OWN_OUTCOMES.get(state.kind, ()), LIMIT, *OPERATOR_INPUTS)
+    if survey.flow.policies:
+        taken = (*taken, POLICY)
     if state.kind == "wait" and state.next_issue:
         taken = (*taken, NEXT_ISSUE)
     for index, name in enumerate(names):

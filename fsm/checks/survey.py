@@ -13,6 +13,8 @@ from ..outcomes import outcomes_of
 
 LIMIT = "limit"
 """The trigger of the rows that are taken when a limit is reached."""
+POLICY = "policy"
+"""The trigger of the rows that are taken where a step would break a policy."""
 Row = tuple[int, Transition]
 
 
@@ -89,8 +91,9 @@ class Survey:
 
     @cached_property
     def interventions(self) -> frozenset[str]:
-        """Triggers that come from outside a state's work: a limit, an operator, a digression."""
-        return frozenset({LIMIT, *OPERATOR_INPUTS, *self.digression_labels})
+        """Triggers that come from outside a state's work: a limit, a policy, an operator, a digression."""
+        held = {POLICY} if self.flow.policies else ()
+        return frozenset({LIMIT, *OPERATOR_INPUTS, *self.digression_labels, *held})
 
     def rows_for(self, state: str, on: str) -> tuple[Row, ...]:
         """The state's own rows for a trigger, or the flow-wide ones where it has none."""
