@@ -62,6 +62,8 @@ class Policy(Value):
     every: Words = ()
     then: Words = ()
     """What follows each of `every` before the scope ends."""
+    enforced: bool = added(False)
+    """The rows alone need not keep it: it is enough that a step which would break it is refused."""
     after: Words = ()
     before: Words = ()
     until: Words = ()

@@ -9,12 +9,11 @@ from datetime import datetime
 from ..contracts.events import AgentRequested, HandoffMade, OverBudget, Purpose, ResultAt
 from ..contracts.flow import AgentSpec
 from ..contracts.handoff import Constraints, Handoff, HistoryPolicy, HistoryRef
-from ..contracts.limits import Usage
 from ..contracts.payload import PayloadAt
-from ..contracts.values import MAX_SAFE_INTEGER
 from .bounds import most
 from .draft import CallAgent, Draft
 from .program import bytes_in_prompt
+from .reserving import reserve
 
 PER_MESSAGE_TOKENS = 8
 """What a provider may add around each message, at most."""
@@ -217,12 +216,6 @@ def token_bound(draft: Draft, asking: Asking, history: HistoryRef) -> int:
         + (SUMMARY_BYTES if asking.purpose == "summary" else 0)
         + (0 if asking.task is None else asking.task.length + PER_MESSAGE_TOKENS)
     )
-
-
-def reserve(spec: AgentSpec) -> tuple[int, int]:
-    """Tokens and cost that one call may take at most."""
-    usage = Usage(input_tokens=spec.max_input_tokens, output_tokens=spec.max_output_tokens)
-    return min(usage.tokens, MAX_SAFE_INTEGER), min(spec.price.cost(usage), MAX_SAFE_INTEGER)
 
 
 def seconds_left(at: datetime, due: datetime | None, timeout: int) -> int:

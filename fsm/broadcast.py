@@ -22,11 +22,12 @@ from ..contracts.facts import FactReading
 from ..contracts.flow import LATE_RESULT, AgentSpec, BroadcastState, MemberSpec, WaitState
 from ..contracts.payload import PayloadAt
 from ..contracts.values import printable
-from .asking import Asking, Task, ask, reserve, turn_is_over
+from .asking import Asking, Task, ask, turn_is_over
 from .bounds import Bounded, most
 from .conversation import Member
 from .draft import Draft
 from .members import output_of
+from .reserving import reserve
 
 RETRIED = ("invalid", "timeout", "failed")
 """Outcomes of an attempt after which the same agent may be asked again."""

@@ -16,7 +16,7 @@ from .checks.graph import GRAPH
 from .checks.handoffs import HANDOFFS
 from .checks.names import NAMES
 from .checks.people import PEOPLE
-from .checks.policies import KEPT, POLICIES
+from .checks.policies import KEPT, POLICIES, rows_needed
 from .checks.routing import ROUTING
 from .checks.rows import ROWS, WHOLE_ROWS
 from .checks.subflows import SUBFLOWS
@@ -49,6 +49,8 @@ def faults_in(
         unfit = [fault for check in POLICIES for fault in check(survey)]
         kept = () if unfit or partial or unread else (fault for check in KEPT for fault in check(survey))
         found |= dict.fromkeys((*unfit, *kept))
+        if not found and not partial and not unread:
+            found |= dict.fromkeys(rows_needed(survey))
     return tuple(sorted(found, key=lambda fault: fault.line))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from ...contracts.errors import Fault
-from ...contracts.flow import OPERATOR_INPUTS, RETURN, HumanState
+from ...contracts.flow import ANY, OPERATOR_INPUTS, RETURN, HumanState
 from ...contracts.limits import LimitName
 from ...contracts.policies import MESSAGE, Policy
 from ...contracts.values import listed
@@ -12,6 +12,7 @@ from ..policies.automata import TooLarge, automaton
 from ..policies.english import any_of, rule_of
 from ..policies.judging import Orders, after, broken_among, watches_of
 from ..policies.words import meanings_of
+from ..prove.keeping import at_loading, broken_from_outside
 from .names import suggestion
 from .survey import POLICY, Survey
 
@@ -173,6 +174,27 @@ def held_rows(survey: Survey) -> Iterator[Fault]:
                 what = f"The row on 'policy' leads to {target.name!r}, which can itself break {policy.name!r}."
                 fix = f"Go to another state: {rule_of(policy)}"
                 yield survey.fault("S267", where, what, fix)
+
+
+def rows_needed(survey: Survey) -> Iterator[Fault]:
+    """Steps that have to be refused need a row to take instead; what cannot be refused must not break anything.
+
+    Looks at what the flow can do, so it needs a flow without faults.
+    """
+    watches = watches_of(survey.flow)
+    handled = (ANY, POLICY) in survey.groups
+    if handled and not any(broken_from_outside(watch) for watch in watches):
+        return
+    refused, broken = at_loading(survey.flow, watches)
+    if refused and not handled:
+        what = "Rows could break a policy, and no row says where to go when such a step is refused."
+        fix = "Write [any, policy, otherwise, …] to a human, wait or final state, or mend the rows: `interlock check`."
+        yield survey.fault("S266", "transitions", what, fix)
+    for policy in survey.flow.policies:
+        if policy.name in broken:
+            what = f"The policy {policy.name!r} can be broken by what nobody can refuse: {rule_of(policy)}"
+            fix = "Write it about the step that follows (a state entered or a tool asked), or mend the rows before it."
+            yield survey.fault("S268", f"policies.{policy.name}", what, fix)
 
 
 POLICIES = (policies_said, names_known)

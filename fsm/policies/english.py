@@ -14,7 +14,8 @@ def policy_lines(flow: Flow) -> Iterator[str]:
         yield from ("", "POLICIES")
     for policy in flow.policies:
         yield f"{policy.name}: {policy.says}"
-        yield f"  {rule_of(policy)}"
+        enforced = " A step that would break it is refused; the rows alone need not keep it." if policy.enforced else ""
+        yield f"  {rule_of(policy)}{enforced}"
 
 
 def rule_of(policy: Policy) -> str:

@@ -54,6 +54,7 @@ POLICY_KEYS = {
     "unless_before": _WORDS,
     "unless_before_in_order": Key(stages),
     "each": Key(yes_no),
+    "enforced": Key(yes_no),
     "must": _WORDS,
     "at_most": Key(counts),
     "every": _WORDS,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ...contracts.flow import Flow
-from ..asking import reserve
+from ..reserving import reserve
 from .endings import NOTHING, Cost
 from .explore import Explored
 from .model import Move

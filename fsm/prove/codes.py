@@ -35,6 +35,16 @@ QUESTIONS = (
         "What a person or a model wrote must be confirmed or approved before money moves.",
     ),
     Question(
+        "P311",
+        "Every policy is kept by the rows.",
+        "What a policy forbids should have no way to happen; refusing it while the flow runs is the last resort.",
+    ),
+    Question(
+        "P312",
+        "What policies speak of can happen.",
+        "A rule about what never happens is kept by nothing, and nobody notices.",
+    ),
+    Question(
         "P321",
         "What is needed is given on every path to it.",
         "A tool that is called without what it takes fails, and whoever reads a fact that is missing decides blindly.",

@@ -27,8 +27,9 @@ from ...contracts.flow import (
     SubflowState,
     WaitState,
 )
-from ..asking import reserve
+from ...contracts.subflow import FAILED
 from ..outcomes import outcomes_of
+from ..reserving import reserve
 
 Cause = Literal["input", "person", "operator", "clock", "work"]
 """What an ending needs: the customer or another system, a person's decision, an operator, time, or none of them.
@@ -142,7 +143,7 @@ def endings(flow: Flow, state: State) -> Iterator[Ending]:
     ons = {row.on for row in flow.transitions if row.source in (state.name, "any")}
     for name in OPERATOR_INPUTS:
         if name in ons:
-            yield Ending(name, "operator")
+            yield Ending(name, "operator", (f"input:{name}",))
 
 
 def _wait(flow: Flow, state: WaitState) -> Iterator[Ending]:
@@ -152,7 +153,7 @@ def _wait(flow: Flow, state: WaitState) -> Iterator[Ending]:
         if name == LATE_RESULT:
             yield Ending(name, "clock", ("result:late",), worked=True)
         else:
-            yield Ending(name, "input")
+            yield Ending(name, "input", (f"input:{name}",))
     if state.next_issue:
         yield Ending(NEXT_ISSUE)
     yield Ending("expired", "clock")
@@ -183,9 +184,12 @@ def asks_plainly(flow: Flow, state: CollectState) -> bool:
 
 
 def _collect(flow: Flow, state: CollectState) -> Iterator[Ending]:
-    confirmed = (f"confirmed:{state.name}",) if asks_plainly(flow, state) else ()
+    plainly = (f"answered:{state.name}",) if asks_plainly(flow, state) else ()
+    confirmed = (f"confirmed:{state.name}",) if state.confirm else plainly
     if not state.confirm:
         yield Ending("complete", events=confirmed)  # what only a plain question brings was answered before
+        if any(one.confirm for one in flow.facts if one.name in state.facts):
+            yield Ending("complete", "input", ("message", *plainly, f"confirmed:{state.name}"))
     yield Ending(STAYS, "input", ("message",))
     yield from _too_many(flow)
     yield Ending("complete", "input", ("message", *confirmed))
@@ -280,17 +284,23 @@ def _call(flow: Flow, state: CallState) -> Iterator[Ending]:
         return Cost(tools=tools, seconds=seconds * tools)
 
     every = taking(state.attempts)
-    yield Ending("done", "work", (*asked, f"done:{state.tool}"), tools=1, most=every, worked=True)
+    for attempts in range(1, state.attempts + 1):
+        done = (*(asked * attempts), f"done:{state.tool}")
+        yield Ending("done", "work", done, tools=1, most=every, worked=True)
     for on in ("failed", "timeout"):
-        yield Ending(on, "work", asked, tools=state.attempts, most=every, worked=True)
+        yield Ending(on, "work", asked * state.attempts, tools=state.attempts, most=every, worked=True)
     yield Ending(LIMIT, events=("limit:turn_seconds",), limit="turn_seconds", needs_time=True)
     if state.attempts > 1:
         again = taking(state.attempts - 1)
-        yield Ending(LIMIT, "work", (*asked, "limit:turn_seconds"), tools=1, most=again, limit="turn_seconds")
+        for attempts in range(1, state.attempts):
+            words = (*(asked * attempts), "limit:turn_seconds")
+            yield Ending(LIMIT, "work", words, tools=1, most=again, limit="turn_seconds")
     if state.approval is not None:
         yield Ending("unapproved")
         if state.attempts > 1:
-            yield Ending("unapproved", "work", asked, tools=1, most=taking(state.attempts - 1), worked=True)
+            for attempts in range(1, state.attempts):
+                most = taking(state.attempts - 1)
+                yield Ending("unapproved", "work", asked * attempts, tools=1, most=most, worked=True)
 
 
 def members_of(state: BroadcastState) -> tuple[MemberSpec, ...]:
@@ -351,6 +361,7 @@ def _subflow(flow: Flow, state: SubflowState) -> Iterator[Ending]:
     yield from _too_many(flow)
     for on in outcomes_of(flow, state):
         yield Ending(on, "work", (f"result:{state.name}",), worked=True)
+    yield Ending(FAILED, "clock")  # its deadline passed
     yield Ending(LIMIT, events=("limit:turn_seconds",), limit="turn_seconds", needs_time=True)
     for limit in ("subflow_depth", "subflows"):
         yield Ending(LIMIT, events=(f"limit:{limit}",), limit=limit)

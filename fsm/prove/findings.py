@@ -1,7 +1,7 @@
 """What was found out: a verdict to each question, and where it does not hold, the shortest way there as a table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -102,7 +102,7 @@ def steps_of(
                 tuple((name, value) for name, value in values.items() if value != before[name]),
                 loop is not None and number >= loop,
                 move.limit,
-                move.on,
+                move.ending.on if move.held else move.on,
                 move.given,
             )
         )
@@ -112,6 +112,8 @@ def steps_of(
 
 def happened(move: Move, kind: str) -> str:
     """What happened, in words."""
+    if move.held:
+        return f"{happened(replace(move, held=(), on=move.ending.on), kind)}: refused, for {', '.join(move.held)}"
     ending = move.ending
     if move.limit:
         return f"the limit {move.limit} is reached"

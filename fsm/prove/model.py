@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from ...contracts.flow import (
     ANY,
-    CACHED,
     RETURN,
     AgentState,
     CollectState,
@@ -25,9 +24,13 @@ from ...contracts.flow import (
 )
 from .choices import Choice, choices, counted_visits
 from .counters import COUNTED, LOCATIONS, Bump, Check, Counters, product_of
+from .digits import cost_of, digits, handed
 from .endings import LIMIT, NOTHING, STAYS, Cost, Ending, endings
-from .monitor import Monitor, following
+from .monitor import Kept, Monitor, following
 
+POLICY = "policy"
+"""The trigger of the rows that are taken where a step would break a policy."""
+Watched = tuple[int, ...]
 NEW_TURN = ("input", "person", "operator")
 
 
@@ -61,6 +64,23 @@ class Move:
     """What they do not count: a child conversation's turn, and what is asked again in the background."""
     limit: str = ""
     given: tuple[tuple[str, bool], ...] = ()
+    held: tuple[str, ...] = ()
+    """The policies that the step would have broken in whose place this row is taken."""
+    instead: int | None = None
+    """The row that was not taken for them; None of a tool."""
+
+
+class Led(NamedTuple):
+    """Where a row leads, or the row on `policy` in its place."""
+
+    choice: Choice
+    on: str
+    limit: str
+    target: int
+    counted: str
+    """The state that counts as entered."""
+    held: tuple[str, ...] = ()
+    instead: int | None = None
 
 
 Rows = tuple[tuple[int, Transition], ...]
@@ -84,10 +104,13 @@ class Model:
         for index, row in enumerate(flow.transitions):
             self.rows[row.source, row.on] = (*self.rows.get((row.source, row.on), ()), (index, row))
         self.visits = {name: min(most, COUNTED) for name, most in counted_visits(flow).items()}
-        self.counters = Counters(*_digits(flow, counted, self.visits))
+        self.counters = Counters(*digits(flow, counted, self.visits))
         self.exact = "agent_calls" in counted and any(one.kind == "broadcast" for one in flow.states)
         self.tells_agents = bool({"handoffs", "same_pair", "self_handoffs"} & counted)
         self._follow = following(monitors)
+        self.kept = tuple((at, one) for at, one in enumerate(monitors) if isinstance(one, Kept))
+        self.refused: dict[int, dict[str, str]] = {}
+        """By location: the policies that some step there would break, and what that is."""
         self._endings = {name: tuple(endings(flow, state)) for name, state in self.states.items()}
         self._choices: dict[tuple[str, str, bool], tuple[Choice, ...]] = {}
         self.locations: list[Location] = []
@@ -115,7 +138,8 @@ class Model:
         if index not in self.moves:
             found: dict[tuple[object, ...], Move] = {}
             for move in self._moves(index):
-                found.setdefault((move.on, move.row, move.checks, move.to, move.new_turn, move.cost), move)
+                key = (move.on, move.row, move.checks, move.to, move.new_turn, move.cost, move.held, move.instead)
+                found.setdefault(key, move)
             self.moves[index] = tuple(found.values())
         return self.moves[index]
 
@@ -125,7 +149,7 @@ class Model:
             if ending.needs_time and here.fresh:
                 continue
             if ending.cause in NEW_TURN:
-                yield from self._inputs(here, ending)
+                yield from self._inputs(index, here, ending)
             else:
                 yield from self._works(index, here, ending)
         yield from self._tools(index, here)
@@ -137,7 +161,7 @@ class Model:
             self._choices[key] = choices(self.flow, rows, bool(here.frames))
         return self._choices[key]
 
-    def _inputs(self, here: Location, ending: Ending) -> Iterator[Move]:
+    def _inputs(self, index: int, here: Location, ending: Ending) -> Iterator[Move]:
         """A new turn: every counter begins anew, so what guards count is nothing yet."""
         began = here._replace(last_agent="", fresh=True)
         if ending.on == STAYS:
@@ -149,23 +173,25 @@ class Model:
             if any(least > 0 for _, least, _ in choice.visits):
                 continue
             events = ending.events + ((f"limit:{limit}",) if limit and limit != ending.limit else ())
-            target, counted = self._entered(began, choice.row, events)
-            digits = sum(one.delta for name in ("steps",) for one in self.counters.bumps(name)[:1])
-            if counted:
-                digits += self.counters.bumps(f"visits:{counted}")[0].delta
-            yield Move(
-                ending,
-                on,
-                choice.row,
-                target,
-                (),
-                target + digits,
-                True,
-                NOTHING,
-                self._entry(target),
-                limit,
-                choice.given,
-            )
+            for led in self._led(index, began, choice, on, limit, events):
+                digits = sum(one.delta for name in ("steps",) for one in self.counters.bumps(name)[:1])
+                if led.counted:
+                    digits += self.counters.bumps(f"visits:{led.counted}")[0].delta
+                yield Move(
+                    ending,
+                    led.on,
+                    led.choice.row,
+                    led.target,
+                    (),
+                    led.target + digits,
+                    True,
+                    NOTHING,
+                    self._entry(led.target),
+                    led.limit,
+                    choice.given,
+                    led.held,
+                    led.instead,
+                )
 
     def _taken(self, here: Location, on: str, limit: str) -> Iterator[tuple[Choice, str, str]]:
         """Rows that may be taken; a digression that would lie too deep reaches its limit instead."""
@@ -189,7 +215,7 @@ class Model:
                 left = here._replace(
                     last_agent=agent, fresh=fresh or (here.fresh and not (ending.worked and not stopped))
                 )
-                cost = NOTHING if stopped else _cost(ending, calls) if self.exact else ending.most
+                cost = NOTHING if stopped else cost_of(ending, calls) if self.exact else ending.most
                 events = (f"limit:{stopped}",) if stopped else ending.events
                 yield from self._stepping(index, left, ending, on, limit, events, used, cost)
 
@@ -211,8 +237,8 @@ class Model:
         if ending.agents and self.tells_agents:
             before = (here.last_agent,) if here.last_agent else ()
             pairs = list(pairwise((*before, *ending.agents)))
-            handing = product_of(*(counters.bumps(name, by) for name, by in _handed(pairs).items()))
-            for name in _handed(pairs[:1]) if before else ():
+            handing = product_of(*(counters.bumps(name, by) for name, by in handed(pairs).items()))
+            for name in handed(pairs[:1]) if before else ():
                 if (full := counters.full(name)) is not None:
                     yield full, here.last_agent, "same_pair" if name.startswith("pair:") else name
         if ending.room and room is not None:
@@ -236,25 +262,29 @@ class Model:
     ) -> Iterator[Move]:
         for choice, on_, limit_ in self._taken(left, on, limit):
             said = events + ((f"limit:{limit_}",) if limit_ and limit_ != limit else ())
-            target, counted = self._entered(left, choice.row, said)
-            stepped = self.counters.bumps("steps")
-            if on_ != LIMIT:
-                stepped = stepped[:1]
-            entered = self.counters.bumps(f"visits:{counted}") if counted else (Bump(),)
-            for bump in product_of([used], [self._seen(choice)], stepped, entered):
-                yield Move(
-                    ending,
-                    on_,
-                    choice.row,
-                    target,
-                    bump.checks,
-                    target - index + bump.delta,
-                    False,
-                    cost,
-                    self._entry(target) if cost is NOTHING else self._entry(target).plus(ending.behind),
-                    limit_,
-                    choice.given,
-                )
+            for led in self._led(index, left, choice, on_, limit_, said):
+                target = led.target
+                stepped = self.counters.bumps("steps")
+                if on_ != LIMIT:
+                    stepped = stepped[:1]
+                entered = self.counters.bumps(f"visits:{led.counted}") if led.counted else (Bump(),)
+                seen = [self._seen(choice).and_(self._seen(led.choice)) if led.held else self._seen(choice)]
+                for bump in product_of([used], seen, stepped, entered):
+                    yield Move(
+                        ending,
+                        led.on,
+                        led.choice.row,
+                        target,
+                        bump.checks,
+                        target - index + bump.delta,
+                        False,
+                        cost,
+                        self._entry(target) if cost is NOTHING else self._entry(target).plus(ending.behind),
+                        led.limit,
+                        choice.given,
+                        led.held,
+                        led.instead,
+                    )
         if on != LIMIT:
             yield from self._stopped(index, left, ending, events, used, cost)
 
@@ -283,8 +313,52 @@ class Model:
                 checks.append(counter.within(least, most))
         return Bump(tuple(checks))
 
-    def _entered(self, left: Location, row: int, events: tuple[str, ...]) -> tuple[int, str]:
-        """The location after a row, and the state that counts as entered by it."""
+    def _led(
+        self, index: int, left: Location, choice: Choice, on: str, limit: str, events: tuple[str, ...]
+    ) -> Iterator[Led]:
+        """Where the row leads; where it would break a policy, or a tool before it would, where rows on `policy` do."""
+        asked, held = self._asked(left.watched, events)
+        instead = None
+        if not held:
+            entered, counted, held = self._entered(left, choice.row, events)
+            if not held:
+                yield Led(choice, on, limit, self.index(entered), counted)
+                return
+            instead = choice.row
+            asked = tuple(one for one in events if not one.startswith("confirmed:"))
+        self._note(index, held, "a row" if instead is not None else "a tool")
+        for row in self._rows(left, POLICY):
+            entered, counted, broken = self._entered(left, row.row, asked)
+            if not broken:
+                yield Led(row, POLICY, "", self.index(entered), counted, held, instead)
+
+    def _note(self, index: int, policies: tuple[str, ...], what: str) -> None:
+        for name in policies:
+            self.refused.setdefault(index, {}).setdefault(name, what)
+
+    def _broken(self, before: Watched, after: Watched, *, ended: bool = False) -> tuple[str, ...]:
+        """The policies that a step breaks which were not broken before."""
+        return tuple(
+            one.watch.name
+            for at, one in self.kept
+            if one.is_broken(after[at], ended=ended) and not one.is_broken(before[at], ended=False)
+        )
+
+    def _asked(self, watched: Watched, events: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The events up to the first tool that would break a policy, and the policies; all of them where none would."""
+        if not self.kept:
+            return events, ()
+        for at, event in enumerate(events):
+            kind, _, tool = event.partition(":")
+            if kind == "tool":
+                first = at - (at > 0 and events[at - 1] == f"approved:{tool}")
+                before = self._follow(watched, events[:first])
+                if held := self._broken(before, self._follow(before, events[first : at + 1])):
+                    return events[:first], held
+        return events, ()
+
+    def _entered(self, left: Location, row: int, events: tuple[str, ...]) -> tuple[Location, str, tuple[str, ...]]:
+        """The location after a row, the state that counts as entered by it, and the policies that this would break."""
         taken = self.flow.transitions[row]
         returns = taken.target == RETURN and bool(left.frames)
         target = left.frames[-1] if returns else taken.target
@@ -296,9 +370,12 @@ class Model:
             frames = (*frames, left.state)
         elif taken.source == ANY or isinstance(self.states[target], HumanState | FinalState):
             frames = ()
-        said = (*events, f"enter:{target}", *((f"end:{target}",) if kind == "final" else ()))
-        watched = self._follow(left.watched, said)
-        return self.index(left._replace(state=target, frames=frames, watched=watched)), "" if returns else target
+        own = tuple(one for one in events if one.startswith("confirmed:"))
+        before = self._follow(left.watched, tuple(one for one in events if one not in own))
+        step = (*own, f"enter:{target}", *((f"end:{target}",) if kind == "final" else ()))
+        watched = self._follow(before, step)
+        broken = self._broken(before, watched, ended=kind == "final")
+        return left._replace(state=target, frames=frames, watched=watched), "" if returns else target, broken
 
     def _entry(self, index: int) -> Cost:
         """What entering takes at once: a child conversation begins its first turn."""
@@ -316,75 +393,12 @@ class Model:
         changing = {one.name for one in self.flow.tools if one.consequential}
         for tool in state.tools:
             approved = (f"approved:{tool}",) if state.approval is not None and tool in changing else ()
-            events = (f"result:{here.state}", *approved, f"tool:{tool}", f"done:{tool}")
-            target = self.index(here._replace(watched=self._follow(here.watched, events)))
-            if target != index:
-                ending = Ending("", "work", events)
-                yield Move(ending, "", None, target, (), target - index, False, NOTHING)
-
-
-def _cost(ending: Ending, calls: int) -> Cost:
-    """What the visit takes with so many calls."""
-    most = ending.most
-    if not most.calls:
-        return most
-    return Cost(calls, most.tools, *(-(-one * calls // most.calls) for one in (most.tokens, most.nano, most.seconds)))
-
-
-def _handed(pairs: list[tuple[str, str]]) -> dict[str, int]:
-    """By how much each counter of handoffs goes up."""
-    up: dict[str, int] = {}
-    for source, target in pairs:
-        for name in ("handoffs", f"pair:{source}>{target}", *(("self_handoffs",) if source == target else ())):
-            up[name] = up.get(name, 0) + 1
-    return up
-
-
-def _digits(flow: Flow, counted: frozenset[str], visits: dict[str, int]) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Every counter with its most, and which of them stick there."""
-    limits = flow.limits
-    most: dict[str, int] = {}
-    sticking: list[str] = []
-    for name in ("steps", "agent_calls", "tool_calls", "handoffs", "self_handoffs"):
-        limit = getattr(limits, name)
-        if name in counted and limit is not None and limit <= COUNTED:
-            most[name] = limit
-    if "steps" in most:
-        sticking.append("steps")
-    if "same_pair" in counted and limits.same_pair <= COUNTED:
-        most.update({f"pair:{source}>{target}": limits.same_pair for source, target in _pairs(flow)})
-    for name, number in visits.items():
-        most[f"visits:{name}"] = number + 1
-        sticking.append(f"visits:{name}")
-    return most, tuple(sticking)
-
-
-def _pairs(flow: Flow) -> list[tuple[str, str]]:
-    """Agents of which the second may get the conversation from the first, with no other agent between."""
-    states = {one.name: one for one in flow.states}
-    wide = [row.target for row in flow.transitions if row.source == ANY]
-    following: dict[str, list[str]] = {name: list(wide) for name in states}
-    for row in flow.transitions:
-        if row.source in states:
-            following[row.source].append(row.target)
-    back = [one.name for one in flow.states if one.kind in ("wait", "collect")]
-    found: set[tuple[str, str]] = set()
-    for state in flow.states:
-        if not isinstance(state, AgentState):
-            continue
-        had = [state.agent, *(one for one in state.fallbacks if one != CACHED)]
-        found.update((one, two) for place, one in enumerate(had) for two in had[place + 1 :])
-        seen: set[str] = set()
-        waiting = list(following[state.name])
-        while waiting:
-            name = waiting.pop()
-            if name == RETURN:
-                waiting += [one for one in back if one not in seen]
-            elif name not in seen:
-                seen.add(name)
-                target = states[name]
-                if isinstance(target, AgentState):
-                    found.update((one, target.agent) for one in had)
-                else:
-                    waiting += following[name]
-    return sorted(found)
+            asked = (f"proposed:{here.state}", *approved, f"tool:{tool}")
+            if held := self._asked(here.watched, asked)[1]:
+                self._note(index, held, f"the tool {tool}")
+                continue
+            for events in (asked, (*asked, f"done:{tool}")):
+                target = self.index(here._replace(watched=self._follow(here.watched, events)))
+                if target != index:
+                    ending = Ending("", "work", events)
+                    yield Move(ending, "", None, target, (), target - index, False, NOTHING)

@@ -1,13 +1,14 @@
 """Monitors: small automata that watch what happens along a path, such as a policy over time.
 
-The events are words: `message`, `enter:STATE`, `tool:NAME` (asked), `done:TOOL`, `decided:STATE.DECISION`,
-`label:NAME`, `limit:NAME`, `end:STATE`; besides, `result:STATE` (an agent's answer is taken), `confirmed:STATE` (the
-customer said yes to what a form read back) and `approved:TOOL` (people approved what the tool asked next is given).
+The events are words, those of `fsm/policies/alphabet.py`: `message`, `enter:STATE`, `tool:NAME` and so on. Two are
+known here alone: `proposed:STATE` (a model asks for a tool) and `answered:STATE` (a form with yes or no is filled).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from ...contracts.policies import Watch
 
 
 class Monitor(Protocol):
@@ -39,11 +40,30 @@ class Untrusted:
         kind, _, name = event.partition(":")
         if state == ACTED:
             return state
-        if kind in ("message", "result"):
+        if kind in ("message", "result", "proposed"):
             return UNTRUSTED
-        if kind in ("confirmed", "decided", "approved"):
+        if kind in ("confirmed", "answered", "decided", "approved"):
             return TRUSTED
         return ACTED if kind == "tool" and name in self.consequential and state == UNTRUSTED else state
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A policy: what would break it is not done, as far as it can be refused."""
+
+    watch: Watch
+    initial: int = 0
+
+    @property
+    def bad(self) -> frozenset[int]:
+        return frozenset(self.watch.bad)
+
+    def step(self, state: int, event: str) -> int:
+        return self.watch.step(state, event)
+
+    def is_broken(self, state: int, *, ended: bool) -> bool:
+        """Whether it does not hold any more; with `ended`, or still waits for something."""
+        return state in self.watch.bad or (ended and state in self.watch.pending)
 
 
 Event = str

@@ -14,6 +14,8 @@ from .explore import Explored
 from .findings import Finding, Verdict, line_of, rows_of, steps_of
 from .fitting import contracts_fit, given_in_time
 from .graph import MOST_BACKWARDS, distances
+from .keeping import policies_kept, words_occur
+from .model import POLICY
 from .monitor import Untrusted
 from .search import OF_A_TURN, Search
 
@@ -104,7 +106,7 @@ def rows_taken(asked: Asked) -> Iterator[Finding]:
         groups.setdefault((row.source, row.on), []).append(row)
     for index, row in enumerate(rows):
         # A group must end with `otherwise`, and a flow must handle limits, whether or not they are ever needed.
-        spare = row.on == LIMIT or (row.guard.op == "otherwise" and len(groups[row.source, row.on]) > 1)
+        spare = row.on in (LIMIT, POLICY) or (row.guard.op == "otherwise" and len(groups[row.source, row.on]) > 1)
         if index in asked.taken or spare or (row.source != ANY and row.source not in asked.reached):
             continue
         if row.source == ANY and row.guard.op == "otherwise":
@@ -272,6 +274,14 @@ def given_fits(asked: Asked) -> Iterator[Finding]:
         yield from contracts_fit(asked.program, asked.lines)
 
 
+def policies_hold(asked: Asked) -> Iterator[Finding]:
+    yield from policies_kept(asked.explored, asked.lines, asked.search.complete)
+
+
+def policies_speak(asked: Asked) -> Iterator[Finding]:
+    yield from words_occur(asked.flow, frozenset(asked.reached), asked.lines)
+
+
 Question = Callable[[Asked], Iterator[Finding]]
 ASKED: Mapping[str, Question] = {
     "P301": states_reached,
@@ -283,6 +293,8 @@ ASKED: Mapping[str, Question] = {
     "P307": people_reached,
     "P308": people_near,
     "P309": nothing_untrusted,
+    "P311": policies_hold,
+    "P312": policies_speak,
     "P321": needed_is_given,
     "P322": given_fits,
 }
