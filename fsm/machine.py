@@ -30,11 +30,12 @@ class _Token:
 def moves_of(flow: Flow) -> Iterator[tuple[str, int, str]]:
     """Every move that exists: state, row, target (`return` where the caller knows it). Our own table.
 
-    A flow-wide row leaves each state that can end with its trigger; on a limit, an operator's input or a
-    digression's label it leaves every state but the final ones.
+    A flow-wide row leaves each state that can end with its trigger; on a limit, for a policy, on an operator's input
+    or a digression's label it leaves every state but the final ones.
     """
     router = next((one for one in flow.routers if one.name == flow.digressions), None)
-    interventions = {"limit", *OPERATOR_INPUTS, *(router.labels if router else ())}
+    kept = ("policy",) if flow.policies else ()
+    interventions = {"limit", *kept, *OPERATOR_INPUTS, *(router.labels if router else ())}
     outcomes = {state.name: outcomes_of(flow, state) for state in flow.states}
     for index, row in enumerate(flow.transitions):
         if row.source != ANY:

@@ -26,6 +26,8 @@ def policies_said(survey: Survey) -> Iterator[Fault]:
         if policy.name in seen:
             yield survey.fault("S101", where, f"Two policies are called {policy.name!r}.", "Rename one of them.")
         seen.add(policy.name)
+        if policy.name in survey.unread:
+            continue
         if not policy.says.strip():
             what = f"The policy {policy.name!r} does not say what it is for."
             yield survey.fault("S260", f"{where}.says", what, "Write a sentence under `says`: somebody signs it.")
@@ -64,7 +66,7 @@ def names_known(survey: Survey) -> Iterator[Fault]:
     tools = {*(one.name for one in survey.flow.tools), *(survey.code.tools if survey.code is not None else ())}
     for policy in survey.flow.policies:
         where = f"policies.{policy.name}"
-        for word in policy.words:
+        for word in policy.words if policy.name not in survey.unread else ():
             kind, _, name = word.partition(":")
             if name:
                 yield from _known(survey, where, policy, kind, name)
@@ -146,7 +148,7 @@ def _why_not(policy: Policy) -> str:
     if policy.after or policy.before or policy.until:
         words = policy.after or policy.before or policy.until
         return f"its scope holds no event that matters ({any_of(words)})"
-    return "no state, row or tool of this flow brings about what it speaks of"
+    return "whatever happens before an end keeps it"
 
 
 def _at_line(survey: Survey, policy: Policy) -> str:
@@ -172,7 +174,7 @@ def held_rows(survey: Survey) -> Iterator[Fault]:
             ended = target.kind == "final"
             if any(broken_among((watch,), after((watch,), one, words), ended=ended) for one in some):
                 what = f"The row on 'policy' leads to {target.name!r}, which can itself break {policy.name!r}."
-                fix = f"Go to another state: {rule_of(policy)}"
+                fix = f"Go to a state that keeps it: {rule_of(policy)}"
                 yield survey.fault("S267", where, what, fix)
 
 

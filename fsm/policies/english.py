@@ -1,5 +1,6 @@
 """A policy in English, for whoever signs it."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from ...contracts.flow import Flow
@@ -26,7 +27,7 @@ def rule_of(policy: Policy) -> str:
 
 
 def _scope(policy: Policy) -> str:
-    opens, closes = any_of(policy.after), any_of(policy.before or policy.until)
+    opens, closes = one_of(policy.after), one_of(policy.before or policy.until)
     if policy.after and policy.before:
         return f"between each {opens} and the next {closes}: "
     if policy.after and policy.until:
@@ -51,9 +52,14 @@ def _pattern(policy: Policy) -> str:
         case "bounded":
             return joined(f"{said(word)} at most {counted(most, 'time')}" for word, most in policy.at_most.items())
         case "response":
-            return f"each {any_of(policy.every)} is followed by {any_of(policy.then)}"
+            return f"each {one_of(policy.every)} is followed by {any_of(policy.then)}"
         case _:
             return "no rule"
+
+
+def one_of(words: Iterable[str]) -> str:
+    """Without an article: what follows `each`, `first` and `next`."""
+    return joined((re.sub("^(an?|the) ", "", said(word)) for word in words), "or")
 
 
 def any_of(words: Iterable[str]) -> str:

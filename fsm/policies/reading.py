@@ -67,6 +67,7 @@ POLICY_KEYS = {
 
 def read_policy(name: str, table: Table, path: str, notes: Notes) -> Policy:
     """The policy of that name, as far as it can be read."""
+    faults = len(notes.faults)
     values: dict[str, Any] = notes.values(table, POLICY_KEYS, path)
     one, several = values.pop("unless_before", None), values.pop("unless_before_in_order", None)
     if one and several:
@@ -75,4 +76,7 @@ def read_policy(name: str, table: Table, path: str, notes: Notes) -> Policy:
         notes.fault("R211", what, "Write the steps under one of them.", notes.line(where), where)
     if one or several:
         values["unless_before"] = several or (one,)
-    return notes.built(Policy, {**values, "name": name}, {}, path)
+    policy = notes.built(Policy, {**values, "name": name}, {}, path)
+    if len(notes.faults) > faults:
+        notes.unread.add(name)  # what is left of it is judged by nothing
+    return policy

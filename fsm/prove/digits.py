@@ -1,4 +1,6 @@
-"""What is counted of a flow: each counter with its most, and by how much a visit moves it."""
+"""What is counted of a flow: each counter with its most, and by how much a visit moves it; and words of a visit."""
+
+from collections.abc import Iterator
 
 from ...contracts.flow import ANY, CACHED, RETURN, AgentState, Flow
 from .counters import COUNTED
@@ -70,3 +72,16 @@ def _pairs(flow: Flow) -> list[tuple[str, str]]:
                 else:
                     waiting += following[name]
     return sorted(found)
+
+
+def tools_in(events: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Where each tool is asked, together with its approval: the first place, and the one after the last."""
+    for at, event in enumerate(events):
+        kind, _, tool = event.partition(":")
+        if kind == "tool":
+            yield at - (at > 0 and events[at - 1] == f"approved:{tool}"), at + 1
+
+
+def without_yes(events: tuple[str, ...]) -> tuple[str, ...]:
+    """The events without the customer's yes to a form, which is there only once its row is taken."""
+    return tuple(one for one in events if not one.startswith("confirmed:"))

@@ -117,15 +117,17 @@ def _held(explored: Explored, lines: Mapping[str, int], policy: Policy, held: He
     model, move = explored.model, held.move
     path = steps_of(explored, explored.path_to(held.configuration), lines)
     state = model.location(held.configuration).state
+    kind = model.states[state].kind
     where, what = f"states.{state}", held.what
     if move is not None and move.instead is not None:
         where, what = f"transitions.{move.instead}", f"the row {rows_of(model.flow, move.instead)}"
     elif move is not None:
         what = f"the tool of {state!r}"
+    did = happened(replace(move, held=(), on=move.ending.on), kind) if move else what
     last = Step(
         number=len(path) + 1,
         state=state,
-        happened=f"{happened(move, model.states[state].kind) if move else what}: refused, for {policy.name}",
+        happened=f"{did}: refused, for {policy.name}",
         target=state if move is None else model.locations[move.target].state,
         row=None if move is None else move.instead,
         line=line_of(lines, where),

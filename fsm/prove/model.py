@@ -24,13 +24,14 @@ from ...contracts.flow import (
 )
 from .choices import Choice, choices, counted_visits
 from .counters import COUNTED, LOCATIONS, Bump, Check, Counters, product_of
-from .digits import cost_of, digits, handed
+from .digits import cost_of, digits, handed, tools_in, without_yes
 from .endings import LIMIT, NOTHING, STAYS, Cost, Ending, endings
 from .monitor import Kept, Monitor, following
 
 POLICY = "policy"
 """The trigger of the rows that are taken where a step would break a policy."""
 Watched = tuple[int, ...]
+Events = tuple[str, ...]
 NEW_TURN = ("input", "person", "operator")
 
 
@@ -325,12 +326,12 @@ class Model:
                 yield Led(choice, on, limit, self.index(entered), counted)
                 return
             instead = choice.row
-            asked = tuple(one for one in events if not one.startswith("confirmed:"))
+            asked = without_yes(events)
         self._note(index, held, "a row" if instead is not None else "a tool")
         for row in self._rows(left, POLICY):
             entered, counted, broken = self._entered(left, row.row, asked)
             if not broken:
-                yield Led(row, POLICY, "", self.index(entered), counted, held, instead)
+                yield Led(row, POLICY, limit, self.index(entered), counted, held, instead)
 
     def _note(self, index: int, policies: tuple[str, ...], what: str) -> None:
         for name in policies:
@@ -338,23 +339,14 @@ class Model:
 
     def _broken(self, before: Watched, after: Watched, *, ended: bool = False) -> tuple[str, ...]:
         """The policies that a step breaks which were not broken before."""
-        return tuple(
-            one.watch.name
-            for at, one in self.kept
-            if one.is_broken(after[at], ended=ended) and not one.is_broken(before[at], ended=False)
-        )
+        return tuple(one.watch.name for at, one in self.kept if one.breaks(before[at], after[at], ended=ended))
 
-    def _asked(self, watched: Watched, events: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _asked(self, watched: Watched, events: Events) -> tuple[Events, tuple[str, ...]]:
         """The events up to the first tool that would break a policy, and the policies; all of them where none would."""
-        if not self.kept:
-            return events, ()
-        for at, event in enumerate(events):
-            kind, _, tool = event.partition(":")
-            if kind == "tool":
-                first = at - (at > 0 and events[at - 1] == f"approved:{tool}")
-                before = self._follow(watched, events[:first])
-                if held := self._broken(before, self._follow(before, events[first : at + 1])):
-                    return events[:first], held
+        for first, last in tools_in(events) if self.kept else ():
+            before = self._follow(watched, events[:first])
+            if held := self._broken(before, self._follow(before, events[first:last])):
+                return events[:first], held
         return events, ()
 
     def _entered(self, left: Location, row: int, events: tuple[str, ...]) -> tuple[Location, str, tuple[str, ...]]:
@@ -371,7 +363,7 @@ class Model:
         elif taken.source == ANY or isinstance(self.states[target], HumanState | FinalState):
             frames = ()
         own = tuple(one for one in events if one.startswith("confirmed:"))
-        before = self._follow(left.watched, tuple(one for one in events if one not in own))
+        before = self._follow(left.watched, without_yes(events))
         step = (*own, f"enter:{target}", *((f"end:{target}",) if kind == "final" else ()))
         watched = self._follow(before, step)
         broken = self._broken(before, watched, ended=kind == "final")

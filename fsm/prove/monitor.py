@@ -61,9 +61,10 @@ class Kept:
     def step(self, state: int, event: str) -> int:
         return self.watch.step(state, event)
 
-    def is_broken(self, state: int, *, ended: bool) -> bool:
-        """Whether it does not hold any more; with `ended`, or still waits for something."""
-        return state in self.watch.bad or (ended and state in self.watch.pending)
+    def breaks(self, before: int, after: int, *, ended: bool) -> bool:
+        """Whether a step breaks it: it does not hold any more, or (with `ended`) still waits for something."""
+        bad = self.watch.bad
+        return before not in bad and (after in bad or (ended and after in self.watch.pending))
 
 
 Event = str

@@ -57,15 +57,14 @@ class Asked:
 
     @cached_property
     def taken(self) -> Mapping[int, int]:
-        """Every row that can be taken, with a configuration in which it is."""
+        """Every row that can be taken, or would be but for a policy, with a configuration in which it is."""
         found: dict[int, int] = {}
         for index, members in self.explored.at().items():
             for move in self.explored.model.moves_of(index):
-                if move.row is None or move.row in found:
-                    continue
-                for one in members:
+                rows = [row for row in (move.row, move.instead) if row is not None and row not in found]
+                for one in members if rows else ():
                     if any(made == move for made, _ in self.explored.moves_from(one)):
-                        found[move.row] = one
+                        found |= dict.fromkeys(rows, one)
                         break
         return found
 

@@ -190,6 +190,23 @@ BROKEN = (
         ((', confirm: "You want {amount} back?"', ""),),
     ),
     Broken(
+        "a policy that a row breaks",
+        "P311",
+        (
+            (
+                "states:\n",
+                (
+                    "policies:\n  a_person_first:\n    says: Nothing is paid before a person has looked.\n"
+                    "    never: paying\n    unless_before: decided:desk.answered\nstates:\n"
+                ),
+            ),
+            (
+                "  - [any, limit,       otherwise, desk,   OR-6]\n",
+                "  - [any, limit,       otherwise, desk,   OR-6]\n  - [any, policy,      otherwise, desk,   OR-6]\n",
+            ),
+        ),
+    ),
+    Broken(
         "a tool that is called before anybody was asked",
         "P321",
         (

@@ -40,6 +40,8 @@ def values(annotation: Any, metadata: Sequence[Any] = ()) -> st.SearchStrategy[A
         return st.sampled_from(parts)
     if origin in (Union, types.UnionType):
         return st.one_of(*(values(part, metadata) for part in parts))
+    if origin is dict:
+        return st.dictionaries(values(parts[0]), values(parts[1]), max_size=3)
     if origin is tuple:
         return st.lists(values(parts[0]), max_size=3).map(tuple)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

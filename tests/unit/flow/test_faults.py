@@ -276,6 +276,60 @@ CASES: dict[str, tuple[str, str]] = {
     "an unknown place in a phrase": ("{reference}", "{referense}"),
 }
 # Cases that a file cannot make, or that lie in the code.
+HELD = "  - [any, policy, otherwise, approval, X-1]\n"
+
+
+def ruled(*rules: str, rows: str = "", says: str = "It is so.") -> tuple[str, str]:
+    """Policies, and perhaps further rows."""
+    lines = "".join(f"  rule_{number}: {{says: {says!r}, {rule}}}\n" for number, rule in enumerate(rules, 1))
+    return TABLE, f"policies:\n{lines}{TABLE}{rows}"
+
+
+CASES |= {
+    "a policy of words that are none": ruled('never: "to pay"', "never: paid:closed", "must: [decided:approval]"),
+    "a policy without a sentence": ruled("never: closed, until: approval", rows=HELD, says=" "),
+    "policies that are no rule": ruled(
+        "after: approval",
+        "must: approval, never: closed",
+        "must: approval, unless_before: details, each: true",
+        "every: approval",
+        "then: approval",
+        "must: approval, before: closed, until: repaid",
+        "never: closed, unless_before: [closed, approval]",
+        "never: closed, unless_before: approval, unless_before_in_order: [details, approval]",
+        "never: closed, unless_before_in_order: approval",
+        "at_most: {closed: 0}",
+        "at_most: closed",
+    ),
+    "policies of names that are not there": ruled(
+        "never: refund",
+        "never: tool:lookup",
+        "never: [decided:approval.aproved, decided:aproval.approved]",
+        "must: label:retrun_it",
+        "must: [limit:rounds, input:parcel, mark:yes]",
+    ),
+    "a policy of a name that is two things": (
+        "states:\n",
+        "policies:\n  rule: {says: It is so., never: look_up}\nstates:\n  look_up: {kind: final}\n",
+    ),
+    "policies that nothing can break": ruled("never: checking, after: end:closed", "at_most: {repaid: 9}"),
+    "policies that contradict each other": ruled(
+        "never: approval", "must: approval", "never: greeting", "at_most: {closed: 9}", rows=HELD
+    ),
+    "three policies that contradict each other": ruled(
+        "never: end:closed", "never: repaid, unless_before: checking", "never: checking", rows=HELD
+    ),
+    "a policy without a row": ruled("never: repaid, unless_before: decided:approval.approved"),
+    "rows for policies that lead on": ruled(
+        "must: approval",
+        rows="  - [any, policy, customer_is_verified, checking, X-1]\n  - [any, policy, otherwise, closed, X-1]\n",
+    ),
+    "policies that nobody can keep": ruled("at_most: {message: 2}", "never: decided:approval.rejected", rows=HELD),
+    "a trigger that policies have": (
+        "decisions: [approved, rejected]",
+        "decisions: [approved, rejected, policy]",
+    ),
+}
 FILES: dict[str, bytes | str] = {
     "not UTF-8": b"flow: caf\xe9\n",
     "too large": "# " + "x" * 1_000_000,

@@ -1,0 +1,95 @@
+"""Policies over random flows: what is proved never happens, and what is enforced is never broken; else it is."""
+
+from functools import reduce
+
+import pytest
+from hypothesis import HealthCheck, assume, find, given, settings
+from hypothesis import strategies as st
+
+from interlock.contracts.events import ConversationEnded, PolicyKept, ToolRefused
+from interlock.fsm import moves, runs
+from interlock.fsm.evolve import fold
+from interlock.fsm.policies.automata import automaton, verdict_of
+from interlock.fsm.policies.words import meanings_of
+from interlock.fsm.prove.keeping import policies_kept
+from interlock.fsm.prove.monitor import Kept
+from interlock.fsm.prove.search import searched
+from interlock.fsm.replay import redecide
+from support import dwyer
+from support.flows import flows
+from support.histories import STREAM, History, histories
+from support.policed import policed_cases, policies_for, words_observed
+
+PATIENT = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None)
+
+
+def broken(history: History) -> list[str]:
+    """Policies that the log breaks, by the definitions and not by the automata."""
+    words = words_observed(one.event for one in history.recorded)
+    ended = any(isinstance(one.event, ConversationEnded) for one in history.recorded)
+    own_end = ended and any(word.startswith("end:") for word in words)
+    flow = history.program.flow
+    return [
+        one.name
+        for one in flow.policies
+        if dwyer.lost(one, words, meanings_of(flow)) or (own_end and not dwyer.holds(one, words, meanings_of(flow)))
+    ]
+
+
+@PATIENT
+@given(histories(cases=policed_cases(), most=30))
+def test_a_policy_of_a_flow_is_never_broken_in_its_log(history: History) -> None:
+    """Whatever agents, tools, people and the clock do: the log, read by Dwyer's definitions, keeps every policy."""
+    assert broken(history) == []
+
+
+@PATIENT
+@given(histories(cases=policed_cases(), most=20))
+def test_how_policies_stand_is_folded_from_the_log_alone(history: History) -> None:
+    """The fold of the events has each automaton where its words lead it; deciding again gives the same bytes."""
+    events = [one.event for one in history.recorded]
+    words = words_observed(events)
+    folded = fold(STREAM, events)
+    assert folded == history.conversation
+    assert folded.watched == tuple(reduce(one.step, words, 0) for one in history.program.watches)
+    assert redecide(history.program, history.head.stream, history.recorded).divergence is None
+
+
+@PATIENT
+@given(histories(cases=policed_cases(), most=30))
+def test_what_is_refused_would_have_broken_what_is_named(history: History) -> None:
+    """Each refusal names policies that were whole before, and are after."""
+    for step in history.steps:
+        conversation = step.before
+        for event in step.decision.events:
+            before = conversation
+            conversation = fold(STREAM, [event], conversation)
+            if isinstance(event, PolicyKept) or (isinstance(event, ToolRefused) and event.policies):
+                assert set(event.policies) <= {one.name for one in history.program.flow.policies}
+                assert conversation.watched == before.watched
+
+
+def test_without_enforcement_policies_are_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: the law above can fail."""
+    monkeypatch.setattr(moves, "broken_by", lambda draft, event: ())
+    monkeypatch.setattr(runs, "broken_by", lambda draft, event: ())
+    found = find(histories(cases=policed_cases(), most=30), lambda one: bool(broken(one)), settings=PATIENT)
+    assert broken(found)
+
+
+@PATIENT
+@given(st.data())
+def test_what_is_proved_never_happens(data: st.DataObject) -> None:
+    """A policy that the rows keep, by the proof, is kept by any run of the core that knows nothing of it."""
+    case = data.draw(flows(most_states=5))
+    policy = data.draw(policies_for(case.flow))
+    watch = automaton(policy, meanings_of(case.flow))
+    flow = case.flow.changed(policies=(policy,))
+    search = searched(flow, (Kept(watch),), {})
+    (finding,) = policies_kept(search.explored, {}, search.complete)
+    assume(finding.verdict == "proved")
+    history = data.draw(histories(cases=st.just(case), most=40))
+    state = reduce(watch.step, words_observed(one.event for one in history.recorded), 0)
+    ended = any(word.startswith("end:") for word in words_observed(one.event for one in history.recorded))
+    verdict = verdict_of(watch, state)
+    assert verdict == "holds" or (verdict == "pending" and not ended)
