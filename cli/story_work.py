@@ -70,16 +70,24 @@ def working_words(event: Event) -> tuple[str, str]:
         case OverBudget():
             return "unsure", f"{event.agent} is not asked: {event.token_bound:,} tokens, at most {event.maximum:,}"
         case ToolRequested():
-            means = ", which changes something" if event.consequential else ""
-            approved = f", as approved in task {event.approval}" if event.approval is not None else ""
-            return "tool", f"calls {event.tool}{means}{approved}"
+            return "tool", _calls(event)
         case ApprovalVoid():
             return "refused", f"{event.tool} is not run: {_VOID[event.reason].format(state=event.approval)}"
         case PolicyKept():
-            step = f"{event.tool} is not run" if event.tool else f"{event.target} is not entered, on {event.on}"
-            return "refused", f"{step}: it would break {', '.join(event.policies)}"
+            return "refused", _held_back(event)
         case _:
             return "note", type(event).__name__
+
+
+def _calls(event: ToolRequested) -> str:
+    means = ", which changes something" if event.consequential else ""
+    approved = f", as approved in task {event.approval}" if event.approval is not None else ""
+    return f"calls {event.tool}{means}{approved}"
+
+
+def _held_back(event: PolicyKept) -> str:
+    step = f"{event.tool} is not run" if event.tool else f"{event.target} is not entered, on {event.on}"
+    return f"{step}: it would break {', '.join(event.policies)}"
 
 
 def _asked(event: AgentRequested) -> str:

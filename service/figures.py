@@ -69,8 +69,7 @@ def decision_figures(event: Event, state: str, routed: float | None) -> Figures 
                 "confidence": routed,
             }
         case PolicyKept():
-            kept: Figures = {"policies": event.policies, "tool": event.tool}
-            return {"source": state, "on": event.on, "row": event.row, "target": event.target, **kept}
+            return {"source": state, **_kept(event)}
         case TransitionRefused():
             return {"source": event.source, "on": event.on, "reason": event.reason}
         case LimitReached():
@@ -82,13 +81,7 @@ def decision_figures(event: Event, state: str, routed: float | None) -> Figures 
             return {"source": state, "agent": event.agent, "caller": event.by, **summed}
         case RetryScheduled():
             due = written_time(event.due)
-            return {
-                "source": state,
-                "agent": event.agent,
-                "attempt": event.attempt,
-                "due": due,
-                "why": event.why,
-            }
+            return {"source": state, "agent": event.agent, "attempt": event.attempt, "due": due, "why": event.why}
         case ToolRefused():
             asked: Figures = {"tool": event.tool, "agent": event.agent}
             return {"source": state, **asked, "reason": event.reason, "position": event.position}
@@ -104,6 +97,11 @@ def decision_figures(event: Event, state: str, routed: float | None) -> Figures 
             return _of_children(event, state)
         case _:
             return None
+
+
+def _kept(event: PolicyKept) -> Figures:
+    step: Figures = {"on": event.on, "row": event.row, "target": event.target, "tool": event.tool}
+    return {**step, "policies": event.policies}
 
 
 def _of_children(event: SubflowStarted | SubflowLeft | SubflowEnded | ParentLeft, state: str) -> Figures:

@@ -41,6 +41,7 @@ WORDS = ("help", "expert", "pay", "once", "form", "Paris", "12.50", "person", "b
 RECORDED = {
     "agent_returned": "model_call",
     "approval_void": "decision",
+    "policy_kept": "decision",
     "broadcast_ended": "decision",
     "command_refused": "decision",
     "effect_resolved": "decision",
@@ -67,6 +68,8 @@ RECORDED = {
 }
 WITHOUT_RECORD = {
     "agent_requested": "its end has one",
+    "conversation_imported": "nothing of it was decided here",
+    "message_imported": "nothing of it was decided here",
     "agent_tool_ended": "each of its model calls has one, with the purpose `tool`",
     "broadcast_started": "each member's call has one",
     "conversation_ended": "the row that led there has one",
