@@ -5,8 +5,9 @@ from random import Random
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from interlock.contracts.canonical import canonical, sha256_hex
 from interlock.contracts.envelope import Head
-from interlock.contracts.store import Store
+from interlock.contracts.store import FlowRow, Store
 from interlock.contracts.tree import TreeStore
 from interlock.persistence.evidence.keys import Signer
 from interlock.persistence.evidence.notes import ED25519, Checkpoint, VerifierKey
@@ -17,6 +18,8 @@ from interlock.service.clock import ManualClock
 from support.stores import after, decided
 
 ORIGIN = "log.example/tests"
+FLOW_BODY = canonical({"name": "refund", "version": 1})
+FLOW = FlowRow(sha256_hex(FLOW_BODY), "refund", 1, FLOW_BODY, "here")
 
 
 class TestKey:
@@ -49,11 +52,13 @@ class Remembered:
 def filled(store: Store, conversations: int, *, seed: int = 0, turns: int = 4) -> list[str]:
     """Append turns of that many conversations, mixed; gives their names."""
     random = Random(seed)
+    store.put_flow(FLOW)
     heads = {f"c{seed}-{n}": Head(f"c{seed}-{n}") for n in range(conversations)}
     for _ in range(conversations * turns):
         stream = random.choice(sorted(heads))
         written = [random.randbytes(random.randrange(1, 30)) for _ in range(random.randrange(3))]
-        append = decided(heads[stream], size=random.randrange(1, 4), written=written, log=store.log)
+        size = random.randrange(1, 4)
+        append = decided(heads[stream], size=size, written=written, log=store.log, flow=FLOW.digest)
         store.append(append)
         heads[stream] = after(append)
     return [stream for stream, head in heads.items() if head.length]

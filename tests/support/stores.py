@@ -108,6 +108,7 @@ def decided(
     size: int = 2,
     written: Sequence[bytes] = (),
     log: str = LOG,
+    flow: str = DIGEST,
     **summary: Any,
 ) -> Append:
     """One decision of `size` events that follows `head`, with payloads of what was `written`."""
@@ -118,12 +119,12 @@ def decided(
         [first, *rest],
         head=head,
         command=command(key or f"k{head.length}", at=at),
-        flow=DIGEST,
+        flow=flow,
         code="test/1",
         log=log,
         payloads=payloads,
     )
-    return Append(entries=entries, expected=head.length, summary=summary_after(entries, **summary))
+    return Append(entries=entries, expected=head.length, summary=summary_after(entries, flow_digest=flow, **summary))
 
 
 def summary_after(entries: Sequence[Entry], **changes: Any) -> Summary:

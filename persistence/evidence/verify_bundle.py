@@ -1,0 +1,883 @@
+#!/usr/bin/env python3
+"""Checks a bundle of `interlock export --bundle` without Interlock, with Python 3.11 and `cryptography` if it is there.
+
+    python verify_bundle.py BUNDLE --key 'log.example+1a2b3c4d+AQ...' --head head-i-was-given.checkpoint
+
+BUNDLE is a folder or a zip file. Take this file from a place you trust, not from the bundle, and the key as well.
+
+The verdict is the weakest of three, and its exit code tells which:
+
+    0   WITNESSED(k of n)  the witnesses that your --policy names have seen this tree, so nobody was shown another
+    10  ANCHORED           a checkpoint that you got elsewhere (--head, --anchors, --tsa-ca) is of this very tree
+    20  SELF-ATTESTED      consistent, by the word of who holds the signing key
+    1   BROKEN             something does not hold; every reason is printed
+    3   NOT SHOWN          nothing is wrong, but the bundle does not hold what one of your checkpoints asks about
+    2   the call was wrong, or the bundle cannot be read
+
+With --require LEVEL the exit code is 0 for that verdict and every stronger one.
+"""
+
+import argparse
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+import struct
+import sys
+import urllib.parse
+import zipfile
+from datetime import datetime, timezone
+from pathlib import Path
+
+CODES = {"WITNESSED": 0, "ANCHORED": 10, "SELF-ATTESTED": 20, "BROKEN": 1, "NOT SHOWN": 3}
+WRONG_CALL = 2
+RECEIPT, MANIFEST, ROTATION = "interlock receipt v1", "interlock bundle v1", "interlock key rotation v1"
+REF = {"commit", "kind", "length", "name"}
+MOST_MAP_HASHES = 20_000_000
+"""How many leaves of maps of heads are hashed at most; beyond it, only the last map is built again."""
+
+
+class Bad(Exception):
+    """One thing that does not hold."""
+
+
+class NotShown(Exception):
+    """The bundle does not hold what would answer."""
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def unbase64(text):
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Bad(f"{text[:60]!r} is not base64") from None
+    if base64.b64encode(data).decode() != text:
+        raise Bad(f"{text[:60]!r} is base64 in a second spelling")
+    return data
+
+
+def strict_json(data):
+    """The value of RFC 8785 bytes; any other spelling, duplicate keys among them, is refused."""
+    try:
+        value = json.loads(data)
+        again = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise Bad("it is no JSON") from None
+    if again != data:
+        raise Bad("its JSON is not in RFC 8785 form")
+    return value
+
+
+# -- Ed25519 (RFC 8032): `cryptography` if it is there, else the arithmetic of section 6 of the RFC -----------
+
+P, Q = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+ROOT = pow(2, (P - 1) // 4, P)
+
+
+def _add(a, b):
+    left, right = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
+    t, z = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    e, f, g, h = right - left, z - t, z + t, right + left
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def _times(scalar, point):
+    found = (0, 1, 1, 0)
+    while scalar:
+        if scalar & 1:
+            found = _add(found, point)
+        point, scalar = _add(point, point), scalar >> 1
+    return found
+
+
+def _point(data):
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (1 << 255) - 1
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * ROOT % P
+    if y >= P or (x * x - square) % P or (x == 0 and sign):
+        return None
+    x = P - x if x & 1 != sign else x
+    return x, y, 1, x * y % P
+
+
+BASE = _point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+def ed25519_alone(public, signature, message):
+    """The check without any library: slow, and the same."""
+    if len(public) != 32 or len(signature) != 64:
+        return False
+    a, r, s = _point(public), _point(signature[:32]), int.from_bytes(signature[32:], "little")
+    if a is None or r is None or s >= Q:
+        return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % Q
+    left, right = _times(s, BASE), _add(r, _times(k, a))
+    return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
+
+
+def ed25519(public, signature, message):
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    except ImportError:
+        return ed25519_alone(public, signature, message)
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+# -- signed notes, keys, policies (C2SP) ---------------------------------------------------------------------
+
+
+class Key:
+    """A vkey: `name+hash+base64(type, public key)`. Type 1 signs a note's text, type 4 is a witness's."""
+
+    def __init__(self, text):
+        self.text = text.strip()
+        self.name, _, rest = self.text.partition("+")
+        self.hash, _, encoded = rest.partition("+")
+        raw = unbase64(encoded)
+        if not self.name or len(raw) != 33 or raw[0] not in (1, 4):
+            raise Bad(f"{text[:60]!r} is no verifier key")
+        self.kind, self.public = raw[0], raw[1:]
+        self.id = sha256(self.name.encode() + b"\n" + raw)[:4]
+        if self.id.hex() != self.hash:
+            raise Bad(f"the verifier key of {self.name!r} does not fit its hash")
+
+
+class Note:
+    """A text with signature lines behind a blank one."""
+
+    def __init__(self, data):
+        try:
+            text, parted, lines = data.decode().rpartition("\n\n")
+        except UnicodeDecodeError:
+            raise Bad("it is no text") from None
+        if not parted or not lines.endswith("\n") or re.search(r"[\x00-\x09\x0b-\x1f]", text + lines):
+            raise Bad("it is no signed note")
+        self.text, self.signatures = text + "\n", []
+        for line in lines[:-1].split("\n"):
+            match = re.fullmatch(r"\u2014 ([^ ]+) ([^ ]+)", line)
+            if not match:
+                raise Bad(f"{line[:60]!r} is no signature line")
+            raw = unbase64(match[2])
+            self.signatures.append((match[1], raw[:4], raw[4:]))
+
+    def signed_by(self, key):
+        message = self.text.encode()
+        mine = [s for name, key_id, s in self.signatures if (name, key_id) == (key.name, key.id)]
+        return key.kind == 1 and any(ed25519(key.public, s, message) for s in mine)
+
+    def cosigned_at(self, key):
+        for name, key_id, signature in self.signatures:
+            if (name, key_id) == (key.name, key.id) and key.kind == 4 and len(signature) == 72:
+                at = int.from_bytes(signature[:8], "big")
+                if ed25519(key.public, signature[8:], f"cosignature/v1\ntime {at}\n{self.text}".encode()):
+                    return at
+        return None
+
+
+class Checkpoint(Note):
+    """A note that says: the log `origin` has `size` leaves, with this root."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        lines = self.text[:-1].split("\n")
+        if len(lines) < 3 or not lines[0] or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]) or "" in lines:
+            raise Bad("it is no checkpoint")
+        self.origin, self.size, self.root = lines[0], int(lines[1]), unbase64(lines[2])
+        if len(self.root) != 32:
+            raise Bad("its root is no SHA-256")
+
+
+class Policy:
+    """A tlog-policy: logs, witnesses, groups and the quorum."""
+
+    def __init__(self, text):
+        self.logs, self.witnesses, self.groups, self.quorum = [], {}, {}, None
+        for line in text.split("\n"):
+            words = line.split()
+            if not words or words[0].startswith("#"):
+                continue
+            if words[0] == "log" and len(words) in (2, 3):
+                self.logs.append(Key(words[1]))
+            elif words[0] == "witness" and len(words) in (3, 4) and words[1] not in self._names():
+                key = Key(words[2])
+                if key.kind != 4 or key.public in [one.public for one in self.witnesses.values()]:
+                    raise Bad(f"witness {words[1]!r} has no key of its own")
+                self.witnesses[words[1]] = key
+            elif words[0] == "group" and len(words) > 3 and words[1] not in self._names():
+                members, least = words[3:], {"all": len(words) - 3, "any": 1}.get(words[2], words[2])
+                grouped = [one for _, others in self.groups.values() for one in others]
+                if not set(members) <= self._names() or set(members) & set(grouped) or len({*members}) != len(members):
+                    raise Bad(f"group {words[1]!r} has members that cannot be")
+                if not str(least).isdecimal() or not 1 <= int(least) <= len(members):
+                    raise Bad(f"group {words[1]!r} asks for {words[2]!r} of {len(members)}")
+                self.groups[words[1]] = (int(least), members)
+            elif words[0] == "quorum" and len(words) == 2 and self.quorum is None:
+                if words[1] not in self._names() | {"none"}:
+                    raise Bad(f"the quorum {words[1]!r} is not defined")
+                self.quorum = words[1]
+            else:
+                raise Bad(f"the policy's line {line[:60]!r} cannot be read")
+        if self.quorum is None:
+            raise Bad("the policy has no quorum line")
+
+    def _names(self):
+        return {*self.witnesses, *self.groups}
+
+    def met(self, seen, name=None):
+        name = name or self.quorum
+        if name in self.groups:
+            least, members = self.groups[name]
+            return sum(self.met(seen, one) for one in members) >= least
+        return name in seen
+
+
+# -- the tree (RFC 6962, RFC 9162) ---------------------------------------------------------------------------
+
+
+def leaf_of(entry):
+    return sha256(b"\x00" + entry)
+
+
+def parent(left, right):
+    return sha256(b"\x01" + left + right)
+
+
+def included(leaf, index, size, proof, root):
+    if not 0 <= index < size:
+        return False
+    fn, sn, r = index, size - 1, leaf
+    for p in proof:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            r = parent(p, r)
+            while fn and not fn & 1:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            r = parent(r, p)
+        fn, sn = fn >> 1, sn >> 1
+    return sn == 0 and r == root
+
+
+def consistent(first, second, proof, first_root, second_root):
+    if first == second or first == 0:
+        return not proof and (first_root == second_root if first else first_root == sha256(b""))
+    path = list(proof) if first & (first - 1) else [first_root, *proof]
+    if first > second or not path:
+        return False
+    fn, sn = first - 1, second - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    fr = sr = path[0]
+    for c in path[1:]:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            fr, sr = parent(c, fr), parent(c, sr)
+            while fn and not fn & 1:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            sr = parent(sr, c)
+        fn, sn = fn >> 1, sn >> 1
+    return sn == 0 and (fr, sr) == (first_root, second_root)
+
+
+def levels_of(leaves):
+    """Every whole subtree's hash, level by level."""
+    levels = [leaves]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        levels.append([parent(below[i], below[i + 1]) for i in range(0, len(below) - 1, 2)])
+    return levels
+
+
+def root_at(levels, size):
+    """The root of the first `size` leaves."""
+    found = b""
+    while size:
+        level = (size & -size).bit_length() - 1
+        node = levels[level][(size >> level) - 1]
+        found = parent(node, found) if found else node
+        size &= size - 1
+    return found or sha256(b"")
+
+
+# -- the map of heads ----------------------------------------------------------------------------------------
+
+
+def map_leaf(stream, version, leaf):
+    value = json.dumps(
+        {"leaf": leaf.hex(), "stream": stream, "version": version},
+        sort_keys=True, separators=(",", ":"), ensure_ascii=False,
+    )  # fmt: skip
+    key = sha256(stream.encode())
+    return key, sha256(b"\x00" + key + value.encode())
+
+
+def bit(key, depth):
+    return key[depth >> 3] >> (7 - (depth & 7)) & 1
+
+
+def map_root(heads, depth=0):
+    """(how many conversations, at most 2; hash) of the subtree that holds just these."""
+    if len(heads) < 2:
+        return (1, heads[0][1]) if heads else (0, sha256(b"\x02"))
+    sides = ([], [])
+    for one in heads:
+        sides[bit(one[0], depth)].append(one)
+    left, right = map_root(sides[0], depth + 1), map_root(sides[1], depth + 1)
+    if left[0] == 0 and right[0] < 2:
+        return right
+    if right[0] == 0 and left[0] < 2:
+        return left
+    return 2, parent(left[1], right[1])
+
+
+def is_head(stream, version, leaf, proof, root):
+    key, found = map_leaf(stream, version, leaf)
+    for depth, beside in zip(range(len(proof) - 1, -1, -1), proof):
+        found = parent(beside, found) if bit(key, depth) else parent(found, beside)
+    return found == root
+
+
+# -- the bundle ----------------------------------------------------------------------------------------------
+
+
+def file_name(stream):
+    return urllib.parse.quote(stream, safe="").replace(".", "%2E")
+
+
+def tile_path(kind, number, width):
+    parts = []
+    while True:
+        parts.insert(0, f"{number % 1000:03}")
+        number //= 1000
+        if not number:
+            break
+    path = "/".join(["x" + part for part in parts[:-1]] + parts[-1:])
+    return f"tile/{kind}/{path}" + (f".p/{width}" if width < 256 else "")
+
+
+def read(path):
+    """Every file of the bundle by its name."""
+    path = Path(path)
+    if path.is_dir():
+        return {one.relative_to(path).as_posix(): one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
+    files = {}
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if info.filename in files:
+                raise Bad(f"the zip file has {info.filename!r} twice")
+            files[info.filename] = archive.read(info)
+    return files
+
+
+class Trust:
+    """What the auditor brought along."""
+
+    def __init__(self, keys=(), policy=None, heads=(), receipts=(), tsa_ca=None, not_before=None):
+        self.keys, self.policy, self.heads = list(keys), policy, list(heads)
+        self.receipts, self.tsa_ca, self.not_before = list(receipts), tsa_ca, not_before
+
+
+class Report:
+    """What was found. `verdict` is the weakest that holds."""
+
+    def __init__(self):
+        self.faults, self.missing, self.says = [], [], []
+        self.entries = self.conversations = self.disclosed = self.withheld = self.size = 0
+        self.level, self.seen, self.of = "SELF-ATTESTED", 0, 0
+
+    @property
+    def verdict(self):
+        return "BROKEN" if self.faults else "NOT SHOWN" if self.missing else self.level
+
+    def __str__(self):
+        if self.verdict == "WITNESSED":
+            return f"WITNESSED({self.seen} of {self.of})"
+        return self.verdict
+
+    def document(self):
+        return {
+            "verdict": str(self), "faults": self.faults, "not_shown": self.missing, "says": self.says,
+            "leaves": self.size, "entries": self.entries, "conversations": self.conversations,
+            "texts_disclosed": self.disclosed, "texts_withheld": self.withheld,
+        }  # fmt: skip
+
+
+class Check:
+    """One bundle, checked part by part. What goes wrong in a part is one fault; the other parts are still looked at."""
+
+    def __init__(self, files, trust):
+        self.files, self.trust, self.report = files, trust, Report()
+        self.levels = None  # of the whole tree, where the bundle holds all of it
+        self.leaves = {}  # (stream, version) -> leaf hash, of what is in scope
+        self.entries = {}  # stream -> its entries' values, in order
+        self.records = []  # (index, number, value, leaf)
+        self.eras = []  # (from which index, key) of a key rotation
+
+    def run(self):
+        for part in (self.opening, self.tree, self.rotations, self.signatures, self.chains, self.complete,
+                     self.payloads, self.flows, self.outside, self.receipts, self.attested):  # fmt: skip
+            try:
+                part()
+            except Bad as bad:
+                self.report.faults.append(f"{part.__name__}: {bad}.")
+            except NotShown as missing:
+                self.report.missing.append(f"{missing}.")
+            except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, struct.error) as bug:
+                self.report.faults.append(
+                    f"{part.__name__}: a part is missing or malformed ({type(bug).__name__}: {bug})."
+                )
+            if part == self.opening and self.report.faults:
+                break
+        return self.report
+
+    def file(self, name):
+        if name not in self.files:
+            raise Bad(f"the bundle has no {name!r}")
+        return self.files[name]
+
+    def opening(self):
+        """The checkpoint, whose keys are trusted, and the manifest with every file's digest."""
+        self.checkpoint = Checkpoint(self.file("checkpoint"))
+        self.report.size, self.origin = self.checkpoint.size, self.checkpoint.origin
+        own = Policy(self.file("policy").decode())
+        given = self.trust.keys + (self.trust.policy.logs if self.trust.policy else [])
+        self.keys = [key for key in given or own.logs if key.name == self.origin and key.kind == 1]
+        if not given:
+            self.report.says.append("The key is the bundle's own: this shows that its parts fit, not whose they are.")
+        if not self.keys:
+            raise Bad(f"the bundle is of the log {self.origin!r}, for which you gave no key")
+        manifest = Note(self.file("MANIFEST"))
+        first, _, said = manifest.text.partition("\n")
+        self.manifest = strict_json(said[:-1].encode())
+        if first != MANIFEST or self.manifest["origin"] != self.origin:
+            raise Bad("the manifest is of another log")
+        self._note_of_manifest = manifest
+        digests = {name: sha256(data).hex() for name, data in self.files.items() if name != "MANIFEST"}
+        if digests != self.manifest["files"]:
+            names = sorted(
+                n for n in {*digests, *self.manifest["files"]} if digests.get(n) != self.manifest["files"].get(n)
+            )
+            raise Bad(f"altered, missing or added: {', '.join(names[:5])}" + (" and more" if len(names) > 5 else ""))
+        if (self.manifest["size"], self.manifest["root"]) != (self.checkpoint.size, self.checkpoint.root.hex()):
+            raise Bad("the manifest is of another checkpoint")
+        self.whole = self.manifest["scope"] == "all"
+
+    # -- the tree ---------------------------------------------------------------------------------------
+
+    def tree(self):
+        if self.whole:
+            self._whole_tree()
+        else:
+            self._proofs()
+
+    def _whole_tree(self):
+        hashes, size = [], self.checkpoint.size
+        for first in range(0, size, 256):
+            width = min(256, size - first)
+            data, at = self.file(tile_path("entries", first // 256, width)), 0
+            for index in range(first, first + width):
+                (length,) = struct.unpack_from(">H", data, at)
+                entry, at = data[at + 2 : at + 2 + length], at + 2 + length
+                if at > len(data):
+                    raise Bad(f"the entry at leaf {index} is cut off")
+                hashes.append(leaf_of(entry))
+                self._take(index, entry, hashes[-1])
+            if at != len(data):
+                raise Bad(f"there is more than {width} entries in a tile")
+        self.levels = levels_of(hashes)
+        if root_at(self.levels, size) != self.checkpoint.root:
+            raise Bad("the entries are not those of the checkpoint: its root is another")
+        for level in range(0, len(self.levels), 8):
+            nodes = self.levels[level]
+            for first in range(0, len(nodes), 256):
+                part = nodes[first : first + 256]
+                if self.file(tile_path(level // 8, first // 256, len(part))) != b"".join(part):
+                    raise Bad(f"tile {level // 8}/{first // 256} is not that of the entries")
+
+    def _proofs(self):
+        for stream in self.manifest["conversations"]:
+            entries = self.file(f"entries/{file_name(stream)}.jsonl").split(b"\n")
+            if entries.pop() != b"" or not entries:
+                raise Bad(f"the entries of {stream!r} do not end")
+            for version, entry in enumerate(entries):
+                index = self._proved(entry, f"proofs/{file_name(stream)}/{version}.tlog-proof")
+                self._take(index, entry, leaf_of(entry))
+            if len(self.entries[stream]) != len(entries):
+                raise Bad(f"the entries of {stream!r} are of other conversations too")
+        for name in sorted(self.files):
+            if name.startswith("records/"):
+                number = name[8:-5]
+                entry = self.files[name]
+                self._take(self._proved(entry, f"proofs/records/{number}.tlog-proof"), entry, leaf_of(entry))
+
+    def _proved(self, entry, name):
+        head, _, note = self.file(name).partition(b"\n\n")
+        lines = head.decode().split("\n")
+        index = re.fullmatch(r"index (0|[1-9][0-9]*)", lines[1])
+        if lines[0] != "c2sp.org/tlog-proof@v1" or not index:
+            raise Bad(f"{name} is no tlog-proof")
+        shown = Checkpoint(note)
+        if shown.text != self.checkpoint.text:
+            raise Bad(f"{name} is for another checkpoint")
+        proof = [unbase64(line) for line in lines[2:]]
+        if not included(leaf_of(entry), int(index[1]), shown.size, proof, shown.root):
+            raise Bad(f"{name} does not prove its entry")
+        return int(index[1])
+
+    def _take(self, index, entry, leaf):
+        try:
+            value = strict_json(entry)
+            if value["log"] != self.origin or value["v"] != 1:
+                raise Bad("it is of another log")
+            if "record" in value:
+                self.records.append((index, value["record"], value, leaf))
+                return
+            stream, version = value["stream"], value["ver"]
+        except (Bad, KeyError, TypeError) as bad:
+            raise Bad(f"the entry at leaf {index}: {bad}") from None
+        if not self.whole and stream not in self.manifest["conversations"]:
+            raise Bad(f"the entry at leaf {index} is of a conversation that was not asked for")
+        mine = self.entries.setdefault(stream, [])
+        if version != len(mine):
+            raise Bad(f"{stream} has version {version} where {len(mine)} belongs (leaf {index})")
+        if mine and mine[-1][0] >= index:
+            raise Bad(f"{stream} version {version} stands before the one before it")
+        mine.append((index, value, leaf))
+        self.report.entries += 1
+
+    # -- who signed ---------------------------------------------------------------------------------------
+
+    def rotations(self):
+        """Keys follow one another by statements that both have signed, each a record in the tree."""
+        self.eras = [(0, key) for key in self.keys]
+        for index, _, value, _ in sorted(self.records):
+            if value["type"] != "key_rotated":
+                continue
+            note = Note(value["data"]["statement"].encode())
+            first, origin, *keys = note.text[:-1].split("\n")
+            old, new = (Key(one) for one in keys)
+            good = first == ROTATION and origin == self.origin == new.name == old.name
+            if not good or not note.signed_by(old) or not note.signed_by(new):
+                raise Bad(f"the key rotation at leaf {index} is not signed by both keys")
+            known = [key.public for _, key in self.eras]
+            if new.public in known and old.public not in known:
+                self.eras = [(index if key.public == new.public else at, key) for at, key in self.eras] + [(0, old)]
+            elif old.public in known:
+                self.eras = [one for one in self.eras if one[1].public != new.public] + [(index, new)]
+            else:
+                raise Bad(f"the key rotation at leaf {index} is between keys that you do not know")
+
+    def signed_in_time(self, note, size):
+        """Whether a key that was in force for a tree of this size signed the note."""
+        begun = [at for at, _ in self.eras if at < size]
+        if not begun:
+            return False
+        rotated = max(begun)
+        return any(note.signed_by(key) for at, key in self.eras if at == rotated)
+
+    def signatures(self):
+        self.eras = self.eras or [(0, key) for key in self.keys]
+        for name in ["checkpoint", *sorted(n for n in self.files if n.startswith("checkpoints/"))]:
+            one = Checkpoint(self.files[name])
+            if one.origin != self.origin or not self.signed_in_time(one, one.size):
+                raise Bad(f"{name} (size {one.size}) is not signed with the log's key")
+            self._extends(one, name)
+        if not self.signed_in_time(self._note_of_manifest, self.checkpoint.size):
+            raise Bad("the manifest is not signed with the log's key")
+
+    def _extends(self, one, name):
+        """The bundle's tree begins with that of the checkpoint."""
+        if one.size > self.checkpoint.size:
+            raise Bad(
+                f"{name} was signed for {one.size} leaves, and this bundle ends at {self.checkpoint.size}: "
+                "the log was cut, or an older state of it is shown"
+            )
+        if self.levels is not None:
+            if root_at(self.levels, one.size) != one.root:
+                raise Bad(f"{name} (size {one.size}) is of another tree: the log was rewritten, or has forked")
+            return
+        if one.size == self.checkpoint.size:
+            proof = []
+        elif f"consistency/{one.size}" in self.files:
+            proof = [unbase64(line) for line in self.files[f"consistency/{one.size}"].decode().split("\n") if line]
+        else:
+            raise NotShown(
+                f"Whether the log extends {name} (size {one.size}) is not in the bundle: "
+                "ask for one made with `--since` that file"
+            )
+        if not consistent(one.size, self.checkpoint.size, proof, one.root, self.checkpoint.root):
+            raise Bad(f"{name} (size {one.size}) is of another tree: the log was rewritten, or has forked")
+
+    # -- what was logged ----------------------------------------------------------------------------------
+
+    def chains(self):
+        """Each entry holds the leaf of the one before it."""
+        self.report.conversations = len(self.entries)
+        for stream, entries in self.entries.items():
+            previous = None
+            for version, (_, value, leaf) in enumerate(entries):
+                if value.get("prev") != previous:
+                    raise Bad(f"{stream} version {version} does not follow from the one before it")
+                previous = leaf.hex()
+        if self.whole:
+            previous = None
+            for expected, (index, number, value, leaf) in enumerate(sorted(self.records)):
+                if number != expected or value.get("prev") != previous:
+                    raise Bad(f"the record at leaf {index} does not follow from the one before it")
+                previous = leaf.hex()
+
+    def complete(self):
+        """Every conversation in scope is there to its end."""
+        heads = [
+            (index, value["data"]) for index, _, value, _ in sorted(self.records) if value["type"] == "heads_taken"
+        ]
+        if self.whole:
+            if set(self.manifest["conversations"]) != set(self.entries):
+                raise Bad("the manifest names other conversations than there are")
+            self._all_heads(heads)
+            return
+        if not heads:
+            raise Bad("there is no record of where the conversations end")
+        index, last = heads[-1]
+        if index != last["leaves"] or index != self.checkpoint.size - 1:
+            raise Bad("the record of where the conversations end is not the checkpoint's last leaf")
+        for stream in self.manifest["conversations"]:
+            said = strict_json(self.file(f"heads/{file_name(stream)}.json"))
+            version, leaf = len(self.entries[stream]) - 1, self.entries[stream][-1][2]
+            proof = [bytes.fromhex(one) for one in said["proof"]]
+            if not is_head(stream, version, leaf, proof, bytes.fromhex(last["root"])):
+                raise Bad(f"{stream} is not complete: version {version} is not where the log says that it ends")
+
+    def _all_heads(self, heads):
+        """Every map of heads that the log committed to, built again from the entries before it."""
+        todo = sum(index for index, _ in heads)
+        chosen = heads if todo <= MOST_MAP_HASHES else heads[-1:]
+        if len(chosen) < len(heads):
+            self.report.says.append(f"Of {len(heads)} maps of heads, only the last was built again.")
+        places = sorted(
+            (index, stream, version, leaf)
+            for stream, entries in self.entries.items()
+            for version, (index, _, leaf) in enumerate(entries)
+        )
+        ends, at = {}, 0
+        for index, said in chosen:
+            while at < len(places) and places[at][0] < index:
+                ends[places[at][1]] = places[at][2:]
+                at += 1
+            found = map_root([map_leaf(stream, *end) for stream, end in ends.items()])[1]
+            if (found.hex(), len(ends), index) != (said["root"], said["conversations"], said["leaves"]):
+                raise Bad(f"the map of heads at leaf {index} is not that of the entries before it")
+
+    def payloads(self):
+        """Every text that an entry commits to is disclosed and fits, or is said to be withheld or erased."""
+        for stream, entries in self.entries.items():
+            wanted = {}
+            for _, value, _ in entries:
+                for ref in refs(value["data"]):
+                    wanted.setdefault((value["cause"], ref["name"]), ref)
+            name = f"payloads/{file_name(stream)}.json"
+            shown = strict_json(self.file(name)) if wanted or name in self.files else []
+            if sorted((one["version"], one["name"]) for one in shown) != sorted(wanted):
+                raise Bad(f"{name} lists other texts than the entries commit to")
+            for one in shown:
+                self._payload(stream, one, wanted[one["version"], one["name"]])
+
+    def _payload(self, stream, one, ref):
+        where = f"the text {one['name']!r} of {stream} version {one['version']}"
+        if (one["commit"], one["kind"], one["length"]) != (ref["commit"], ref["kind"], ref["length"]):
+            raise Bad(f"{where} is listed otherwise than its entry says")
+        if "plaintext" not in one:
+            if one.get("not_disclosed") not in ("withheld", "erased"):
+                raise Bad(f"{where} is neither disclosed nor said to be withheld or erased")
+            self.report.withheld += 1
+            return
+        plaintext, r = unbase64(one["plaintext"]), bytes.fromhex(one["r"])
+        if len(plaintext) != ref["length"] or hmac.new(r, plaintext, hashlib.sha256).hexdigest() != ref["commit"]:
+            raise Bad(f"{where} is not the one that was committed to")
+        self.report.disclosed += 1
+
+    def flows(self):
+        """The flow that each conversation ran on is there, under its digest."""
+        for stream, entries in self.entries.items():
+            for digest in {value["flow"] for _, value, _ in entries}:
+                if sha256(self.file(f"flows/{digest}.json")).hex() != digest:
+                    raise Bad(f"the flow {digest[:12]} of {stream} is not the one with that digest")
+
+    # -- what the auditor brought ----------------------------------------------------------------------------
+
+    def outside(self):
+        """Checkpoints from elsewhere: the bundle's tree must extend each of them."""
+        self.anchored = 0
+        for name, data in self.trust.heads:
+            one = Checkpoint(data)
+            if one.origin != self.origin:
+                continue
+            if not self.signed_in_time(one, one.size) and one.size <= self.checkpoint.size:
+                raise Bad(f"{name} (size {one.size}) is not signed with the log's key")
+            if one.size > self.checkpoint.size and not any(one.signed_by(key) for _, key in self.eras):
+                raise NotShown(f"{name} (size {one.size}) is signed with a key that this bundle does not know")
+            self._extends(one, name)
+            self.anchored = max(self.anchored, one.size)
+        for name in sorted(self.files):
+            if name.startswith("anchors/") and name.endswith(".tsr"):
+                self._stamped(name)
+
+    def _stamped(self, name):
+        size = int(name[8:].split("-")[0])
+        if self.trust.tsa_ca is None:
+            self.report.says.append(f"{name} was not looked at: give --tsa-ca with the authority's certificates.")
+            return
+        known = {"checkpoint": self.checkpoint} | {
+            n: Checkpoint(self.files[n]) for n in self.files if n.startswith("checkpoints/")
+        }
+        text = next((one.text for one in known.values() if one.size == size), None)
+        if text is None:
+            raise Bad(f"{name} is over a checkpoint that is not in the bundle")
+        try:
+            import rfc3161_client as rfc3161
+            from cryptography import x509
+        except ImportError:
+            self.report.says.append(f"{name} was not looked at: install rfc3161-client to check time stamps.")
+            return
+        builder = rfc3161.VerifierBuilder()
+        for certificate in x509.load_pem_x509_certificates(self.trust.tsa_ca):
+            builder = builder.add_root_certificate(certificate)
+        try:
+            stamp = rfc3161.decode_timestamp_response(self.files[name])
+            builder.build().verify_message(stamp, text.encode())
+        except (rfc3161.VerificationError, ValueError) as bad:
+            raise Bad(f"the time stamp {name} does not hold ({bad})") from None
+        self.report.says.append(
+            f"{name}: the checkpoint of size {size} existed at {stamp.tst_info.gen_time.isoformat()}."
+        )
+        self.anchored = max(self.anchored, size)
+
+    def receipts(self):
+        """Every receipt's entry is in the tree, at its place."""
+        for name, data in self.trust.receipts:
+            note = Note(data)
+            first, origin, stream, version, leaf, _ = note.text[:-1].split("\n")
+            if first != RECEIPT or origin != self.origin or not any(note.signed_by(key) for _, key in self.eras):
+                raise Bad(f"{name} is no receipt that this log signed")
+            if stream not in self.entries and not self.whole:
+                raise NotShown(f"The conversation of {name} is not in the bundle")
+            entries = self.entries.get(stream, [])
+            if int(version) >= len(entries) or entries[int(version)][2] != unbase64(leaf):
+                raise Bad(f"the entry that {name} promises ({stream} version {version}) is not in the log")
+
+    def attested(self):
+        """The weakest of what covers the whole tree."""
+        policy = self.trust.policy
+        seen = {}
+        for name, key in (policy.witnesses if policy else {}).items():
+            at = self.checkpoint.cosigned_at(key)
+            if at is not None and (self.trust.not_before is None or at >= self.trust.not_before):
+                seen[name] = at
+                self.report.says.append(
+                    f"Witness {name} saw it at {datetime.fromtimestamp(at, timezone.utc).isoformat()}."
+                )
+        if 0 < self.anchored < self.checkpoint.size:
+            self.report.says.append(f"Anchored up to leaf {self.anchored} of {self.checkpoint.size}.")
+        if policy and policy.quorum != "none" and policy.met(seen):
+            self.report.level, self.report.seen, self.report.of = "WITNESSED", len(seen), len(policy.witnesses)
+        elif self.anchored == self.checkpoint.size:
+            self.report.level = "ANCHORED"
+
+
+def refs(value):
+    """Every commitment to a text in an event."""
+    if isinstance(value, dict):
+        if value.keys() == REF:
+            yield value
+        else:
+            for part in value.values():
+                yield from refs(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from refs(part)
+
+
+def check(files, trust=None):
+    """The report on a bundle's files, by name."""
+    return Check(files, trust or Trust()).run()
+
+
+# -- the command ---------------------------------------------------------------------------------------------
+
+
+def _given(text):
+    """What was given: the contents of the file of that name, or the text itself."""
+    try:
+        return Path(text).read_text("utf-8") if Path(text).is_file() else text
+    except OSError:
+        return text
+
+
+def trust_of(args):
+    heads = [(name, Path(name).read_bytes()) for name in args.head]
+    for folder in args.anchors:
+        found = sorted(one for one in Path(folder).rglob("*.checkpoint") if one.is_file())
+        heads += [(str(one), one.read_bytes()) for one in found]
+    moment = datetime.fromisoformat(args.not_before.replace("Z", "+00:00")).timestamp() if args.not_before else None
+    return Trust(
+        [Key(_given(one)) for one in args.key],
+        Policy(Path(args.policy).read_text("utf-8")) if args.policy else None,
+        heads,
+        [(name, Path(name).read_bytes()) for name in args.receipt],
+        Path(args.tsa_ca).read_bytes() if args.tsa_ca else None,
+        moment,
+    )
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", help="a folder or a zip file")
+    parser.add_argument("--key", action="append", default=[], metavar="VKEY", help="the log's key, or a file with it")
+    parser.add_argument("--policy", metavar="FILE", help="the logs and witnesses that you trust (c2sp.org/tlog-policy)")
+    parser.add_argument("--head", action="append", default=[], metavar="FILE", help="a checkpoint you got elsewhere")
+    parser.add_argument("--anchors", action="append", default=[], metavar="FOLDER", help="a folder of such checkpoints")
+    parser.add_argument("--receipt", action="append", default=[], metavar="FILE", help="a receipt that the log gave")
+    parser.add_argument("--tsa-ca", metavar="FILE", help="certificates (PEM) of the time-stamping authority")
+    parser.add_argument("--not-before", metavar="TIME", help="count only witnesses that saw it after this time")
+    parser.add_argument("--require", choices=["witnessed", "anchored", "self-attested"], help="exit with 0 for it")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    args = parser.parse_args(argv)
+    try:
+        report = check(read(args.bundle), trust_of(args))
+    except (OSError, Bad, ValueError, zipfile.BadZipFile) as error:
+        sys.stderr.write(f"cannot check {args.bundle}: {error}\n")
+        return WRONG_CALL
+    code = CODES[report.verdict]
+    if args.require and report.level == report.verdict and code <= CODES[args.require.upper()]:
+        code = 0
+    if args.json:
+        sys.stdout.write(json.dumps(report.document(), indent=2) + "\n")
+        return code
+    for line in [*report.faults, *report.missing, *report.says]:
+        sys.stdout.write(line + "\n")
+    sys.stdout.write(
+        f"{report}: {report.size} leaves; {report.entries} entries of {report.conversations} conversations; "
+        f"{report.disclosed} texts fit their commitments, {report.withheld} not disclosed\n"
+    )
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
