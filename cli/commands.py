@@ -130,13 +130,6 @@ def log(
         list_all(db, limit, json)
 
 
-def verify(conversation: OneOrAll = "", db: Db = None, json: Json = False) -> None:
-    """Check every entry's hash, chain, columns and commitments, and name the first broken position."""
-    from .proof import verify as run
-
-    _end(run(db, conversation, json))
-
-
 def replay(
     conversations: Annotated[
         list[str] | None, typer.Argument(metavar="CONVERSATION", help="The beginnings of their ids.")
@@ -195,25 +188,6 @@ def diff(
     from .comparing import diff as run
 
     _end(run(db, a, b, today, flow, texts, json))
-
-
-def export(
-    conversation: Conversation,
-    form: Annotated[str, typer.Option("--as", metavar="FORM", help="`pytest`: a test that plays it again.")] = "pytest",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it here. \\[default: print it]")
-    ] = None,
-    flow: FlowOption = "",
-    db: Db = None,
-) -> None:
-    """Write a recorded conversation as a test: given, when, then.
-
-    It passes as it is written, and fails when the flow or its code decides something else. What people and models
-    said stands in it in full.
-    """
-    from .exporting import export as run
-
-    run(db, conversation, form, out, flow)
 
 
 def tasks(db: Db = None, json: Json = False) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import commands, history_commands
+from . import commands, evidence_commands, history_commands
 from .failing import Command, Commands
 from .route import routing
 
@@ -27,11 +27,15 @@ app.command(cls=Command, rich_help_panel=FLOWS)(commands.check)
 app.command(cls=Command, rich_help_panel=FLOWS)(commands.draw)
 app.add_typer(routing, name="route", rich_help_panel=FLOWS)
 app.command(cls=Command, rich_help_panel=LOG)(commands.log)
-app.command(cls=Command, rich_help_panel=LOG)(commands.verify)
+app.command(cls=Command, rich_help_panel=LOG)(evidence_commands.verify)
 app.command(cls=Command, rich_help_panel=LOG)(commands.replay)
 app.command("import", cls=Command, rich_help_panel=LOG)(history_commands.import_)
-app.command(cls=Command, rich_help_panel=LOG)(commands.export)
+app.command(cls=Command, rich_help_panel=LOG)(evidence_commands.export)
 app.command(cls=Command, rich_help_panel=LOG)(commands.diff)
+app.command(cls=Command, rich_help_panel=LOG)(evidence_commands.checkpoint)
+app.command(cls=Command, rich_help_panel=LOG)(evidence_commands.receipt)
+app.add_typer(evidence_commands.keys, name="key", rich_help_panel=LOG)
+app.add_typer(evidence_commands.witnessing, name="witness", rich_help_panel=RUN)
 app.command(cls=Command, rich_help_panel=RUN)(commands.tasks)
 app.command(cls=Command, rich_help_panel=RUN)(commands.decide)
 app.command(cls=Command, rich_help_panel=RUN)(commands.resolve)

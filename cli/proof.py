@@ -2,46 +2,86 @@
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..contracts.errors import CallError
+from ..persistence.evidence.anchors import FolderAnchor
+from ..persistence.evidence.checking import Attested, Outside, attested, document
+from ..persistence.evidence.keys import SigningKey
+from ..persistence.evidence.notes import verifier_key
 from ..persistence.verify import Verified
 from ..service.auditing import audited
+from ..service.evidence import policy_in, policy_path, signing_key_path
 from ..service.project import load_project
-from ..service.wiring import found_flows
+from ..service.wiring import db_path, found_flows
 from .finding import existing_log, stream_named, streams_named
 from .replaying import Replayed, replayed
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
-PROVES = (
-    "SELF-ATTESTED: every change to an entry, and every entry missing between two others, is found; so is a "
-    "projection, a payload or a flow that says something else. What this cannot find is a log that was rewritten "
-    "whole, or cut at its end together with its projection, by somebody who may write the file: that takes a "
-    "signature that others have seen, and this log has none yet. `interlock replay` may show a cut, where a decision "
-    "stops in the middle."
-)
+PROVES = {
+    "SELF-ATTESTED": "SELF-ATTESTED: every change to an entry, and every entry missing between two others, is found; "
+    "so is a projection, a payload or a flow that says something else. What this cannot find is a log that was "
+    "rewritten whole, or cut at its end together with its projection, by somebody who may write the file and has the "
+    "signing key or finds none: that takes a signature that others have seen (`interlock checkpoint`). "
+    "`interlock replay` may show a cut, where a decision stops in the middle.",
+    "ANCHORED": "ANCHORED: the checkpoints that you gave are of this very log, to its last entry: nothing that they "
+    "cover was changed or cut, whoever has the signing key. What this cannot find is another log of the same name, "
+    "shown to others.",
+    "WITNESSED": "WITNESSED: the witnesses of your policy have signed that this log, to its last entry, extends all "
+    "that they saw of it: nobody was shown another, unless they are in it together.",
+}
 
 
-def verify(db: Path | None, prefix: str, as_json: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What the auditor brought along, as the command line names it."""
+
+    vkeys: tuple[str, ...] = ()
+    policy: Path | None = None
+    heads: tuple[Path, ...] = ()
+    anchors: tuple[Path, ...] = ()
+
+    def outside(self, db: Path, log: str) -> Outside:
+        """The log's own key stands in where no other is given: it says at least that the log is signed with it."""
+        policy = policy_in(policy_path(db, self.policy), needed=self.policy is not None)
+        keys = tuple(verifier_key(_contents(one)) for one in self.vkeys)
+        own = signing_key_path(db)
+        if not keys and not policy.logs and own.is_file():
+            keys = (SigningKey(own).verifier(),)
+        heads = [one.read_text("utf-8") for one in self.heads]
+        heads += [text for one in self.anchors for text in FolderAnchor(one).kept(log)]
+        return Outside(keys, policy, tuple(heads))
+
+
+def _contents(given: str) -> str:
+    path = Path(given)
+    return path.read_text("utf-8") if len(given) < 1000 and path.is_file() else given
+
+
+def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None = None) -> int:
     """Say whether the log, or one conversation of it, is intact; 1 if it is not."""
     with existing_log(db) as store:
         found = audited(store, streams=[stream_named(store, prefix)] if prefix else None)
-        log = store.log
+        log, tree = store.log, None
+        if not prefix:
+            tree = attested(store.tree(), (brought or Brought()).outside(db_path(db), log))
     if as_json:
-        write_json(verified_document(log, found))
+        write_json(verified_document(log, found, tree))
     else:
-        _show_verified(log, found)
-    return 0 if found.ok else 1
+        _show_verified(log, found, tree)
+    return 0 if found.ok and not (tree and tree.faults) else 1
 
 
-def verified_document(log: str, found: Verified) -> dict[str, Any]:
+def verified_document(log: str, found: Verified, tree: Attested | None = None) -> dict[str, Any]:
     """`{"log", "attestation", "ok", "conversations", "events", "payloads", "erased", "unopened", "broken": [{"id",
-    "version", "what"}]}`, and `"beside": ["what"]` where something does not hold that is of no conversation."""
-    document = {
+    "version", "what"}]}`; of a whole log also `"tree"`, as `checking.document` gives it, and `"beside": ["what"]`
+    where something does not hold that is of no conversation."""
+    said = {
         "log": log,
-        "attestation": "SELF-ATTESTED",
-        "ok": found.ok,
+        "attestation": "SELF-ATTESTED" if tree is None else str(tree),
+        "ok": found.ok and not (tree and tree.faults),
         "conversations": found.streams,
         "events": found.events,
         "payloads": found.payloads,
@@ -49,10 +89,12 @@ def verified_document(log: str, found: Verified) -> dict[str, Any]:
         "unopened": found.unopened,
         "broken": [{"id": one.stream, "version": one.version, "what": one.what} for one in found.broken],
     }
-    return document | ({"beside": list(found.beside)} if found.beside else {})
+    if tree is not None:
+        said |= document(tree)
+    return said | ({"beside": list(found.beside)} if found.beside else {})
 
 
-def _show_verified(log: str, found: Verified) -> None:
+def _show_verified(log: str, found: Verified, tree: Attested | None) -> None:
 
     terminal = Terminal()
     for one in found.broken:
@@ -73,7 +115,23 @@ def _show_verified(log: str, found: Verified) -> None:
         f"log {log}: {counted(found.streams, 'conversation')}, {counted(found.events, 'event')} and "
         f"{counted(found.payloads, 'text')} hold{so_far}{erased}",
     )
-    terminal.hang(terminal.text((" ", "")), (PROVES, "dim"))
+    if tree is not None and (tree.checkpoints or tree.faults):
+        _show_tree(terminal, tree)
+    terminal.hang(terminal.text((" ", "")), (PROVES[tree.level if tree else "SELF-ATTESTED"], "dim"))
+
+
+def _show_tree(terminal: Terminal, tree: Attested) -> None:
+    for what in tree.faults:
+        terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(what, 1000), "red"))
+    sign, style = (MARKS.bad, "bold red") if tree.faults else (MARKS.good, "bold green")
+    waiting = f", {tree.waiting} more not yet in it" if tree.waiting else ""
+    covers = [("signed", tree.signed), ("anchored", tree.anchored), ("witnessed", tree.witnessed)]
+    said = ", ".join(f"{name} up to {count}" for name, count in covers if count)
+    terminal.hang(
+        terminal.text((sign, style)),
+        f"tree of {counted(tree.leaves, 'leaf', 'leaves')}{waiting}: {said or 'signed by nobody you gave a key of'}; ",
+        (str(tree), "bold"),
+    )
 
 
 def replay(db: Path | None, prefixes: list[str], every: bool, flow: str, as_json: bool) -> int:

@@ -18,6 +18,7 @@ from ..contracts.records import HeadsTaken, KeyRotated, record_bytes
 from ..contracts.tree import TreeStore
 from ..contracts.values import written_time
 from ..persistence.evidence.anchors import Anchor
+from ..persistence.evidence.checking import ROTATION
 from ..persistence.evidence.keys import Signer, signed
 from ..persistence.evidence.notes import Checkpoint, Note, Signature, checkpoint_of, note_of, signature_of
 from ..persistence.evidence.signing import HeadMemory, signed_head
@@ -25,8 +26,6 @@ from .clock import Clock, SystemClock
 
 log = structlog.get_logger("interlock.checkpointing")
 EVERY_SECONDS, EVERY_ENTRIES = 60.0, 1000
-ROTATION = "interlock key rotation v1"
-"""The first line of the statement that both keys sign."""
 
 
 class Cosigner(Protocol):

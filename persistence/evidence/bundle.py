@@ -101,13 +101,8 @@ def bundled(
     checkpoint = checkpoint_of(note)
     bundle = Bundle(put)
     bundle.add("policy", str(policy).encode())
-    bundle.add("checkpoint", str(note).encode())
     bundle.add("verify_bundle.py", VERIFIER.read_bytes())
-    for size, one in _earlier(tree, checkpoint.size, selection):
-        bundle.add(f"checkpoints/{size:020}", str(one).encode())
-        _add_consistency(bundle, tree, size, checkpoint.size)
-    for size in selection.since:
-        _add_consistency(bundle, tree, size, checkpoint.size)
+    _add_signed(bundle, tree, note, selection)
     streams = _streams(store, selection)
     if selection.streams is None:
         _add_tiles(bundle, tree, checkpoint.size)
@@ -154,6 +149,16 @@ def _earlier(tree: TreeStore, size: int, selection: Selection) -> Iterator[tuple
     for at, text in tree.checkpoints():
         if at < size and (selection.streams is None or at in wanted):
             yield at, _with_cosignatures(tree, at, text)
+
+
+def _add_signed(bundle: Bundle, tree: TreeStore, note: Note, selection: Selection) -> None:
+    bundle.add("checkpoint", str(note).encode())
+    newest = checkpoint_of(note).size
+    for size, one in _earlier(tree, newest, selection):
+        bundle.add(f"checkpoints/{size:020}", str(one).encode())
+        _add_consistency(bundle, tree, size, newest)
+    for size in selection.since:
+        _add_consistency(bundle, tree, size, newest)
 
 
 def _add_consistency(bundle: Bundle, tree: TreeStore, old: int, new: int) -> None:

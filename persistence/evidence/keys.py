@@ -26,7 +26,7 @@ class Signer(Protocol):
         ...
 
 
-class KeyFile:
+class SigningKey:
     """A signer whose key lies in a file that its owner alone may read.
 
     ```
@@ -60,7 +60,7 @@ class KeyFile:
         return self._private.sign(message)
 
 
-def new_key(path: Path, name: str, kind: int = ED25519) -> KeyFile:
+def new_key(path: Path, name: str, kind: int = ED25519) -> SigningKey:
     """Write a fresh key for the log or witness `name`; never over a file. Raises `SetupError`."""
     if not name or any(letter.isspace() or letter == "+" for letter in name):
         raise SetupError(
@@ -81,7 +81,7 @@ def new_key(path: Path, name: str, kind: int = ED25519) -> KeyFile:
         file.write(f"PRIVATE+KEY+{name}+{public.id.hex()}+{encoded}\n")
         file.flush()
         os.fsync(file.fileno())
-    return KeyFile(path)
+    return SigningKey(path)
 
 
 def _parsed(text: str, path: Path) -> tuple[Ed25519PrivateKey, VerifierKey]:

@@ -143,7 +143,7 @@ def ed25519(public, signature, message):
 class Key:
     """A vkey: `name+hash+base64(type, public key)`. Type 1 signs a note's text, type 4 is a witness's."""
 
-    def __init__(self, text):
+    def __init__(self, text) -> None:
         self.text = text.strip()
         self.name, _, rest = self.text.partition("+")
         self.hash, _, encoded = rest.partition("+")
@@ -204,8 +204,10 @@ class Checkpoint(Note):
 class Policy:
     """A tlog-policy: logs, witnesses, groups and the quorum."""
 
-    def __init__(self, text):
-        self.logs, self.witnesses, self.groups, self.quorum = [], {}, {}, None
+    def __init__(self, text) -> None:
+        self.logs, self.quorum = [], None
+        self.witnesses: dict[str, Key] = {}
+        self.groups: dict[str, tuple[int, list[str]]] = {}
         for line in text.split("\n"):
             words = line.split()
             if not words or words[0].startswith("#"):
@@ -372,7 +374,7 @@ def tile_path(kind, number, width):
     return f"tile/{kind}/{path}" + (f".p/{width}" if width < 256 else "")
 
 
-def read(path):
+def read(path) -> dict[str, bytes]:
     """Every file of the bundle by its name."""
     path = Path(path)
     if path.is_dir():
@@ -389,7 +391,7 @@ def read(path):
 class Trust:
     """What the auditor brought along."""
 
-    def __init__(self, keys=(), policy=None, heads=(), receipts=(), tsa_ca=None, not_before=None):
+    def __init__(self, keys=(), policy=None, heads=(), receipts=(), tsa_ca=None, not_before=None) -> None:
         self.keys, self.policy, self.heads = list(keys), policy, list(heads)
         self.receipts, self.tsa_ca, self.not_before = list(receipts), tsa_ca, not_before
 
@@ -411,7 +413,7 @@ class Report:
             return f"WITNESSED({self.seen} of {self.of})"
         return self.verdict
 
-    def document(self):
+    def document(self) -> dict[str, object]:
         return {
             "verdict": str(self), "faults": self.faults, "not_shown": self.missing, "says": self.says,
             "leaves": self.size, "entries": self.entries, "conversations": self.conversations,
@@ -814,9 +816,10 @@ def refs(value):
             yield from refs(part)
 
 
-def check(files, trust=None):
+def check(files, trust=None) -> "Report":
     """The report on a bundle's files, by name."""
-    return Check(files, trust or Trust()).run()
+    report: Report = Check(files, trust or Trust()).run()
+    return report
 
 
 # -- the command ---------------------------------------------------------------------------------------------
@@ -846,7 +849,7 @@ def trust_of(args):
     )
 
 
-def main(argv=None):
+def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", help="a folder or a zip file")
     parser.add_argument("--key", action="append", default=[], metavar="VKEY", help="the log's key, or a file with it")

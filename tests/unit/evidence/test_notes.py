@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from interlock.contracts.errors import CallError, SetupError
-from interlock.persistence.evidence.keys import KeyFile, cosigned, new_key, signed
+from interlock.persistence.evidence.keys import SigningKey, cosigned, new_key, signed
 from interlock.persistence.evidence.notes import (
     COSIGNATURE,
     Checkpoint,
@@ -142,7 +142,7 @@ def test_a_key_file_is_its_owners_alone(tmp_path):
     path = tmp_path / "log.key"
     made = new_key(path, ORIGIN)
     assert path.stat().st_mode & 0o777 == 0o600
-    again = KeyFile(path)
+    again = SigningKey(path)
     assert again.verifier() == made.verifier()
     assert again.verifier().verifies(made.sign(b"x"), b"x")
     with pytest.raises(SetupError, match="The key file cannot be made"):
@@ -150,7 +150,7 @@ def test_a_key_file_is_its_owners_alone(tmp_path):
     if sys.platform != "win32":
         os.chmod(path, 0o640)
         with pytest.raises(SetupError, match="Others may read the signing key: its mode is 0640"):
-            KeyFile(path)
+            SigningKey(path)
 
 
 @pytest.mark.parametrize("text", ["", "PRIVATE+KEY+a+00000000+AAAA\n", GO_KEY, "\n"])
@@ -159,11 +159,11 @@ def test_a_file_that_holds_no_key_is_refused(tmp_path, text):
     path.write_text(text)
     path.chmod(0o600)
     with pytest.raises(SetupError, match="The file holds no signing key"):
-        KeyFile(path)
+        SigningKey(path)
 
 
 def test_a_missing_key_and_a_bad_name_are_refused(tmp_path):
     with pytest.raises(SetupError, match="The signing key cannot be read"):
-        KeyFile(tmp_path / "none")
+        SigningKey(tmp_path / "none")
     with pytest.raises(SetupError, match="'a b' cannot be the name of a key"):
         new_key(tmp_path / "k", "a b")

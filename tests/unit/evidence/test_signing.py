@@ -10,7 +10,7 @@ import pytest
 from interlock.contracts.errors import InterlockError, SetupError, StorageError
 from interlock.contracts.records import HeadsTaken, KeyRotated, record_of
 from interlock.persistence import merkle
-from interlock.persistence.evidence.keys import KeyFile, new_key
+from interlock.persistence.evidence.keys import SigningKey, new_key
 from interlock.persistence.evidence.notes import NoteRefused, note_of, signed_checkpoint
 from interlock.persistence.evidence.receipts import receipt, receipt_of
 from interlock.persistence.evidence.signing import FileMemory, SigningRefused
@@ -147,7 +147,7 @@ def test_checkpoints_are_made_while_a_server_runs_and_when_it_stops(tmp_path: Pa
     """After so many entries, after so long, and at the end."""
     with closing(SqliteStore(tmp_path / "log.db", origin=ORIGIN)) as store:
         tree = store.tree()
-        signing = checkpointer(tree, signer=KeyFile(new_key(tmp_path / "k", ORIGIN).path))
+        signing = checkpointer(tree, signer=SigningKey(new_key(tmp_path / "k", ORIGIN).path))
         signing.start(every_seconds=0.02)
         filled(store, 2)
         for _ in range(500):

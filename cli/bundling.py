@@ -1,0 +1,85 @@
+"""`interlock export --bundle`: conversations with everything that an outsider needs to check them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..contracts.errors import CallError
+from ..persistence.evidence import verify_bundle
+from ..persistence.evidence.bundle import Selection, bundled
+from ..persistence.evidence.notes import checkpoint_of, note_of
+from ..persistence.evidence.policy import Policy
+from ..persistence.evidence.tiles import written_to
+from ..service.evidence import checkpointer_of, policy_in, policy_path, signing_key
+from ..service.wiring import db_path
+from .finding import existing_log, streams_named
+from .report import reports
+from .terminal import MARKS, Terminal, counted, write_json
+
+ATTEMPTS = 5
+"""A checkpoint is made anew where entries came between it and the export."""
+
+
+def bundle(
+    db: Path | None,
+    prefixes: Sequence[str],
+    *,
+    every: bool,
+    path: Path,
+    disclose: Sequence[str],
+    since: Sequence[Path],
+    key: Path | None,
+    policy: Path | None,
+    as_json: bool,
+) -> int:
+    """Write the bundle and check it with its own verifier; 1 if that finds anything."""
+    if bool(prefixes) == every:
+        raise CallError("Say what to export.", fix="Give the beginnings of conversations' ids, or --all.")
+    place = db_path(db)
+    with existing_log(db) as store:
+        tree, signer = store.tree(), signing_key(place, store.log, key)
+        given = policy_in(policy_path(place, policy), needed=policy is not None)
+        own = signer.verifier()
+        logs = (own, *(one for one in given.logs if one != own))
+        trusted = Policy(logs, given.witnesses, given.groups, given.quorum)
+        selection = Selection(
+            None if every else tuple(streams_named(store, prefixes)),
+            tuple(disclose) or ("all",),
+            tuple(checkpoint_of(note_of(one.read_text("utf-8"))).size for one in since),
+        )
+        signing = checkpointer_of(place, tree, key=key, policy=policy)
+        for attempt in range(ATTEMPTS):
+            signing.checkpoint()
+            with tree.sequencing():
+                if tree.checkpoints()[-1][0] == tree.size() or attempt == ATTEMPTS - 1:
+                    with written_to(path) as put:
+                        bundled(store, tree, signer, trusted, selection, put, reports(store))
+                    break
+    found = verify_bundle.check(
+        verify_bundle.read(path), verify_bundle.Trust(policy=verify_bundle.Policy(str(trusted)))
+    )
+    _show(path, found, as_json)
+    return 1 if found.faults else 0
+
+
+def _show(path: Path, found: Any, as_json: bool) -> None:
+    if as_json:
+        write_json({"bundle": str(path), **found.document()})
+        return
+    terminal = Terminal()
+    for fault in found.faults:
+        terminal.hang(terminal.text((MARKS.bad, "bold red")), (fault, "red"))
+    texts = f"{counted(found.disclosed, 'text')} disclosed, {found.withheld} not"
+    what = f"{counted(found.conversations, 'conversation')}, {counted(found.entries, 'event')}, {texts}"
+    terminal.hang(terminal.text((MARKS.good, "bold green")), (f"{path}: ", "bold"), f"{what}; {found}")
+    terminal.line(("Checked by `python verify_bundle.py BUNDLE --key VKEY`, without Interlock.", "dim"), indent=2)
+
+
+def check(
+    path: Path, keys: Sequence[str], policy: Path | None, heads: Sequence[Path], anchors: Sequence[Path], as_json: bool
+) -> int:
+    """Check a bundle, as `verify_bundle.py` does, with its exit code."""
+    words = [str(path), *(["--json"] if as_json else []), *(["--policy", str(policy)] if policy else [])]
+    for option, values in (("--key", keys), ("--head", heads), ("--anchors", anchors)):
+        words += [word for value in values for word in (option, str(value))]
+    return int(verify_bundle.main(words))

@@ -1,0 +1,150 @@
+"""`interlock checkpoint`, `receipt`, `key` and `witness`: what is signed, by whom, and who has seen it."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..contracts.errors import CallError, SetupError
+from ..persistence.evidence.keys import SigningKey, new_key
+from ..persistence.evidence.notes import COSIGNATURE, verifier_key
+from ..persistence.evidence.receipts import receipt as receipt_note
+from ..persistence.evidence.witnessing import Witness
+from ..service.checkpointing import Checkpointer, Signed
+from ..service.evidence import anchors_at, checkpointer_of, memory_of, signing_key, signing_key_path
+from ..service.wiring import db_path
+from ..service.witnesses import served
+from .finding import existing_log, stream_named
+from .terminal import MARKS, Terminal, counted, write_json
+
+
+def checkpoint(
+    db: Path | None,
+    key: Path | None,
+    policy: Path | None,
+    anchors: Sequence[Path],
+    authorities: Sequence[str],
+    *,
+    watch: bool,
+    as_json: bool,
+) -> int:
+    """1 if a witness or an anchor did not take it; the checkpoint stands."""
+    with existing_log(db) as store:
+        places = anchors_at(anchors, authorities)
+        signing = checkpointer_of(db_path(db), store.tree(), key=key, policy=policy, anchors=places)
+        found = signing.checkpoint()
+        _show(found, as_json)
+        if watch:
+            _watch(signing)
+    return 1 if found.failures else 0
+
+
+def _watch(signing: Checkpointer) -> None:
+    signing.start()
+    try:
+        while True:
+            time.sleep(1)
+    finally:
+        signing.close()
+
+
+def checkpoint_document(found: Signed) -> dict[str, Any]:
+    """`{"origin", "size", "root", "fresh", "note", "failures"}`: `fresh` is false where nothing was new."""
+    one = found.checkpoint
+    return {
+        "origin": one.origin,
+        "size": one.size,
+        "root": one.root.hex(),
+        "fresh": found.fresh,
+        "note": str(found.note),
+        "failures": list(found.failures),
+    }
+
+
+def _show(found: Signed, as_json: bool) -> None:
+    if as_json:
+        write_json(checkpoint_document(found))
+        return
+    sys.stdout.write(str(found.note))
+    terminal = Terminal(error=True)
+    signers = counted(len(found.note.signatures), "signature")
+    was = "" if found.fresh else "; nothing is new since it was signed"
+    said = f"{counted(found.checkpoint.size, 'leaf', 'leaves')}, {signers}{was}"
+    terminal.hang(terminal.text((MARKS.good, "bold green")), said)
+    for failure in found.failures:
+        terminal.hang(terminal.text((MARKS.bad, "bold red")), (failure, "red"))
+
+
+def receipt(db: Path | None, key: Path | None, prefix: str, version: int | None) -> None:
+    """Print the receipt of an event."""
+    with existing_log(db) as store:
+        stream = stream_named(store, prefix)
+        last = store.head(stream).length - 1
+        note = receipt_note(
+            store, signing_key(db_path(db), store.log, key), stream, last if version is None else version
+        )
+    sys.stdout.write(str(note))
+
+
+# -- keys -----------------------------------------------------------------------------------------------
+
+
+def key_new(db: Path | None, key: Path | None, as_json: bool) -> None:
+    with existing_log(db) as store:
+        made = new_key(signing_key_path(db_path(db), key), store.log)
+    _show_key(made, as_json, "Keep the file where the database's administrator cannot read it; give the line above to")
+
+
+def key_show(db: Path | None, key: Path | None, as_json: bool) -> None:
+    _show_key(SigningKey(signing_key_path(db_path(db), key)), as_json, "Give the line above to")
+
+
+def key_rotate(db: Path | None, key: Path | None, to: Path, as_json: bool) -> None:
+    """The new key is made, recorded and in force on return."""
+    with existing_log(db) as store:
+        signing = checkpointer_of(db_path(db), store.tree(), key=key)
+        made = new_key(to, store.log)
+        signing.rotate(made, memory_of(made, store.log))
+    _show_key(made, as_json, "The log signs with this key now: name its file with --key. Tell")
+
+
+def witness_key(name: str, key: Path, as_json: bool) -> None:
+    _show_key(new_key(key, name, COSIGNATURE), as_json, "Give the line above to the logs' owners, and to")
+
+
+def _show_key(key: SigningKey, as_json: bool, says: str) -> None:
+    if as_json:
+        write_json({"key": str(key.verifier()), "file": str(key.path)})
+        return
+    sys.stdout.write(f"{key.verifier()}\n")
+    terminal = Terminal(error=True)
+    terminal.hang(terminal.text(("file", "dim")), str(key.path))
+    terminal.line((f"{says} auditors and witnesses.", "dim"))
+
+
+# -- a witness ------------------------------------------------------------------------------------------
+
+
+def witness_serve(key: Path, logs: Sequence[str], folder: Path, host: str, port: int) -> None:
+    """Until Ctrl-C."""
+    signer = SigningKey(key)
+    if signer.verifier().kind != COSIGNATURE:
+        raise SetupError(
+            "This key is a log's, not a witness's.", where=str(key), fix="Make one: `interlock witness key`."
+        )
+    known = [verifier_key(_text(one)) for one in logs]
+    if any(one.kind == COSIGNATURE for one in known):
+        raise CallError("A witness's key was given as a log's.", fix="Give what `interlock key show` prints.")
+    server = served(Witness(folder, signer, known), host, port)
+    sys.stderr.write(f"{signer.verifier()}\nlistening on http://{host}:{server.server_address[1]}\n")
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
+
+
+def _text(given: str) -> str:
+    """A key, or the contents of the file that holds it."""
+    path = Path(given)
+    return path.read_text("utf-8") if len(given) < 1000 and path.is_file() else given

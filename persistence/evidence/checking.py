@@ -1,0 +1,293 @@
+"""The tree of a log checked against its entries, and what is known of it outside: how far each part is attested."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ...contracts.canonical import leaf_hash, parsed
+from ...contracts.errors import InterlockError, LogBroken, NotEncodable
+from ...contracts.records import RECORDS, HeadsTaken, KeyRotated, record_of
+from ...contracts.tree import Leaf, MapHead, TreeStore
+from ..heads import Cell, HeadMap, Kept, bucket_of, kept, key_of
+from ..merkle import Frontier
+from .notes import Checkpoint, Note, NoteRefused, VerifierKey, checkpoint_of, note_of, signature_of, verifier_key
+from .policy import Policy
+
+Level = Literal["SELF-ATTESTED", "ANCHORED", "WITNESSED"]
+CHUNK = 1000
+ROTATION = "interlock key rotation v1"
+"""The first line of the statement by which one key hands over to the next: both sign it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the auditor brought: the log's keys, whom to believe, and checkpoints that were kept elsewhere."""
+
+    keys: tuple[VerifierKey, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    heads: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> tuple[VerifierKey, ...]:
+        return self.keys or self.policy.logs
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """How far the log is attested. `faults` is what does not hold; the level is the weakest over all entries.
+
+    `signed`, `anchored` and `witnessed` are how many leaves each covers; `waiting` entries have no leaf yet.
+    """
+
+    leaves: int = 0
+    waiting: int = 0
+    checkpoints: int = 0
+    signed: int = 0
+    anchored: int = 0
+    witnessed: int = 0
+    seen: int = 0
+    of: int = 0
+    faults: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        entries = self.leaves + self.waiting
+        if entries and self.witnessed >= entries:
+            return "WITNESSED"
+        if entries and max(self.anchored, self.witnessed) >= entries:
+            return "ANCHORED"
+        return "SELF-ATTESTED"
+
+    def __str__(self) -> str:
+        return f"WITNESSED({self.seen} of {self.of})" if self.level == "WITNESSED" else self.level
+
+
+def attested(tree: TreeStore, outside: Outside) -> Attested:
+    """Check every leaf, node, record, map and signature, and count what covers them. Raises what storage raises."""
+    walk = _Walk(tree, outside)
+    try:
+        walk.leaves()
+    except LogBroken as error:
+        walk.faults.append(error.what)
+    walk.checkpoints()
+    walk.heads()
+    return Attested(
+        leaves=tree.size(),
+        waiting=tree.waiting(),
+        checkpoints=len(walk.signed),
+        signed=max(walk.signed, default=0),
+        anchored=walk.anchored,
+        witnessed=walk.witnessed,
+        seen=walk.seen,
+        of=len(outside.policy.witnesses),
+        faults=tuple(walk.faults),
+    )
+
+
+class _Walk:
+    def __init__(self, tree: TreeStore, outside: Outside) -> None:
+        self.tree, self.outside = tree, outside
+        self.faults: list[str] = []
+        self.notes = {size: (text, list(tree.cosignatures(size))) for size, text in tree.checkpoints()}
+        self.given = list(_read(outside.heads, self.faults))
+        sizes = {*self.notes, *(one.size for one, _ in self.given)}
+        self.roots: dict[int, bytes | None] = dict.fromkeys(sizes)
+        self.eras: list[tuple[int, VerifierKey]] = [(0, key) for key in outside.known]
+        self.signed: set[int] = set()
+        self.anchored = self.witnessed = self.seen = 0
+        self.map = _Map()
+        self.last: dict[str, tuple[int, bytes]] = {}
+
+    def leaves(self) -> None:
+        """Every leaf is that of its entry, and every node that of its leaves; the records say what is so."""
+        edge = Frontier()
+        for expected, (leaf, entry) in enumerate(_all(self.tree)):
+            self._note_root(edge)
+            if leaf.index != expected:
+                raise _broken(leaf, f"Leaf {expected} of the tree is missing.")
+            if leaf_hash(entry) != leaf.hash:
+                raise _broken(leaf, f"Leaf {leaf.index} is not that of its entry ({_named(leaf)}).")
+            if b"".join(edge.add(leaf.hash)[1:]) != leaf.above:
+                raise _broken(leaf, f"The tree's nodes above leaf {leaf.index} are not those of its leaves.")
+            self._entry(leaf, entry)
+        self._note_root(edge)
+
+    def _note_root(self, edge: Frontier) -> None:
+        if edge.size in self.roots:
+            self.roots[edge.size] = edge.root()
+
+    def _entry(self, leaf: Leaf, entry: bytes) -> None:
+        before, previous = self.last.get(leaf.stream, (-1, b""))
+        try:
+            fields = parsed(entry)
+            name = "record" if leaf.stream == RECORDS else "ver"
+            said = (fields.get(name), fields.get("stream", RECORDS), fields.get("prev", ""), fields.get("log"))
+        except (NotEncodable, AttributeError) as error:
+            raise _broken(leaf, f"The entry of leaf {leaf.index} cannot be read.") from error
+        if said != (before + 1, leaf.stream, previous.hex(), self.tree.log) or leaf.version != before + 1:
+            raise _broken(leaf, f"Leaf {leaf.index} is out of turn ({_named(leaf)}).")
+        self.last[leaf.stream] = (leaf.version, leaf.hash)
+        if leaf.stream == RECORDS:
+            self._record(leaf, entry)
+        else:
+            self.map.moved(MapHead(leaf.stream, leaf.version, leaf.hash))
+
+    def _record(self, leaf: Leaf, entry: bytes) -> None:
+        try:
+            _, record = record_of(entry)
+        except NotEncodable as error:
+            raise _broken(leaf, f"Record {leaf.version} of the log cannot be read.") from error
+        if isinstance(record, HeadsTaken):
+            root, count = self.map.taken()
+            if (record.root, record.conversations, record.leaves) != (root.hex(), count, leaf.index):
+                raise _broken(leaf, f"Record {leaf.version} says that conversations end elsewhere than they do.")
+        elif isinstance(record, KeyRotated):
+            try:
+                self.eras = handed_over(self.eras, leaf.index, record.statement, self.tree.log)
+            except InterlockError as error:
+                self.faults.append(f"The change of the log's key in record {leaf.version} does not hold: {error.what}")
+
+    def checkpoints(self) -> None:
+        """Every checkpoint is signed with the key of its time and is of this tree; so is every one from outside."""
+        size = self.tree.size()
+        for at, (text, lines) in sorted(self.notes.items()):
+            try:
+                note = note_of(text)
+                self._is_ours(checkpoint_of(note), note, f"The checkpoint of size {at}", at)
+                cosigned = Note(note.text, tuple(map(signature_of, lines)))
+            except NoteRefused as error:
+                self.faults.append(f"The checkpoint of size {at} does not hold: {error.what}")
+                continue
+            seen = self.outside.policy.cosigned(cosigned)
+            if self.outside.policy.has_quorum(seen):
+                self.witnessed, self.seen = at, len(seen)
+        for one, note in self.given:
+            if one.size > size:
+                self.faults.append(
+                    f"A checkpoint of size {one.size} was signed and is kept elsewhere; this tree has {size} leaves: "
+                    "the log was cut, or this is an old copy."
+                )
+            elif self._is_ours(one, note, f"The checkpoint of size {one.size} that is kept elsewhere", one.size):
+                self.anchored = max(self.anchored, one.size)
+
+    def _is_ours(self, one: Checkpoint, note: Note, name: str, size: int) -> bool:
+        if (one.origin, one.size) != (self.tree.log, size):
+            self.faults.append(f"{name} is of another log or size.")
+        elif self.eras and not any(note.signed_by(key) for key in in_force(self.eras, size)):
+            self.faults.append(f"{name} is not signed with the log's key.")
+        elif self.roots[size] is None:
+            self.faults.append(f"{name} is larger than the tree: the log was cut, or this is an old copy.")
+        elif self.roots[size] != one.root:
+            self.faults.append(f"{name} is of another tree: the log was rewritten, or has forked.")
+        else:
+            self.signed.add(size)
+            return True
+        return False
+
+    def heads(self) -> None:
+        """The stored map is that of the leaves."""
+        root, count = self.map.taken()
+        if not self.faults and self.tree.heads_root() != (root, count):
+            self.faults.append("The map of heads is not that of the leaves.")
+        for stream in () if self.faults else self.map.heads:
+            found = self.tree.head_in_map(stream)
+            if found is None or found[0] != self.map.heads[stream]:
+                self.faults.append(f"The map of heads says another end of {stream} than the leaves.")
+                break
+
+
+class _Map:
+    """The map of heads, built again in memory."""
+
+    def __init__(self) -> None:
+        self.heads: dict[str, MapHead] = {}
+        self._dirty: set[str] = set()
+        self._buckets: dict[int, dict[bytes, Kept]] = {}
+        self._cells: dict[tuple[int, int], Cell] = {}
+        self._map = HeadMap(self._bucket, lambda depth, place: self._cells.get((depth, place)), self._put)
+
+    def moved(self, head: MapHead) -> None:
+        self.heads[head.stream] = head
+        self._dirty.add(head.stream)
+
+    def taken(self) -> tuple[bytes, int]:
+        for stream in self._dirty:
+            one = kept(self.heads[stream])
+            self._buckets.setdefault(bucket_of(one[0]), {})[one[0]] = one
+        self._map.moved(key_of(stream) for stream in self._dirty)
+        self._dirty.clear()
+        return self._map.root(), len(self.heads)
+
+    def _bucket(self, place: int) -> Sequence[Kept]:
+        return sorted(self._buckets.get(place, {}).values())
+
+    def _put(self, depth: int, place: int, cell: Cell) -> None:
+        self._cells[depth, place] = cell
+
+
+def handed_over(
+    eras: Sequence[tuple[int, VerifierKey]], index: int, statement: str, log: str
+) -> list[tuple[int, VerifierKey]]:
+    """The keys after a change at this leaf, each with the leaf from which it is in force.
+
+    Known may be the old key or the new one: the other follows from the statement. Raises `InterlockError`.
+    """
+    note = note_of(statement)
+    first, origin, *texts = note.text[:-1].split("\n")
+    keys = [verifier_key(one) for one in texts]
+    if first != ROTATION or origin != log or len(keys) != 2 or not all(note.signed_by(key) for key in keys):
+        raise NoteRefused("it is not signed by both keys.", fix="Keep the log as evidence: its key may be stolen.")
+    old, new = keys
+    known = {key.public for _, key in eras}
+    if not known:
+        return []
+    if new.public in known and old.public not in known:
+        return [(0, old), *((index if key.public == new.public else at, key) for at, key in eras)]
+    if old.public not in known:
+        raise NoteRefused("it is between keys that you do not know.", fix="Give one of the keys of this log.")
+    return [*(one for one in eras if one[1].public != new.public), (index, new)]
+
+
+def in_force(eras: Sequence[tuple[int, VerifierKey]], size: int) -> list[VerifierKey]:
+    """The keys that sign a tree of this size."""
+    begun = [at for at, _ in eras if at < size]
+    return [key for at, key in eras if begun and at == max(begun)]
+
+
+def _read(texts: Iterable[str], faults: list[str]) -> Iterator[tuple[Checkpoint, Note]]:
+    for text in texts:
+        try:
+            note = note_of(text)
+            yield checkpoint_of(note), note
+        except NoteRefused as error:
+            faults.append(f"A checkpoint that is kept elsewhere cannot be read: {error.what}")
+
+
+def _all(tree: TreeStore) -> Iterator[tuple[Leaf, bytes]]:
+    size = tree.size()
+    for first in range(0, size, CHUNK):
+        yield from tree.leaves(first, CHUNK)
+
+
+def _named(leaf: Leaf) -> str:
+    return f"{leaf.stream} event {leaf.version}" if leaf.stream != RECORDS else f"record {leaf.version}"
+
+
+def _broken(leaf: Leaf, what: str) -> LogBroken:
+    return LogBroken(what, stream=leaf.stream, version=leaf.version, fix="Keep the file as evidence.")
+
+
+def document(found: Attested) -> Mapping[str, Any]:
+    """`{"attestation", "tree": {"leaves", "waiting", "checkpoints", "signed", "anchored", "witnessed", "faults"}}`."""
+    return {
+        "attestation": str(found),
+        "tree": {
+            "leaves": found.leaves,
+            "waiting": found.waiting,
+            "checkpoints": found.checkpoints,
+            "signed": found.signed,
+            "anchored": found.anchored,
+            "witnessed": found.witnessed,
+            "faults": list(found.faults),
+        },
+    }

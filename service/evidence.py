@@ -1,0 +1,74 @@
+"""Where a log's evidence is by default, and a checkpointer put together from it.
+
+`INTERLOCK_SIGNING_KEY` names the signing key, `INTERLOCK_POLICY` the policy file with the witnesses; without them
+they are looked for beside the log. What was signed last is remembered beside the key.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..contracts.errors import SetupError
+from ..contracts.tree import TreeStore
+from ..persistence.evidence.anchors import Anchor, FolderAnchor, TimestampAnchor
+from ..persistence.evidence.keys import SigningKey
+from ..persistence.evidence.policy import Policy, policy_of
+from ..persistence.evidence.signing import FileMemory
+from .checkpointing import Checkpointer
+from .clock import Clock
+from .witnesses import HttpWitness, stamped
+
+
+def signing_key_path(db: Path, given: Path | None = None) -> Path:
+    return given or Path(os.environ.get("INTERLOCK_SIGNING_KEY") or db.with_name(f"{db.name}.signing-key"))
+
+
+def policy_path(db: Path, given: Path | None = None) -> Path:
+    return given or Path(os.environ.get("INTERLOCK_POLICY") or db.with_name(f"{db.name}.policy"))
+
+
+def signing_key(db: Path, log: str, given: Path | None = None) -> SigningKey:
+    """The key that signs this log. Raises `SetupError` where it is not there or is another log's."""
+    key = SigningKey(signing_key_path(db, given))
+    if key.verifier().name != log:
+        raise SetupError(
+            f"The signing key is of {key.verifier().name!r}, and this log is {log!r}.",
+            where=str(key.path),
+            fix="Give the key that `interlock key new` made for this log.",
+        )
+    return key
+
+
+def memory_of(key: SigningKey, log: str) -> FileMemory:
+    """What this key signed last."""
+    return FileMemory(key.path.with_name(f"{key.path.name}.head"), log)
+
+
+def policy_in(path: Path, *, needed: bool = False) -> Policy:
+    """The policy in a file; an empty one where there is none and none is needed."""
+    if not needed and not path.is_file():
+        return Policy()
+    try:
+        return policy_of(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError("The policy file cannot be read.", where=str(path), fix="Give its place.") from error
+
+
+def anchors_at(folders: Sequence[Path], authorities: Sequence[str] = ()) -> list[Anchor]:
+    return [*map(FolderAnchor, folders), *(TimestampAnchor(url, stamped) for url in authorities)]
+
+
+def checkpointer_of(
+    db: Path,
+    tree: TreeStore,
+    *,
+    key: Path | None = None,
+    policy: Path | None = None,
+    anchors: Sequence[Anchor] = (),
+    clock: Clock | None = None,
+) -> Checkpointer:
+    """Signs the log in `db`; asks the witnesses of its policy that have a URL."""
+    signer = signing_key(db, tree.log, key)
+    found = policy_in(policy_path(db, policy), needed=policy is not None)
+    witnesses = [HttpWitness(one.url, one.key) for one in found.witnesses if one.url]
+    return Checkpointer(tree, [signer], memory_of(signer, tree.log), witnesses=witnesses, anchors=anchors, clock=clock)
