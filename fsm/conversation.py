@@ -59,10 +59,12 @@ class _Changed:
         hottest line of the core.
         """
         fields = self.__dict__
-        if not changes.keys() <= fields.keys():
-            raise TypeError(f"{type(self).__name__} has no {listed(sorted(changes.keys() - fields.keys()))}")
         copy = object.__new__(type(self))
-        copy.__dict__.update(fields, **changes)
+        after = copy.__dict__
+        after.update(fields)
+        after.update(changes)
+        if len(after) != len(fields):
+            raise TypeError(f"{type(self).__name__} has no {listed(sorted(changes.keys() - fields.keys()))}")
         return copy
 
 

@@ -63,13 +63,21 @@ class FlowMachine:
         )
         for source, index, target in moves_of(flow):
             self._machine.add_transition(_trigger(index), source, target)
+        self._known: dict[tuple[str, int, str], str] = {}
         self._events = tuple(self._machine.events.get(_trigger(index)) for index in range(len(flow.transitions)))
 
     def step(self, state: str, row: int, target: str) -> str:
-        """The state after taking row number `row` of the flow from `state`; it is `target`.
+        """The state after taking row number `row` of the flow from `state`; it is `target`. Asked of the machine once
+        for each move, since the answer is always the same.
 
         Raises `FlowError` where no such move exists, or where it leads elsewhere.
         """
+        known = self._known.get((state, row, target))
+        if known is None:
+            known = self._known[state, row, target] = self._stepped(state, row, target)
+        return known
+
+    def _stepped(self, state: str, row: int, target: str) -> str:
         event = self._events[row] if 0 <= row < len(self._events) else None
         if event is None or state not in self._states:
             raise self._impossible(state, row, target)
