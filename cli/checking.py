@@ -17,7 +17,8 @@ from .junit import junit
 from .progress import Progress
 from .proving import proof_document, show_proof
 from .sarif import sarif
-from .terminal import Terminal, write_json
+from .terminal import MARKS, Terminal, write_json
+from .writing import Written, write_tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Wanted:
     sarif: Path | None = None
     junit: Path | None = None
     promela: Path | None = None
+    tests: Path | None = None
 
 
 def check(flow: str, wanted: Wanted) -> int:
@@ -52,14 +54,31 @@ def check(flow: str, wanted: Wanted) -> int:
     with Progress() as progress:
         proof = proved(project.program, project.lines, told=progress)
     found = project.program.flow
+    written = write_tests(project, flow, proof, wanted.tests) if wanted.tests is not None else ()
     if wanted.as_json:
-        document = checked_document(project)
-        write_json(document | {"ok": proof.holds, "proof": proof_document(found, proof)})
+        document = checked_document(project) | {"ok": proof.holds, "proof": proof_document(found, proof)}
+        tests = {"tests": [one.document() for one in written]} if wanted.tests is not None else {}
+        write_json(document | tests)
     else:
         show_proof(terminal, found, proof, project.file)
+        _show_written(terminal, written, wanted.tests)
         terminal.line(("--describe prints it in English for its owner to read.", "dim"), indent=2)
     _write_reports(wanted, found.name, project.file, {"flow": found, "proof": proof})
     return 0 if proof.holds else 1
+
+
+def _show_written(terminal: Terminal, written: tuple[Written, ...], folder: Path | None) -> None:
+    """Which tests were written, and how each comes out today."""
+    if folder is None:
+        return
+    terminal.rule("Tests")
+    for one in written:
+        sign = {"fails": MARKS.bad, "spurious": MARKS.good, "not driven": MARKS.warn}[one.result]
+        terminal.hang(
+            terminal.text((f"{sign} {one.code}", "bold")), (f"{one.file}: {one.result}", ""), f": {one.why}", indent=1
+        )
+    if not written:
+        terminal.line(("nothing is refuted that could be driven: no test was written", "dim"), indent=1)
 
 
 def _write_reports(wanted: Wanted, name: str, file: str, found: dict[str, Any]) -> None:

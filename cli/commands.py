@@ -83,13 +83,17 @@ def check(
     promela: Annotated[
         Path | None, typer.Option("--promela", metavar="FILE", help="Write a model for SPIN too, a second opinion.")
     ] = None,
+    tests: Annotated[
+        Path | None,
+        typer.Option("--write-tests", metavar="DIR", help="Write each counterexample as a failing pytest."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Prove what a flow can do, before it runs: faults with line and fix, verdicts, ways to what is wrong, the bill."""
     from .checking import Wanted
     from .checking import check as run
 
-    _end(run(flow, Wanted(describe, json, sarif, junit, promela)))
+    _end(run(flow, Wanted(describe, json, sarif, junit, promela, tests)))
 
 
 def draw(

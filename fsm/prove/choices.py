@@ -25,12 +25,13 @@ Range = tuple[int, int]
 class Choice:
     """A row that may be taken, where the visits counted in this turn lie within `visits` (state, least, most).
 
-    `given` says of each guard that was looked at whether it holds: what a test must arrange.
+    `given` says of each guard that was looked at whether it holds (None: it fails with an error): what a test must
+    arrange.
     """
 
     row: int
     visits: tuple[tuple[str, int, int], ...] = ()
-    given: tuple[tuple[str, bool], ...] = ()
+    given: tuple[tuple[str, bool | None], ...] = ()
 
 
 class _Erred(Exception):
@@ -83,7 +84,7 @@ def choices(flow: Flow, rows: Rows, in_digression: bool) -> tuple[Choice, ...]:
             visits += counted
         taken = _first(rows, values, in_digression)
         if taken is not None:
-            given = tuple((name, value is True) for name, value in values.items() if name not in counting)
+            given = tuple((name, value) for name, value in values.items() if name not in counting)
             found.setdefault(visits, {}).setdefault(taken, Choice(taken, visits, given))
     return tuple(_merged(found))
 

@@ -80,9 +80,13 @@ class Explored:
             elif allows(move.checks, configuration):
                 yield move, configuration + move.to
 
-    def move_between(self, source: int, target: int) -> Move:
-        """The first move that leads from one to the other."""
-        return next(move for move, to in self.moves_from(source) if to == target)
+    def move_between(self, source: int, target: int, *, within_turn: bool = False) -> Move:
+        """The plainest move that leads from one to the other: of several, what happens every day.
+
+        An input may lead to the same configuration as a move `within_turn`; where a turn goes round, it is none.
+        """
+        moves = (move for move, to in self.moves_from(source) if to == target and not (within_turn and move.new_turn))
+        return min(moves, key=_oddness)
 
     def at(self) -> dict[int, list[int]]:
         """The configurations of each location."""
@@ -146,6 +150,15 @@ def explore(model: Model, most: int = MOST_CONFIGURATIONS, told: Told = nobody) 
             if here % LOCATIONS >= len(plain) or plain[here % LOCATIONS] is None:
                 compiled.add(here % LOCATIONS)
     return Explored(model, compiled, before, transitions, complete, tuple(turns))
+
+
+def _oddness(move: Move) -> int:
+    """How seldom it happens: an outcome first, then trouble, then what somebody must go out of their way for."""
+    if move.limit:
+        return 3
+    if move.on in ("over_budget", "unapproved", "late_result") or move.ending.cause == "operator":
+        return 2
+    return int(move.on in ("unsure", "refused", "invalid", "timeout", "failed", "partial", "expired", "gave_up"))
 
 
 def components(explored: Explored) -> list[list[int]]:

@@ -18,7 +18,8 @@ searched. `noted`: nothing wrong, but worth reading."""
 @dataclass(frozen=True, slots=True)
 class Step:
     """One move of a counterexample. `row` is its index in the flow, `line` the row's in the flow's file (0: none);
-    `changed` are the counters that it changed, with their new values; `given` is what guards must be for it."""
+    `changed` are the counters that it changed, with their new values; `given` is what guards must be for it, and
+    `events` the words of fsm/prove/monitor.py that happened by themselves."""
 
     number: int
     state: str
@@ -30,7 +31,8 @@ class Step:
     in_loop: bool = False
     limit: str = ""
     on: str = ""
-    given: tuple[tuple[str, bool], ...] = ()
+    events: tuple[str, ...] = ()
+    given: tuple[tuple[str, bool | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ def steps_of(
     model, found = explored.model, []
     before = model.counters.values(path[0])
     for number, (source, target) in enumerate(pairwise(path), start=1):
-        move = explored.move_between(source, target)
+        goes_round = loop is not None and number >= loop
+        move = explored.move_between(source, target, within_turn=goes_round)
         values = model.counters.values(target)
         found.append(
             Step(
@@ -100,9 +103,10 @@ def steps_of(
                 move.row,
                 0 if move.row is None else line_of(lines, f"transitions.{move.row}"),
                 tuple((name, value) for name, value in values.items() if value != before[name]),
-                loop is not None and number >= loop,
+                goes_round,
                 move.limit,
                 move.ending.on if move.held else move.on,
+                move.ending.events,
                 move.given,
             )
         )

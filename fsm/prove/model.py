@@ -64,7 +64,7 @@ class Move:
     beside: Cost = NOTHING
     """What they do not count: a child conversation's turn, and what is asked again in the background."""
     limit: str = ""
-    given: tuple[tuple[str, bool], ...] = ()
+    given: tuple[tuple[str, bool | None], ...] = ()
     held: tuple[str, ...] = ()
     """The policies that the step would have broken in whose place this row is taken."""
     instead: int | None = None

@@ -118,7 +118,7 @@ def loops_of(explored: Explored, parts: list[list[int]]) -> Iterator[Loop]:
         if cycle and through not in told:
             told.add(through)
             round_ = (*cycle, cycle[0])
-            moves = [explored.move_between(one, two) for one, two in pairwise(round_)]
+            moves = [explored.move_between(one, two, within_turn=True) for one, two in pairwise(round_)]
             states = tuple(explored.model.location(one).state for one in cycle)
             yield _ended(explored.model.flow, states, [_agent_of(explored.model, one) for one in states], moves)
 

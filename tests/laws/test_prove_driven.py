@@ -42,7 +42,7 @@ class Driver:
     """A conversation whose guards say what the step in hand wants them to say."""
 
     program: Program
-    wanted: dict[str, bool] = field(default_factory=dict)
+    wanted: dict[str, bool | None] = field(default_factory=dict)
     history: History = field(init=False)
 
     def __post_init__(self) -> None:
