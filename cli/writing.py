@@ -70,7 +70,7 @@ def result_of(way: Arranged) -> tuple[Literal["fails", "spurious", "not driven"]
     """How the test comes out today."""
     found = way.tried
     if found.undriven or found.doubtful:
-        return "not driven", found.undriven or f"{found.instead}."
+        return "not driven", found.undriven or f"{found.instead or _LED}."
     if found.broken:
         return "fails", found.broken
     return "spurious", f"In the real runtime, {found.instead}." if found.instead else "In the real runtime it holds."
@@ -107,6 +107,7 @@ def test_text(project: Project, spec: str, finding: Finding, way: Arranged, file
     )
 
 
+_LED = "it holds where members and child conversations do what the test can make them do"
 _HOW = {
     "fails": "Fails while the flow has the fault: {why}",
     "spurious": "SPURIOUS: the checker allows for more than the runtime does, and this test passes. {why}",

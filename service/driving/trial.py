@@ -26,7 +26,8 @@ class Tried:
     instead: str = ""
     undriven: str = ""
     doubtful: bool = False
-    """That it went another way may be for want of what the driver can arrange."""
+    """That nothing is broken may be for want of what the driver can arrange: it cannot tell members of a broadcast and
+    child conversations what to do in every way that they might."""
     steps: tuple[Step, ...] = ()
     """The steps driven, with the facts that were found for them where such were looked for."""
 
@@ -45,7 +46,9 @@ async def _tried(program: Program, way: Sequence[Step], what: Property, arrangin
             broken = await what.broken(driver)
         except NotDriven as error:
             return Tried(undriven=error.what, steps=driver.steps)
-        return Tried(broken=broken, steps=driver.steps)
+        kinds = {program.states[one.state].kind for one in way}
+        doubtful = not broken and bool(kinds & {"broadcast", "subflow"})
+        return Tried(broken=broken, doubtful=doubtful, steps=driver.steps)
 
 
 def finished(work: Coroutine[Any, Any, T]) -> T:
