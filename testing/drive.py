@@ -18,6 +18,7 @@ from ..fsm.program import Program
 from ..service.driving.properties import (
     Closed,
     Ends,
+    Kept,
     Moves,
     Near,
     Property,
@@ -57,6 +58,10 @@ class Drive:
     def assert_nothing_untrusted_is_acted_on(self) -> None:
         """No tool that changes something is asked while what somebody wrote is neither confirmed nor approved."""
         self._assert(nothing_untrusted(self.program))
+
+    def assert_the_policy_is_kept(self, name: str) -> None:
+        """The rows keep it by themselves: nothing has to be refused for it."""
+        self._assert(Kept(name))
 
     def assert_something_moves_it(self) -> None:
         """From there, an effect in hand or a deadline moves the conversation, if it has not ended."""

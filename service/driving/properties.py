@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from ...contracts.events import ToolRequested
+from ...contracts.events import PolicyKept, ToolRefused, ToolRequested
 from ...contracts.values import MAX_SAFE_INTEGER, MAX_SECONDS
 from ...fsm.policies.alphabet import NOTHING_SEEN, observed
+from ...fsm.policies.judging import watches_of
 from ...fsm.program import Program
+from ...fsm.prove import monitor
 from ...fsm.prove.counters import COUNTED
 from ...fsm.prove.monitor import Monitor, Untrusted
 from ...fsm.prove.search import OF_A_TURN
@@ -139,6 +141,29 @@ def nothing_untrusted(program: Program) -> Watched:
     tools = frozenset(one.name for one in program.flow.tools if one.consequential)
     says = "What somebody wrote reached a tool that changes something, unconfirmed."
     return Watched(says, Untrusted(tools), distrusting=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The rows keep the policy by themselves: nothing had to be refused for it."""
+
+    policy: str
+
+    async def broken(self, driver: Driver) -> str:
+        for event in driver.events:
+            match event:
+                case PolicyKept() if self.policy in event.policies:
+                    what = f"the tool {event.tool}" if event.tool else f"on {event.on}, the row to {event.target!r}"
+                case ToolRefused() if self.policy in event.policies:
+                    what = "a tool that an agent asked"
+                case _:
+                    continue
+            return f"The policy {self.policy!r} had to refuse a step: {what}."
+        watch = next((one for one in watches_of(driver.program.flow) if one.name == self.policy), None)
+        if watch is None:
+            return ""
+        rule = f"The policy {self.policy!r} is broken."
+        return await Watched(rule, monitor.Kept(watch), frozenset(watch.pending)).broken(driver)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """One way driven from its beginning, and judged: by whoever writes a test of it, and by the test itself."""
 
 import asyncio
+import re
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from ...fsm.program import Program
 from ...fsm.prove.findings import Finding
 from ...fsm.prove.questions import NEAR
 from .driver import Driver
-from .properties import Closed, Ends, Moves, Near, Property, Reaches, nothing_untrusted, unhurried
+from .properties import Closed, Ends, Kept, Moves, Near, Property, Reaches, nothing_untrusted, unhurried
 from .way import Step, way_of
 from .world import NotDriven
 
@@ -76,8 +77,16 @@ def property_of(finding: Finding, program: Program, loop: tuple[Step, ...]) -> P
             return Near(NEAR)
         case "P309":
             return nothing_untrusted(program)
+        case "P311":
+            return Kept(policy_of(finding))
         case _:
             return Closed()
+
+
+def policy_of(finding: Finding) -> str:
+    """The policy that a finding is about: the first name that it quotes and calls one."""
+    found = re.search(r"policy '([^']+)'", finding.says)
+    return found[1] if found else ""
 
 
 @dataclass(frozen=True, slots=True)

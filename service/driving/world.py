@@ -20,6 +20,7 @@ from ...contracts.routing import RoutingEvidence, ScreenVerdict
 from ...contracts.tools import Tool
 from ...fsm.draft import Route, RunTool
 from ...fsm.guards import GuardFunction
+from ...fsm.keeping import POLICY
 from ...fsm.program import Program, with_children
 from ...fsm.prove.choices import atoms_of
 from ..budgets import Budgets, Ledger
@@ -116,7 +117,8 @@ class World:
             self.stopped.set()
             return
         step = self.script.steps[self.script.at]
-        if (event.source, event.on, event.target) == (step.state, step.on, step.goes_to):
+        same = (event.source, event.target) == (step.state, step.goes_to)
+        if same and event.on in (step.on, POLICY):  # a row that a policy holds back is taken by another
             self.script.at += 1
         else:
             self.otherwise = event
