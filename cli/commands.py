@@ -102,12 +102,15 @@ def draw(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write .svg, .png, .dot or .mmd.")
     ] = None,
     form: Annotated[Format | None, typer.Option("--format", help="Instead of what the file's ending says.")] = None,
+    counterexample: Annotated[
+        str, typer.Option("--counterexample", metavar="CODE", help="Show in red how what this code asks is refuted.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Draw the flow: Mermaid text by default, SVG or PNG into a file."""
     from .flows import draw as run
 
-    run(flow, out, form, json)
+    run(flow, out, form, json, counterexample)
 
 
 def log(

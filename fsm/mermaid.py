@@ -3,11 +3,13 @@
 Flow-wide rows stand in a note, for edges from every state would hide the rest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from ..contracts.flow import ANY, RETURN, Flow, State, Transition
 from .describe import guard_sentence, members_of
 
+NOTHING: Mapping[tuple[str, str], str] = MappingProxyType({})
 _STYLES = {
     "wait": "fill:#ffffff,stroke:#57606a",
     "collect": "fill:#ddf4ff,stroke:#0969da",
@@ -21,25 +23,37 @@ _STYLES = {
 }
 
 
-def mermaid(flow: Flow) -> str:
-    """The diagram's text. Ids are `s_` and the state's name, so that no name means anything to Mermaid."""
-    return "\n".join(["stateDiagram-v2", *_lines(flow)]) + "\n"
+def mermaid(flow: Flow, way: Mapping[tuple[str, str], str] = NOTHING) -> str:
+    """The diagram's text. Ids are `s_` and the state's name, so that no name means anything to Mermaid.
+
+    `way` has a label for each edge of a way that is to be seen: its states are red, and its rows say the label.
+    """
+    return "\n".join(["stateDiagram-v2", *_lines(flow, way)]) + "\n"
 
 
-def _lines(flow: Flow) -> Iterator[str]:
+def _lines(flow: Flow, way: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    seen = {state for pair in way for state in pair}
     yield "    direction TB"
     for kind, style in _STYLES.items():
         if any(state.kind == kind for state in flow.states):
             yield f"    classDef {kind} {style},color:#1f2328"
+    if way:
+        yield "    classDef way fill:#ffebe9,stroke:#cf222e,stroke-width:3px,color:#1f2328"
     for state in flow.states:
         yield f'    state "{state.name}<br/>{_escaped(_kind(state))}" as {_id(state.name)}'
-        yield f"    class {_id(state.name)} {state.kind}"
+        yield f"    class {_id(state.name)} {'way' if state.name in seen else state.kind}"
     yield f"    [*] --> {_id(flow.initial)}"
+    drawn: set[tuple[str, str]] = set()
     for row in flow.transitions:
         if row.source == ANY:
             continue
-        target = _id(row.source) if row.target == RETURN else _id(row.target)
-        yield f"    {_id(row.source)} --> {target}: {_label(flow, row)}"
+        target = row.source if row.target == RETURN else row.target
+        marked = f"{_escaped(way[row.source, target])}: " if (row.source, target) in way else ""
+        drawn.add((row.source, target))
+        yield f"    {_id(row.source)} --> {_id(target)}: {marked}{_label(flow, row)}"
+    for (source, target), label in way.items():
+        if (source, target) not in drawn:
+            yield f"    {_id(source)} --> {_id(target)}: {_escaped(label)}"
     for state in flow.states:
         if state.kind == "final":
             yield f"    {_id(state.name)} --> [*]"
