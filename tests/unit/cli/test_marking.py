@@ -34,7 +34,7 @@ def test_the_way_is_red_and_the_loop_is_thicker() -> None:
     assert set(edges) == {("greeting", "asking"), ("asking", "invoices"), ("invoices", "asking")}
     assert "step 1" in edges["greeting", "asking"]
     assert "penwidth=2.2" in edges["greeting", "asking"]
-    assert "↻ step 2, 4" in edges["asking", "invoices"]
+    assert "loop: steps 2, 4" in edges["asking", "invoices"]
     assert "penwidth=3.4" in edges["invoices", "asking"]
     assert "P305: 'invoices', 'asking' go round" in " ".join(text.split("\\n"))
     assert drawing.dot(flow) == drawing.dot(flow, Marked())
@@ -60,7 +60,7 @@ def test_mermaid_marks_states_and_rows() -> None:
     flow, way = way_of("P305")
     text = mermaid(flow, {pair: taken.label for pair, taken in way.edges.items()})
     assert text.count(" way\n") == 3
-    assert "s_invoices --> s_asking: #8635; step 3: done if next is orders" in text
+    assert "s_invoices --> s_asking: loop#58; step 3: done if next is orders" in text
     assert "classDef way" not in mermaid(flow)
 
 
