@@ -13,6 +13,7 @@ from ..service.outcome import TurnOutcome
 from ..service.wiring import DEFAULT_DB, Wired
 from . import timeline
 from .lines import typed_lines
+from .seeing import texts_seen
 from .story import Told, known_words, told
 from .terminal import Terminal, safe
 
@@ -167,7 +168,9 @@ class Talk:
     def _state(self, outcome: TurnOutcome) -> None:
         store = self.wired.store
         known = known_words(
-            recorded(store.read(self.conversation)), self.wired.project.program.flow, store.payloads(self.conversation)
+            recorded(store.read(self.conversation)),
+            self.wired.project.program.flow,
+            texts_seen(store, self.conversation, "chat"),
         )
         self.terminal.line(
             (outcome.state, "bold"), f" · {outcome.standing.replace('_', ' ')} · {outcome.length} events", indent=4
@@ -181,7 +184,7 @@ class Talk:
     def _told(self) -> tuple[Told, ...]:
         store = self.wired.store
         entries = recorded(store.read(self.conversation))
-        return told(entries, self.wired.project.program.flow, store.payloads(self.conversation))
+        return told(entries, self.wired.project.program.flow, texts_seen(store, self.conversation, "chat"))
 
     def _prompt(self) -> None:
         if self.typed:

@@ -123,16 +123,22 @@ def log(
     at: Annotated[
         int, typer.Option("--at", min=-1, metavar="N", show_default=False, help="How it stood after event N.")
     ] = -1,
+    who: Annotated[
+        str, typer.Option("--as", metavar="NAME", envvar="INTERLOCK_USER", help="Who reads the texts: it is recorded.")
+    ] = "",
+    ground: Annotated[str, typer.Option("--ground", metavar="TEXT", help="Why they are read: recorded, too.")] = "",
     json: Json = False,
 ) -> None:
     """List the conversations, tell what happened in one of them, or show how it stood at one event."""
     from .history import list_all, tell_one
+    from .seeing import Looking
     from .standing import tell_at
 
+    looks = Looking(who, ground) if texts else None
     if at >= 0:
-        _end(tell_at(db, conversation, at, texts=texts, as_json=json))
+        _end(tell_at(db, conversation, at, texts=looks, as_json=json))
     elif conversation:
-        _end(tell_one(db, conversation, texts=texts, hashes=hashes, all_events=all_events, as_json=json))
+        _end(tell_one(db, conversation, texts=looks, hashes=hashes, all_events=all_events, as_json=json))
     else:
         list_all(db, limit, json)
 

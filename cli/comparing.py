@@ -11,6 +11,7 @@ from rich.text import Text
 from ..contracts.errors import CallError
 from ..contracts.flow import Flow
 from ..contracts.payload import Payload, PayloadAt
+from ..contracts.protection import KeepingStore
 from ..contracts.store import Store
 from ..fsm.asked import payload_refs
 from ..fsm.replay import Recorded
@@ -19,6 +20,7 @@ from ..service.loading import recorded
 from ..service.project import load_project
 from ..service.wiring import found_flows
 from .finding import existing_log, flow_of, stream_named
+from .seeing import texts_seen
 from .story import Told, told
 from .terminal import MARKS, Terminal, counted, write_json
 
@@ -49,6 +51,11 @@ class _Side:
         return f"{self.entries[index].envelope.ver} {one.text}{clause}{notes}"
 
 
+def _texts_of(store: KeepingStore, stream: str, shown: bool) -> dict[PayloadAt, Payload]:
+    """To compare; recorded where a person is to see them."""
+    return texts_seen(store, stream, "compare") if shown else store.payloads(stream)
+
+
 def diff(db: Path | None, a: str, b: str, today: bool, flow: str, texts: bool, as_json: bool) -> int:
     """Compare two conversations, or one with what today's code decides of it; 1 where they differ."""
     if bool(b) == today:
@@ -58,7 +65,10 @@ def diff(db: Path | None, a: str, b: str, today: bool, flow: str, texts: bool, a
     gone = 0
     with existing_log(db) as store:
         one = stream_named(store, a)
-        entries, payloads = recorded(store.read(one)), store.payloads(one)
+        entries, payloads = (
+            recorded(store.read(one)),
+            _texts_of(store, one, texts),
+        )
         shown = payloads if texts else None
         left = _Side(one[:8], entries, told(entries, _flow(store, entries), shown))
         if today:
@@ -67,7 +77,10 @@ def diff(db: Path | None, a: str, b: str, today: bool, flow: str, texts: bool, a
             found = compared(entries, again, payloads, payloads, exact=True)
         else:
             other = stream_named(store, b)
-            others, other_payloads = recorded(store.read(other)), store.payloads(other)
+            others, other_payloads = (
+                recorded(store.read(other)),
+                _texts_of(store, other, texts),
+            )
             words = told(others, _flow(store, others), other_payloads if texts else None)
             right = _Side(other[:8], others, words)
             found = compared(entries, others, payloads, other_payloads)

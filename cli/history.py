@@ -13,6 +13,7 @@ from ..persistence.verify import Broken, verify
 from ..service.loading import recorded
 from . import timeline
 from .finding import existing_log, flow_of, stream_named
+from .seeing import Looking, texts_seen
 from .story import Told, told
 from .terminal import MARKS, Terminal, counted, write_json
 
@@ -87,7 +88,9 @@ def _waits(one: dict[str, Any]) -> tuple[str, str]:
     return ("", "dim") if one["status"] == "ended" else ("the customer", "dim")
 
 
-def tell_one(db: Path | None, prefix: str, *, texts: bool, hashes: bool, all_events: bool, as_json: bool) -> int:
+def tell_one(
+    db: Path | None, prefix: str, *, texts: Looking | None, hashes: bool, all_events: bool, as_json: bool
+) -> int:
     """What happened in the conversation whose id begins with `prefix`; 1 if its log does not verify."""
     with existing_log(db) as store:
         stream = stream_named(store, prefix)
@@ -97,11 +100,11 @@ def tell_one(db: Path | None, prefix: str, *, texts: bool, hashes: bool, all_eve
         summary = store.summary(stream)
         flow = flow_of(store, summary.flow_digest) if summary else None
         entries = recorded(store.read(stream))
-        events = told(entries, flow, store.payloads(stream) if texts else None)
+        events = told(entries, flow, texts_seen(store, stream, "log", texts) if texts else None)
     if as_json:
         write_json(told_document(stream, summary, entries, events, broken))
     else:
-        _show(stream, summary, events, hashes=hashes, texts=texts, all_events=all_events)
+        _show(stream, summary, events, hashes=hashes, texts=texts is not None, all_events=all_events)
     return 0 if broken is None else 1
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import commands, evidence_commands, history_commands
+from . import commands, evidence_commands, history_commands, keeping_commands
 from .failing import Command, Commands
 from .route import routing
 
@@ -40,6 +40,12 @@ app.command(cls=Command, rich_help_panel=RUN)(commands.tasks)
 app.command(cls=Command, rich_help_panel=RUN)(commands.decide)
 app.command(cls=Command, rich_help_panel=RUN)(commands.resolve)
 app.command(cls=Command, rich_help_panel=RUN)(commands.doctor)
+KEEPING = "Keeping"
+app.command(cls=Command, rich_help_panel=KEEPING)(keeping_commands.erase)
+app.command(cls=Command, rich_help_panel=KEEPING)(keeping_commands.hold)
+app.command(cls=Command, rich_help_panel=KEEPING)(keeping_commands.retain)
+app.command(cls=Command, rich_help_panel=KEEPING)(keeping_commands.access)
+app.add_typer(keeping_commands.keys, name="keys", rich_help_panel=KEEPING)
 
 
 def _version(asked: bool) -> None:

@@ -12,6 +12,7 @@ from ..contracts.commands import Actor
 from ..contracts.envelope import opened
 from ..contracts.errors import CallError, SetupError
 from ..contracts.events import CommandRefused, ConversationStarted, TaskEndorsed, TaskOpened
+from ..contracts.protection import KeepingStore
 from ..contracts.store import FlowRow, Store, Summary
 from ..service.loading import recorded
 from ..service.outcome import TurnOutcome
@@ -19,6 +20,7 @@ from ..service.project import load_project
 from ..service.runtime import Runtime
 from ..service.wiring import ModelChoice, db_path, found_flow, wired
 from .finding import existing_log, flow_of, stream_named, task_document
+from .seeing import texts_seen
 from .story import known_words
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
@@ -86,7 +88,7 @@ def _asked(task: dict[str, Any]) -> Iterator[str]:
         yield f"approvals: {len(task['endorsed'])} of {task['approvals']}{by}"
 
 
-def open_tasks(store: Store) -> list[dict[str, Any]]:
+def open_tasks(store: KeepingStore) -> list[dict[str, Any]]:
     """Each open task as `task_document` writes it, by their deadlines.
 
     `shows` holds texts of the customer: this is the view of the person who decides.
@@ -108,10 +110,12 @@ def _opening(store: Store, stream: str, number: int) -> TaskOpened | None:
     return event if isinstance(event, TaskOpened) else None
 
 
-def _shown(store: Store, summary: Summary, number: int, event: TaskOpened) -> list[tuple[str, str]]:
+def _shown(store: KeepingStore, summary: Summary, number: int, event: TaskOpened) -> list[tuple[str, str]]:
     """(name, words) of each fact that the task shows, as it was when the task opened."""
+    if not event.facts:
+        return []
     entries = recorded(store.read(summary.stream, limit=number + 1))
-    words = known_words(entries, flow_of(store, summary.flow_digest), store.payloads(summary.stream))
+    words = known_words(entries, flow_of(store, summary.flow_digest), texts_seen(store, summary.stream, "tasks"))
     return [(name, words.get(name, "not known")) for name in event.facts]
 
 

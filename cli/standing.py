@@ -18,20 +18,21 @@ from ..fsm.evolve import fold
 from ..fsm.replay import Recorded
 from ..service.loading import recorded
 from .finding import existing_log, flow_of, stream_named
+from .seeing import Looking, texts_seen
 from .story import known_words, told
 from .terminal import Part, Terminal, counted, safe, write_json
 
 _TURN = ("handoffs", "self_handoffs", "agent_calls", "steps", "tool_calls", "subflows")
 
 
-def tell_at(db: Path | None, prefix: str, at: int, *, texts: bool, as_json: bool) -> int:
+def tell_at(db: Path | None, prefix: str, at: int, *, texts: Looking | None, as_json: bool) -> int:
     """Show the conversation as event `at` left it. Raises `CallError` where there is no such event."""
     with existing_log(db) as store:
         stream = stream_named(store, prefix)
         entries = recorded(store.read(stream))
         check_version(stream, at, len(entries))
         flow = flow_of(store, entries[at].envelope.flow)
-        payloads = store.payloads(stream) if texts else None
+        payloads = texts_seen(store, stream, "log", texts) if texts else None
     document = standing_document(stream, entries, at, flow, payloads)
     if as_json:
         write_json(document)

@@ -43,6 +43,7 @@ from ..contracts.events import (
 from ..contracts.facts import KnownFact
 from ..contracts.flow import Flow
 from ..contracts.imported import ConversationImported, MessageImported
+from ..contracts.keeping import Erased
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
 from ..contracts.values import written_time
@@ -368,6 +369,8 @@ def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
             return "timer", f"waits until {written_time(event.due)[11:19]} UTC"
         case TimerFired():
             return "unsure", "the deadline has passed"
+        case Erased():
+            return "unsure", f"the texts of this conversation were erased: {counted(event.payloads, 'text')}"
         case LimitReached():
             if event.limit == "no_return":
                 return "unsure", "limit reached: an agent does not get back what it handed on"

@@ -22,6 +22,7 @@ from ..service.loading import recorded
 from ..service.project import load_project
 from ..service.wiring import found_flows
 from .finding import existing_log, flow_of, stream_named
+from .seeing import texts_seen
 from .standing import show_standing, standing_document
 from .story import Told, told
 from .terminal import MARKS, Terminal, safe
@@ -137,7 +138,7 @@ def step(db: Path | None, prefixes: Sequence[str], flow: str, texts: bool, lines
         digest = entries[0].envelope.flow
         found = found_flows(store, load_project(flow) if flow else None).get(digest)
         program = found.program if found else None
-        payloads = store.payloads(stream) if texts else None
+        payloads = texts_seen(store, stream, "log") if texts else None
         walk = Walk(stream, entries, flow_of(store, digest), payloads, program)
     terminal = Terminal()
     if program is None:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from .agents import AgentOutcome
 from .facts import Control, FactReading, Unreadable
+from .keeping import Erase
 from .limits import LimitHit, Usage
 from .payload import PayloadAt, PayloadRef
 from .routing import RoutingEvidence
@@ -270,7 +271,19 @@ class Leave(Value):
 
 
 CommandBody = Annotated[
-    Start | Say | Give | Routed | AgentEnded | ToolEnded | Decide | Fire | Resolve | SubflowSaid | SubflowDone | Leave,
+    Start
+    | Say
+    | Give
+    | Routed
+    | AgentEnded
+    | ToolEnded
+    | Decide
+    | Fire
+    | Resolve
+    | SubflowSaid
+    | SubflowDone
+    | Leave
+    | Erase,
     Field(discriminator="kind"),
 ]
 

@@ -31,6 +31,7 @@ from .commands import (
 from .facts import FactReading, KnownFact
 from .handoff import Handoff, HistoryRef
 from .imported import ConversationImported, MessageImported
+from .keeping import Erase, Erased
 from .limits import LimitName
 from .payload import PayloadAt, PayloadRef
 from .policies import Watch
@@ -627,7 +628,8 @@ Event = Annotated[
     | SubflowEnded
     | ParentLeft
     | ConversationImported
-    | MessageImported,
+    | MessageImported
+    | Erased,
     Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -675,6 +677,8 @@ def command_of(event: Event) -> CommandBody | None:
             return SubflowDone(effect=event.effect, report=event.report)
         case ParentLeft():
             return Leave()
+        case Erased():
+            return Erase(request=event.request, payloads=event.payloads)
         case CommandRefused():
             return event.command
         case (

@@ -1,6 +1,13 @@
-"""What protects payloads at rest: a master key that wraps the data keys of people, wherever it is kept."""
+"""What protects payloads at rest: a master key that wraps the data keys of people, wherever it is kept; and what
+a store promises of erasing them."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+from .payload import PayloadAt, PayloadClass
+from .store import Append, Store
+from .tree import TreeStore
 
 
 class MasterKey(Protocol):
@@ -16,4 +23,49 @@ class MasterKey(Protocol):
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """The key that was wrapped. Raises `KeyUnavailable` for another's, an altered one, or another context."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AgedPayload:
+    """A payload of a conversation that has ended: of what class, at what type of event, and when that was."""
+
+    stream: str
+    at: PayloadAt
+    kind: PayloadClass
+    subject: str
+    event: str
+    when: str
+
+
+class KeepingStore(Store, Protocol):
+    """A store whose payloads can be erased, pruned and encrypted, and that keeps records of it. Thread-safe."""
+
+    def tree(self) -> TreeStore: ...
+
+    def streams_of(self, subject: str) -> Sequence[str]:
+        """The conversations of a subject, and those that hold payloads of it, in order."""
+        ...
+
+    def payloads_of(self, subject: str) -> Mapping[str, int]:
+        """How many payloads of the subject each conversation holds."""
+        ...
+
+    def erase(self, appends: Sequence[Append], subject: str) -> tuple[int, int]:
+        """Record `appends`, and delete every payload and key of the subject, all or none; durable on return.
+
+        Returns how many payloads and keys went. Raises `StreamMoved` where a conversation has moved.
+        """
+        ...
+
+    def prune(self, places: Sequence[tuple[str, PayloadAt]]) -> int:
+        """Delete these payloads, in one transaction; returns how many there were."""
+        ...
+
+    def aged(self, before: str) -> Sequence[AgedPayload]:
+        """The payloads of ended conversations whose event is from before that time."""
+        ...
+
+    def scrub(self) -> None:
+        """Leave nothing of deleted rows in the files of the database. Raises `StorageError` if it cannot now."""
         ...

@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from .canonical import canonical, parsed
 from .envelope import FORMAT
 from .errors import NotEncodable
+from .keeping import Act
 from .values import Count, Digest, Instant, Value, written_time
 
 RECORDS = ""
@@ -38,8 +39,8 @@ class KeyRotated(Value):
     statement: str
 
 
-Record = Annotated[HeadsTaken | KeyRotated, Field(discriminator="type")]
-_RECORD: TypeAdapter[Any] = TypeAdapter(Record)
+AnyRecord = HeadsTaken | KeyRotated | Act
+_RECORD: TypeAdapter[AnyRecord] = TypeAdapter(Annotated[AnyRecord, Field(discriminator="type")])
 
 
 class RecordEnvelope(Value):
@@ -55,11 +56,11 @@ class RecordEnvelope(Value):
     data: dict[str, Any]
 
 
-def record_bytes(record: HeadsTaken | KeyRotated, *, number: int, at: datetime, log: str, previous: bytes) -> bytes:
+def record_bytes(record: AnyRecord, *, number: int, at: datetime, log: str, previous: bytes) -> bytes:
     """The entry: record `number` (from 0) of the log, behind the one whose leaf is `previous` (empty for the first)."""
     fields = {
         "at": written_time(at),
-        "data": record.model_dump(mode="json", exclude={"type"}),
+        "data": record.model_dump(mode="json", exclude={"type"}, exclude_none=True),
         "log": log,
         "record": number,
         "schema": 1,
@@ -69,11 +70,11 @@ def record_bytes(record: HeadsTaken | KeyRotated, *, number: int, at: datetime, 
     return canonical(fields | ({"prev": previous.hex()} if previous else {}))
 
 
-def record_of(entry: bytes) -> tuple[RecordEnvelope, HeadsTaken | KeyRotated]:
+def record_of(entry: bytes) -> tuple[RecordEnvelope, AnyRecord]:
     """The record that an entry stands for. Raises `NotEncodable` for anything else."""
     try:
         envelope = RecordEnvelope.model_validate_json(canonical(parsed(entry)))
-        return envelope, _RECORD.validate_python({**envelope.data, "type": envelope.type})
+        return envelope, _RECORD.validate_json(canonical({**envelope.data, "type": envelope.type}))
     except ValidationError as error:
         raise NotEncodable(
             f"The entry is no known record: {error.errors(include_url=False, include_input=False)[0]['type']}.",

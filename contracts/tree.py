@@ -69,6 +69,10 @@ class TreeStore(Protocol):
         """Keep the log's record `number`. Raises `StorageError` if it is not the next one."""
         ...
 
+    def records(self, after: int = 0) -> Sequence[bytes]:
+        """The entries of the records from number `after` on, in order."""
+        ...
+
     def last_record(self) -> tuple[int, bytes]:
         """How many records there are, and the leaf hash of the last (empty if none)."""
         ...

@@ -45,6 +45,7 @@ from ..contracts.flow import (
     SubflowState,
     WaitState,
 )
+from ..contracts.keeping import Erase, Erased
 from . import broadcast, labelling, moves, runs, scope, subflow, tasks
 from .conversation import Conversation
 from .draft import CallAgent, Decision, Draft, Effect, RunTool, TendChild
@@ -81,6 +82,8 @@ def decide(program: Program, conversation: Conversation, command: Command) -> De
             moves.settle(draft, subflow.ended(draft, command.body))
         case Leave():
             _left(draft, command.body)
+        case Erase():  # in whatever state, also after the end: it says what happened to the texts
+            draft.record(Erased(request=command.body.request, payloads=command.body.payloads))
         case _:
             assert_never(command.body)
     return draft.finished()

@@ -50,6 +50,7 @@ from ..contracts.events import (
 )
 from ..contracts.facts import KnownFact
 from ..contracts.imported import ConversationImported, MessageImported
+from ..contracts.keeping import Erased
 from ..contracts.subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
 from .approvals import asked_for, endorsed, given, opened, used
 from .callers import caller_goes_on
@@ -228,6 +229,7 @@ def _evolved(conversation: Conversation, event: Event) -> Conversation:
             | Judged()
             | ParentLeft()
             | ApprovalVoid()
+            | Erased()
         ):
             return conversation.changed(version=following)
         case _:

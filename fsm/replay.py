@@ -13,6 +13,7 @@ from ..contracts.envelope import Entry, Envelope, Head, sealed
 from ..contracts.errors import LogBroken
 from ..contracts.events import ConversationStarted, Event, TransitionTaken, command_of
 from ..contracts.imported import ConversationImported, MessageImported
+from ..contracts.keeping import Erased
 from .conversation import Conversation
 from .decide import decide
 from .evolve import evolve, fold
@@ -98,6 +99,8 @@ def check_import(stream: str, entries: Sequence[Recorded]) -> bool:
     """Whether the stream was imported: nothing in it was decided. Raises `LogBroken` where it is both."""
     imported = bool(entries) and isinstance(entries[0].event, ConversationImported)
     for version, one in enumerate(entries):
+        if isinstance(one.event, Erased):
+            continue
         if isinstance(one.event, ConversationImported | MessageImported) != imported or (
             version and isinstance(one.event, ConversationImported)
         ):

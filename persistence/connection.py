@@ -62,6 +62,10 @@ class LogConnection(Protocol):
         """Inside a write transaction: no other connection changes the budget of that name until it is over."""
         ...
 
+    def scrub(self) -> None:
+        """Leave nothing of deleted rows: in no free page, and in no log of writes that is ours to empty."""
+        ...
+
     def close(self) -> None:
         """Let go of the database. Safe to call twice."""
         ...

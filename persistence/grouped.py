@@ -113,6 +113,29 @@ class GroupedLog(Generic[C]):
         for stream, summary in last.items():
             self._seen[stream] = (summary.length, summary.timers)
 
+    def erase(self, appends: Sequence[Append], subject: str) -> tuple[int, int]:
+        """Record the appends and delete the subject's payloads and keys: all or none. Returns how many of each.
+
+        Raises `StreamMoved` if a stream has moved, or if the subject has one that is not among them.
+        """
+        connection = self.connection
+        try:
+            with connection.writing():
+                self._forget()
+                streams = sorted(append.summary.stream for append in appends)
+                connection.hold(streams, {})
+                self._look_up(connection, set(streams))
+                for append in appends:
+                    if self._seen[append.summary.stream][0] != append.expected:
+                        raise stream_moved(append, self._seen[append.summary.stream][0])
+                self._record(connection, appends)
+                payloads = connection.change(sql.DROP_PAYLOADS_OF, of_subject=subject)
+                return payloads, connection.change(sql.DROP_KEYS_OF, of_subject=subject)
+        finally:
+            self._forget()
+            if self._vault is not None:
+                self._vault.forget(subject)
+
     def _payload_rows(self, connection: C, entries: Sequence[tuple[Entry, str]]) -> list[Row]:
         """Encrypted under keys that the database holds, or that are added to it in this transaction."""
         written = [(entry, payload, subject) for entry, subject in entries for payload in entry.payloads]

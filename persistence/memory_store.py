@@ -1,6 +1,6 @@
 """A store in memory: for tests, demonstrations and dry runs. Nothing outlives the process."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from threading import Lock
@@ -9,6 +9,7 @@ from uuid import uuid4
 from ..contracts.envelope import Entry, Head
 from ..contracts.errors import StreamMoved
 from ..contracts.payload import Payload, PayloadAt
+from ..contracts.protection import AgedPayload
 from ..contracts.store import Append, FlowRow, Reservation, Spent, Status, StoredEntry, Summary, TimerRow
 from .codec import checked, stored
 from .memory_tree import MemoryTree
@@ -185,6 +186,44 @@ class MemoryStore:
     def spent(self, tenant: str, day: str) -> Spent:
         with self._open():
             return self._days.get((tenant, day), Spent())
+
+    def streams_of(self, subject: str) -> Sequence[str]:
+        with self._open():
+            return tuple(sorted(one.stream for one in self._summaries.values() if one.subject == subject))
+
+    def payloads_of(self, subject: str) -> Mapping[str, int]:
+        found = {stream: len(self.payloads(stream)) for stream in self.streams_of(subject)}
+        return {stream: count for stream, count in found.items() if count}
+
+    def erase(self, appends: Sequence[Append], subject: str) -> tuple[int, int]:
+        gone = sum(self.payloads_of(subject).values())
+        with self._open():
+            for append in map(checked, appends):
+                moved = self._refusal(append)
+                if moved is not None:
+                    raise moved
+            for append in appends:
+                self._record(append)
+            for stream in [one.stream for one in self._summaries.values() if one.subject == subject]:
+                self._payloads.pop(stream, None)
+        return gone, 0
+
+    def prune(self, places: Sequence[tuple[str, PayloadAt]]) -> int:
+        with self._open():
+            return sum(self._payloads.get(stream, {}).pop(at, None) is not None for stream, at in places)
+
+    def aged(self, before: str) -> Sequence[AgedPayload]:
+        with self._open():
+            return tuple(
+                AgedPayload(stream, at, one.kind, self._summaries[stream].subject, entry.type, entry.at)
+                for stream, rows in sorted(self._payloads.items())
+                for at, one in sorted(rows.items(), key=lambda item: (item[0].version, item[0].name))
+                if (entry := self._entries[stream][at.version]).at < before
+                and self._summaries[stream].status == "ended"
+            )
+
+    def scrub(self) -> None:
+        """Nothing of it is anywhere."""
 
     def close(self) -> None:
         with self._lock:

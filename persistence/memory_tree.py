@@ -90,6 +90,10 @@ class MemoryTree:
                 )
             self._records.append((leaf, entry))
 
+    def records(self, after: int = 0) -> Sequence[bytes]:
+        with self._lock:
+            return tuple(entry for _, entry in self._records[after:])
+
     def last_record(self) -> tuple[int, bytes]:
         with self._lock:
             return len(self._records), self._records[-1][0] if self._records else b""

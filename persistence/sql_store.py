@@ -5,13 +5,14 @@ acknowledged append. After a failed write the connection is thrown away and a ne
 not tried again, and what was acknowledged is never in doubt.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from ..contracts.envelope import Head
 from ..contracts.errors import StorageError
 from ..contracts.payload import Payload, PayloadAt
+from ..contracts.protection import AgedPayload
 from ..contracts.store import Append, FlowRow, Reservation, Spent, Status, StoredEntry, Summary, TimerRow
 from . import ledger
 from . import statements as sql
@@ -34,7 +35,7 @@ class SqlStore(Generic[C]):
         """`opened` gives a connection, and is told whether the one before it failed. `vault` opens payloads, and
         encrypts them unless they are written `in_clear`. Raises `StorageError`."""
         self._failures, self._where = failures, where
-        self.vault = vault
+        self.vault, self.in_clear = vault, in_clear
         self._writer = Writer(lambda: GroupedLog(opened, failures, None if in_clear else vault), where)
         self.log: str = self._ask(lambda connection: connection.log)
 
@@ -145,6 +146,35 @@ class SqlStore(Generic[C]):
 
     def spent(self, tenant: str, day: str) -> Spent:
         return self._ask(lambda connection: ledger.spent(connection, tenant, day))
+
+    def streams_of(self, subject: str) -> Sequence[str]:
+        return tuple(stream for (stream,) in self._rows(sql.STREAMS_OF, of_subject=subject))
+
+    def payloads_of(self, subject: str) -> Mapping[str, int]:
+        return dict(self._rows(sql.COUNTS_OF, of_subject=subject))
+
+    def erase(self, appends: Sequence[Append], subject: str) -> tuple[int, int]:
+        given = [checked(append) for append in appends]
+        return self._ask(lambda _: self._writer.log.erase(given, subject))
+
+    def prune(self, places: Sequence[tuple[str, PayloadAt]]) -> int:
+        def drop(connection: C) -> int:
+            with connection.writing():
+                return sum(
+                    connection.change(sql.DROP_PAYLOAD, in_stream=stream, of=at.version, called=at.name)
+                    for stream, at in places
+                )
+
+        return self._ask(drop)
+
+    def aged(self, before: str) -> Sequence[AgedPayload]:
+        return tuple(
+            AgedPayload(stream, PayloadAt(version=version, name=name), kind, subject, event, when)
+            for stream, version, name, kind, subject, event, when in self._rows(sql.AGED_PAYLOADS, before=before)
+        )
+
+    def scrub(self) -> None:
+        self._ask(lambda connection: connection.scrub())
 
     def close(self) -> None:
         self._writer.close()

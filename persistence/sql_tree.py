@@ -69,6 +69,9 @@ class SqlTree(Generic[C]):
 
         self._ask(add)
 
+    def records(self, after: int = 0) -> Sequence[bytes]:
+        return tuple(entry for (entry,) in self._rows(sql.ALL_RECORDS, first=after))
+
     def last_record(self) -> tuple[int, bytes]:
         rows = self._rows(sql.LAST_RECORD)
         return (rows[0][0] + 1, rows[0][1]) if rows else (0, b"")

@@ -115,6 +115,16 @@ class SqliteFile:
     def where(self) -> str:
         return str(self.path)
 
+    def scrub(self) -> None:
+        """Rewrite the file without its free pages, and empty the write-ahead log.
+
+        Raises `StorageError` where another program reads the log for longer than the wait: nothing is lost, and
+        it is to be done again.
+        """
+        with self._lock.held(self._wait_seconds) if self.takes_turns else nullcontext():
+            self._driver.execute("VACUUM")
+            self._leave_no_doubt(needed=True)
+
     def close(self) -> None:
         """Let go of the file. Closing the last connection checkpoints, so it takes its turn as a write does."""
         if self._connection is not None:

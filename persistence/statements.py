@@ -173,6 +173,32 @@ KEY_OF_ID = compiled(_key.where(DATA_KEY.c.id == bindparam("under")))
 KEYS = compiled(_key.order_by(DATA_KEY.c.id))
 ANY_KEY = compiled(select(DATA_KEY.c.id).limit(_limit))
 PUT_WRAPPED = compiled(update(DATA_KEY).values(wrapped=bindparam("anew")).where(DATA_KEY.c.id == bindparam("under")))
+_of_subject: BindParameter[str] = bindparam("of_subject")
+STREAMS_OF = compiled(
+    select(CONVERSATION.c.stream)
+    .where(CONVERSATION.c.subject == _of_subject)
+    .union(select(PAYLOAD.c.stream).where(PAYLOAD.c.subject == _of_subject))
+    .order_by("stream")
+)
+COUNTS_OF = compiled(
+    select(PAYLOAD.c.stream, func.count()).where(PAYLOAD.c.subject == _of_subject).group_by(PAYLOAD.c.stream)
+)
+DROP_PAYLOADS_OF = compiled(delete(PAYLOAD).where(PAYLOAD.c.subject == _of_subject))
+DROP_KEYS_OF = compiled(delete(DATA_KEY).where(DATA_KEY.c.subject == _of_subject))
+DROP_PAYLOAD = compiled(
+    delete(PAYLOAD).where(
+        PAYLOAD.c.stream == _stream, PAYLOAD.c.version == bindparam("of"), PAYLOAD.c.name == bindparam("called")
+    )
+)
+AGED_PAYLOADS = compiled(
+    select(
+        PAYLOAD.c.stream, PAYLOAD.c.version, PAYLOAD.c.name, PAYLOAD.c.kind, PAYLOAD.c.subject, EVENT.c.type, EVENT.c.at
+    )
+    .join(EVENT, (EVENT.c.stream == PAYLOAD.c.stream) & (EVENT.c.version == PAYLOAD.c.version))
+    .join(CONVERSATION, CONVERSATION.c.stream == PAYLOAD.c.stream)
+    .where(EVENT.c.at < bindparam("before"), CONVERSATION.c.status == "ended")
+    .order_by(PAYLOAD.c.stream, PAYLOAD.c.version, PAYLOAD.c.name)
+)
 CLEAR_PAYLOADS = compiled(
     select(PAYLOAD.c.stream, PAYLOAD.c.subject, *_payload.selected_columns)
     .where(PAYLOAD.c.key_id.is_(None))

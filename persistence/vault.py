@@ -99,9 +99,13 @@ class Vault:
 
     def row(self, entry: Entry, payload: Payload, subject: str) -> Row:
         """The payload in the order of `statements.ADD_PAYLOAD`; `ready` was called for the subject."""
+        return self.sealed(entry.stream, entry.version, payload, subject)
+
+    def sealed(self, stream: str, version: int, payload: Payload, subject: str) -> Row:
+        """The same, of a payload at this place."""
         key = self._current[subject]
         key.used += 1
-        place = (entry.stream, entry.version, payload.name, payload.kind)
+        place = (stream, version, payload.name, payload.kind)
         nonce = os.urandom(NONCE_BYTES)
         body = key.cipher.encrypt(nonce, payload.r + payload.plaintext, associated(*place))
         return (*place, subject, None, body, key.id, nonce)

@@ -11,7 +11,7 @@ read again and decided again. Nothing here chooses a transition.
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import structlog
@@ -36,6 +36,7 @@ from ..contracts.values import SubjectId, written_time
 from .beside import Work
 from .clock import chosen_id, minted, random_id
 from .facts import given_facts
+from .forgetting import Forgetting
 from .live import Live
 from .loop import TurnLoop
 from .outcome import TurnOutcome, Undecided
@@ -205,7 +206,8 @@ class Runtime(TurnLoop):
             for tick in itertools.count():
                 if self._beside.closed:
                     return
-                for look in (self.fire_due, self.recover) if tick % ticks == 0 else (self.fire_due,):
+                rarely = (self.forget_erased, self.recover) if tick % ticks == 0 else ()
+                for look in (self.fire_due, *rarely):
                     task = asyncio.create_task(_looked(look))
                     looks.add(task)
                     task.add_done_callback(looks.discard)
@@ -213,6 +215,14 @@ class Runtime(TurnLoop):
         finally:
             for task in looks:
                 task.cancel()
+
+    async def forget_erased(self) -> None:
+        """Drop from memory what somebody erased, here or in another process, since the last look at the log."""
+        await self._forgetting.look(self._performs)
+
+    @cached_property
+    def _forgetting(self) -> Forgetting:
+        return Forgetting(self.store, self.texts, self._conversations)
 
     async def recover(self) -> tuple[Undecided, ...]:
         """Take over what dead processes left undone; returns the effects that a person must resolve.

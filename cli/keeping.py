@@ -1,0 +1,246 @@
+"""`interlock erase`, `hold`, `retain`, `access` and `keys`: keeping a log as the law asks, each act on the record."""
+
+from pathlib import Path
+from typing import Any
+
+from ..contracts.errors import CallError
+from ..contracts.keeping import Act
+from ..contracts.values import written_time
+from ..persistence.keyfile import KeyFile
+from ..persistence.protecting import clear_payloads
+from ..service import keys
+from ..service.erasing import Eraser, Erasing, Extent
+from ..service.journal import Journal, Recorded
+from ..service.retention import Overdue, Retention, policy_in
+from .finding import existing_log, stream_named
+from .keeping_words import words_of
+from .seeing import acting
+from .terminal import MARKS, Terminal, counted, safe, write_json
+
+
+def _checked_ground(ground: str, *, needed: bool = False) -> str:
+    if len(ground) > 200 or not ground.isprintable():
+        raise CallError("The ground is longer than 200 characters, or no single line.", fix="Give a short --ground.")
+    if needed and not ground.strip():
+        raise CallError("This needs a ground.", fix="Give --ground with the number of the request or the case.")
+    return ground
+
+
+# -- erase ----------------------------------------------------------------------------------------------
+
+
+def erase(
+    db: Path | None,
+    subject: str,
+    who: str,
+    ground: str,
+    *,
+    approve: bool,
+    approvals: int,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Ask, approve and finish, as far as it goes now; 1 where others must approve first."""
+    by, ground = acting(who), _checked_ground(ground)
+    with existing_log(db) as store:
+        eraser = Eraser(store)
+        extent = eraser.extent(subject)
+        if dry_run:
+            return _shown_extent(extent, as_json)
+        if approve:
+            erasing = eraser.approve(subject, by=by)
+        else:
+            erasing = eraser.ask(subject, by=by, ground=_checked_ground(ground, needed=True), approvals=approvals)
+        done = eraser.finish(erasing) if erasing.is_approved else None
+    document = {
+        **_extent_document(extent),
+        "request": erasing.request.number,
+        "approvals": {"needed": erasing.asked.approvals, "by": list(erasing.approved)},
+        "erased": None if done is None else {"conversations": done.conversations, "payloads": done.payloads},
+    }
+    if as_json:
+        write_json(document)
+    else:
+        _show_erasing(erasing, None if done is None else (done.conversations, done.payloads))
+    return 0 if done is not None else 1
+
+
+def _extent_document(extent: Extent) -> dict[str, Any]:
+    """`{"subject", "conversations": [id], "payloads", "holds": [number]}`."""
+    return {
+        "subject": extent.subject,
+        "conversations": list(extent.conversations),
+        "payloads": sum(extent.payloads.values()),
+        "holds": sorted(extent.holds),
+    }
+
+
+def _shown_extent(extent: Extent, as_json: bool) -> int:
+    document = _extent_document(extent)
+    if as_json:
+        write_json(document)
+    else:
+        terminal = Terminal()
+        terminal.line(
+            f"{counted(document['payloads'], 'text')} in {counted(len(extent.conversations), 'conversation')} would "
+            "go, with their keys. Entries, hashes, proofs and routes stay."
+        )
+        for number, one in extent.holds.items():
+            terminal.line((f"Hold {number} stands against it: {safe(one.ground)}", "bold red"))
+    return 1 if extent.holds else 0
+
+
+def _show_erasing(erasing: Erasing, done: tuple[int, int] | None) -> None:
+    terminal = Terminal()
+    if done is not None:
+        terminal.hang(
+            terminal.text((MARKS.good, "bold green")),
+            f"erased {counted(done[1], 'text')} in {counted(done[0], 'conversation')}, with their keys; nothing of "
+            "them is left in the database. Backups keep what they hold until they run out: the keys are in them, too.",
+        )
+        return
+    asked = erasing.asked
+    terminal.hang(
+        terminal.text(("…", "bold yellow")),
+        f"{len(erasing.approved)} of {asked.approvals} people have approved ({', '.join(erasing.approved)}). Another "
+        "one runs ",
+        (f"interlock erase --subject {asked.subject} --approve --as NAME", "green"),
+    )
+
+
+# -- hold and retain ------------------------------------------------------------------------------------
+
+
+def hold(
+    db: Path | None, subject: str, conversation: str, release: int | None, who: str, ground: str, *, as_json: bool
+) -> None:
+    """Place a hold, end one, or list those that stand."""
+    if sum((bool(subject), bool(conversation), release is not None)) > 1:
+        raise CallError("Say one thing at a time.", fix="Give --subject, --conversation or --release.")
+    with existing_log(db) as store:
+        journal = Journal(store)
+        if subject or conversation or release is not None:
+            from ..service.holding import placed, released
+
+            ground = _checked_ground(ground, needed=True)
+            if release is not None:
+                released(journal, release, by=acting(who), ground=ground)
+            else:
+                stream = stream_named(store, conversation) if conversation else None
+                placed(journal, subject=subject or None, conversation=stream, by=acting(who), ground=ground)
+        standing = [
+            {"number": number, **one.model_dump(mode="json", exclude={"type"}, exclude_none=True)}
+            for number, one in journal.holds().items()
+        ]
+    if as_json:
+        write_json({"holds": standing})
+        return
+    terminal = Terminal()
+    for one in standing:
+        of = f"subject {one['subject']}" if "subject" in one else f"conversation {one['conversation']}"
+        terminal.line(f"Hold {one['number']} on {safe(of)}, by {one['by']}: {safe(one['ground'])}")
+    if not standing:
+        terminal.line("No hold stands.")
+
+
+def retain(db: Path | None, policy: Path, who: str, ground: str, *, dry_run: bool, as_json: bool) -> None:
+    """Delete what is overdue, or say what would be."""
+    given, by = policy_in(policy), acting(who)
+    with existing_log(db) as store:
+        retention = Retention(store, given)
+        found = retention.overdue() if dry_run else retention.prune(by=by, ground=_checked_ground(ground))
+    if as_json:
+        write_json(_overdue_document(found, given.digest, dry_run))
+        return
+    terminal = Terminal()
+    kinds = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
+    terminal.line(
+        f"{counted(len(found.places), 'text')} of {counted(found.conversations, 'conversation')} "
+        f"{'would be' if dry_run else 'were'} deleted{f' ({kinds})' if kinds else ''}; "
+        f"{counted(found.held, 'text')} more {'is' if found.held == 1 else 'are'} held."
+    )
+
+
+def _overdue_document(found: Overdue, digest: str, dry_run: bool) -> dict[str, Any]:
+    """`{"policy", "dry_run", "payloads", "conversations", "kinds": {kind: count}, "held"}`."""
+    return {
+        "policy": digest,
+        "dry_run": dry_run,
+        "payloads": len(found.places),
+        "conversations": found.conversations,
+        "kinds": dict(found.kinds),
+        "held": found.held,
+    }
+
+
+# -- access ---------------------------------------------------------------------------------------------
+
+
+def access(db: Path | None, limit: int, *, as_json: bool) -> None:
+    """The acts of people on the log, the newest first."""
+    with existing_log(db) as store:
+        found = list(Journal(store).acts())[-limit:][::-1]
+    if as_json:
+        write_json({"acts": [_act_document(one) for one in found]})
+        return
+    terminal = Terminal()
+    if not found:
+        terminal.line("Nobody has read, erased, held or changed anything.")
+        return
+    rows = [
+        [str(one.number), written_time(one.at)[:19].replace("T", " "), _by(one.act), safe(words_of(one.act), 300)]
+        for one in found
+    ]
+    terminal.table(["record", "at (UTC)", "who", "what and why"], rows, right=(0,), whole=(0, 1))
+
+
+def _by(act: Act) -> str:
+    return str(getattr(act, "by", "interlock"))
+
+
+def _act_document(one: Recorded) -> dict[str, Any]:
+    """`{"record", "at", "leaf", "type", ...the act's own}`."""
+    return {
+        "record": one.number,
+        "at": written_time(one.at),
+        "leaf": one.leaf.hex(),
+        **one.act.model_dump(mode="json", exclude_none=True),
+        "says": words_of(one.act),
+    }
+
+
+# -- keys -----------------------------------------------------------------------------------------------
+
+
+def show_keys(db: Path | None, *, as_json: bool) -> int:
+    """Which keys there are; 1 where texts lie in clear."""
+    with existing_log(db) as store:
+        clear, data_keys = clear_payloads(store), store.describe().counts["data_keys"]
+        master = store.master
+        file = str(master.path) if isinstance(master, KeyFile) else ""
+        ids = master.ids() if isinstance(master, KeyFile) and master.exists() else ()
+    if as_json:
+        write_json({"file": file, "master_keys": list(ids), "data_keys": data_keys, "in_clear": clear})
+    else:
+        terminal = Terminal()
+        terminal.line(f"{file}: {counted(len(ids), 'master key')}{f' ({ids[-1]} wraps)' if ids else ''}")
+        terminal.line(f"{counted(data_keys, 'data key')}, one a person; {counted(clear, 'text')} in clear")
+    return 1 if clear else 0
+
+
+def encrypt(db: Path | None, who: str, *, as_json: bool) -> None:
+    with existing_log(db) as store:
+        count = keys.encrypt(store, by=acting(who))
+    write_json({"encrypted": count}) if as_json else Terminal().line(f"{counted(count, 'text')} encrypted.")
+
+
+def rotate(db: Path | None, who: str, *, as_json: bool) -> None:
+    with existing_log(db) as store:
+        count = keys.rotate(store, by=acting(who))
+    if as_json:
+        write_json({"rewrapped": count})
+    else:
+        Terminal().line(
+            f"{counted(count, 'data key')} wrapped by a new master key. Back the key file up; backups of the log from "
+            "before need the old one."
+        )

@@ -1,0 +1,55 @@
+"""What people did to the log itself, in plain words."""
+
+from typing import assert_never
+
+from ..contracts.keeping import (
+    Act,
+    ApproverNamed,
+    ErasureApproved,
+    ErasureAsked,
+    ErasureDone,
+    ErasureRefused,
+    HoldPlaced,
+    HoldReleased,
+    KeysChanged,
+    TextsPruned,
+    TextsRead,
+)
+from .terminal import counted
+
+
+def words_of(act: Act) -> str:
+    """One line, with the ground if there is one."""
+    ground = getattr(act, "ground", "")
+    return f"{_what(act)}{f': {ground}' if ground else ''}"
+
+
+def _what(act: Act) -> str:
+    match act:
+        case TextsRead():
+            return f"read the texts of {act.conversation} ({act.through})"
+        case HoldPlaced():
+            return f"held {f'subject {act.subject}' if act.subject else f'conversation {act.conversation}'}"
+        case HoldReleased():
+            return f"ended hold {act.hold}"
+        case ErasureAsked():
+            others = f", with {act.approvals} approvals" if act.approvals > 1 else ""
+            return f"asked to erase {act.subject}{others}"
+        case ErasureApproved():
+            return f"approved the erasure of record {act.request}"
+        case ErasureRefused():
+            why = f"hold {act.hold} stands against it" if act.reason == "held" else "the same person approved before"
+            return f"was refused the erasure of {act.subject}: {why}"
+        case ErasureDone():
+            return (
+                f"erasure of record {act.request} complete: {counted(act.payloads, 'text')} of "
+                f"{counted(act.conversations, 'conversation')}"
+            )
+        case TextsPruned():
+            return f"pruned {counted(act.payloads, 'text')} by policy {act.policy[:12]}"
+        case KeysChanged():
+            return f"{'encrypted' if act.how == 'encrypted' else 'wrapped anew'} {act.count}"
+        case ApproverNamed():
+            return f"{'named' if act.key else 'took the key of'} approver {act.person}"
+        case _:
+            assert_never(act)

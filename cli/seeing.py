@@ -1,0 +1,48 @@
+"""Texts that a person at the terminal is about to see: who looks, and why, is recorded before they are read."""
+
+import getpass
+import os
+import re
+from dataclasses import dataclass
+
+from ..contracts.errors import CallError
+from ..contracts.keeping import ReadThrough
+from ..contracts.payload import Payload, PayloadAt
+from ..contracts.protection import KeepingStore
+from ..service.journal import Journal
+
+_NAME = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+def acting(who: str = "") -> str:
+    """Who acts: as given, else `INTERLOCK_USER`, else the system's user. Raises `CallError` for what is no name."""
+    who = who or os.environ.get("INTERLOCK_USER", "")
+    if not who:
+        try:
+            who = re.sub(r"[^\x21-\x7e]", "_", getpass.getuser())[:128]
+        except (KeyError, OSError):
+            who = ""
+    if not _NAME.fullmatch(who):
+        raise CallError(
+            f"The name {who[:40]!r} cannot stand in the log.",
+            fix="Give --as, or INTERLOCK_USER, a pseudonym of printable ASCII without spaces.",
+        )
+    return who
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Who looks at texts, and why; empty: whoever is at the terminal, and no reason given."""
+
+    who: str = ""
+    ground: str = ""
+
+
+def texts_seen(
+    store: KeepingStore, stream: str, through: ReadThrough, looking: Looking | None = None
+) -> dict[PayloadAt, Payload]:
+    """The texts of a conversation, after the reading was recorded. Raises `CallError` for a ground that is no line."""
+    looking = looking or Looking()
+    if len(looking.ground) > 200 or not looking.ground.isprintable():
+        raise CallError("The ground is longer than 200 characters, or no single line.", fix="Give a short --ground.")
+    return Journal(store).read_texts(stream, by=acting(looking.who), through=through, ground=looking.ground)

@@ -1,0 +1,145 @@
+"""What people do to the log itself: reading texts, erasing a person, holding, pruning, keys. Each is a record.
+
+Records stand in the tree beside the conversations' entries (`contracts/records.py`). They name people and subjects
+by pseudonyms; a ground is a reference of whoever acts, such as the number of a request, and never a person's name.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .values import ActorId, Count, Digest, Name, SubjectId, Value
+
+Ground = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")]
+"""Why somebody acted: one line of at most 200 characters. It is kept as long as the log: no personal data."""
+ReadThrough = Literal["log", "chat", "tasks", "export", "compare", "route", "service"]
+
+
+class TextsRead(Value):
+    """Somebody was about to see the texts of a conversation; recorded before they were shown."""
+
+    type: Literal["texts_read"] = "texts_read"
+    by: ActorId
+    ground: Ground = ""
+    through: ReadThrough
+    conversation: str
+
+
+class HoldPlaced(Value):
+    """From here on nothing of the subject, or of the conversation, is erased or pruned."""
+
+    type: Literal["hold_placed"] = "hold_placed"
+    by: ActorId
+    ground: Ground
+    subject: SubjectId | None = None
+    conversation: str | None = None
+
+
+class HoldReleased(Value):
+    """The hold of record `hold` is over."""
+
+    type: Literal["hold_released"] = "hold_released"
+    by: ActorId
+    ground: Ground
+    hold: Count
+
+
+class ErasureAsked(Value):
+    """Somebody asked to erase a subject. `approvals` is how many people must, who asked included."""
+
+    type: Literal["erasure_asked"] = "erasure_asked"
+    by: ActorId
+    ground: Ground
+    subject: SubjectId
+    approvals: Count
+
+
+class ErasureApproved(Value):
+    """Another person approved the erasure that record `request` asks for."""
+
+    type: Literal["erasure_approved"] = "erasure_approved"
+    by: ActorId
+    request: Count
+
+
+class ErasureRefused(Value):
+    """An erasure was asked for and not done: a hold stands against it, or the same person approved twice."""
+
+    type: Literal["erasure_refused"] = "erasure_refused"
+    by: ActorId
+    ground: Ground = ""
+    subject: SubjectId
+    reason: Literal["held", "same_person"]
+    hold: Count | None = None
+
+
+class ErasureDone(Value):
+    """The erasure of record `request` is complete: rows and keys are gone, and no free page holds them."""
+
+    type: Literal["erasure_done"] = "erasure_done"
+    request: Count
+    conversations: Count
+    payloads: Count
+
+
+class TextsPruned(Value):
+    """Texts whose time was over were deleted, as the policy with this digest says."""
+
+    type: Literal["texts_pruned"] = "texts_pruned"
+    by: ActorId
+    ground: Ground = ""
+    policy: Digest
+    conversations: Count
+    payloads: Count
+
+
+class KeysChanged(Value):
+    """`encrypted`: texts that lay in clear were encrypted. `rotated`: data keys were wrapped by a new master key."""
+
+    type: Literal["keys_changed"] = "keys_changed"
+    by: ActorId
+    how: Literal["encrypted", "rotated"]
+    count: Count
+
+
+class ApproverNamed(Value):
+    """From here on `person` signs approvals with the Ed25519 key `key` (hexadecimal); None takes the key away."""
+
+    type: Literal["approver_named"] = "approver_named"
+    by: ActorId
+    person: ActorId
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    roles: tuple[Name, ...] = ()
+
+
+Act = (
+    TextsRead
+    | HoldPlaced
+    | HoldReleased
+    | ErasureAsked
+    | ErasureApproved
+    | ErasureRefused
+    | ErasureDone
+    | TextsPruned
+    | KeysChanged
+    | ApproverNamed
+)
+
+
+# -- in the conversation ----------------------------------------------------------------------------
+
+
+class Erase(Value):
+    """Note in the conversation that its texts are being erased; `request` is the leaf of the record that asks it."""
+
+    kind: Literal["erase"] = "erase"
+    request: Digest
+    payloads: Count
+
+
+class Erased(Value):
+    """The texts of this conversation's subject were erased, in the same transaction. Nothing else changes."""
+
+    type: Literal["erased"] = "erased"
+    request: Digest
+    payloads: Count

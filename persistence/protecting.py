@@ -1,0 +1,76 @@
+"""Encrypting what lies in clear, and wrapping keys anew: in small transactions, so that a running log goes on."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from ..contracts.errors import StorageError
+from ..contracts.payload import Payload
+from . import statements as sql
+from .connection import LogConnection
+from .sqlite_store import SqliteStore
+from .vault import R_BYTES, Row, Vault
+
+_TOGETHER = 500
+"""Rows of one transaction."""
+
+
+def clear_payloads(store: SqliteStore) -> int:
+    """How many payloads lie in clear."""
+    return int(store._rows(sql.CLEAR_COUNT)[0][0])  # noqa: SLF001 - of the same package, and no business of others
+
+
+def encrypted_in(store: SqliteStore, progress: Callable[[int], None] | None = None) -> int:
+    """Encrypt all of them; returns how many there were."""
+    done = 0
+    while count := store._ask(partial(_some_encrypted, store.vault)):  # noqa: SLF001
+        done += count
+        if progress is not None:
+            progress(done)
+    return done
+
+
+def _some_encrypted(vault: Vault, connection: LogConnection) -> int:
+    def stored(subjects: Sequence[str]) -> Sequence[Row]:
+        return connection.run(sql.KEYS_OF, subjects=json.dumps(subjects))
+
+    try:
+        with connection.writing():
+            rows = connection.run(sql.CLEAR_PAYLOADS, at_most=_TOGETHER)
+            vault.forget_current()
+            subjects = {subject for _, subject, *_ in rows}
+            connection.add(sql.ADD_KEY, vault.ready(subjects, stored, partial(connection.run, sql.ANY_KEY, at_most=1)))
+            for stream, subject, version, name, kind, r, body, *_ in rows:
+                if len(r or b"") != R_BYTES:
+                    raise StorageError(
+                        f"The payload {name!r} has no commitment key of {R_BYTES} bytes.",
+                        where=f"stream {stream}, version {version}",
+                        fix="Run `interlock verify`: the row was altered.",
+                    )
+                *_, sealed_body, key, nonce = vault.sealed(stream, version, Payload(name, kind, r, body), subject)
+                connection.change(
+                    sql.PUT_BODY,
+                    sealed_body=sealed_body,
+                    under=key,
+                    once=nonce,
+                    in_stream=stream,
+                    of=version,
+                    called=name,
+                )
+    finally:
+        vault.forget_current()
+    return len(rows)
+
+
+def rewrapped_in(store: SqliteStore) -> int:
+    """Wrap every data key by the master key that wraps now; returns how many."""
+
+    def rewrap(connection: LogConnection) -> int:
+        with connection.writing():
+            rows = connection.run(sql.KEYS)
+            for identity, subject, wrapped in rows:
+                anew = store.vault.rewrapped(identity, subject, wrapped)
+                connection.change(sql.PUT_WRAPPED, anew=anew, under=identity)
+            return len(rows)
+
+    return store._ask(rewrap)  # noqa: SLF001

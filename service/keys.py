@@ -1,0 +1,41 @@
+"""Keys of a log: texts in clear are encrypted, and data keys get a new master key. Safe to stop and do again."""
+
+from collections.abc import Callable
+
+from ..contracts.errors import CallError, SetupError
+from ..contracts.keeping import KeysChanged
+from ..persistence.keyfile import KeyFile
+from ..persistence.protecting import encrypted_in, rewrapped_in
+from ..persistence.sqlite_store import SqliteStore
+from .journal import Journal
+
+
+def encrypt(store: SqliteStore, *, by: str, progress: Callable[[int], None] | None = None) -> int:
+    """Encrypt every text that lies in clear, and leave nothing of it in free pages; returns how many there were."""
+    if store.in_clear:
+        raise CallError("This store writes texts in clear.", fix="Open it without `in_clear`.")
+    count = encrypted_in(store, progress)
+    if count:
+        Journal(store).note(KeysChanged(by=by, how="encrypted", count=count))
+        store.scrub()
+    return count
+
+
+def rotate(store: SqliteStore, *, by: str) -> int:
+    """Wrap every data key by a new master key, and forget the old ones; returns how many were wrapped.
+
+    A crash leaves both keys in the file and each data key under one of them: rotate again. A running server reads
+    the file again by itself.
+    """
+    master = store.master
+    if not isinstance(master, KeyFile):
+        raise SetupError(
+            "The master key is not in a file.", fix="Rotate it in the service that keeps it, which unwraps by old keys."
+        )
+    if not master.exists():
+        raise SetupError("There is no master key yet.", where=str(master.path), fix="It is made with the first text.")
+    master.add()
+    count = rewrapped_in(store)
+    Journal(store).note(KeysChanged(by=by, how="rotated", count=count))
+    master.keep_newest()
+    return count

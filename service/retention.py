@@ -1,0 +1,111 @@
+"""Retention: texts whose time is over are deleted, unless a hold stands; what was decided stays, and stays provable."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from ..contracts.errors import CallError, SetupError
+from ..contracts.keeping import TextsPruned
+from ..contracts.payload import PayloadAt
+from ..contracts.protection import KeepingStore
+from ..contracts.retention import RetentionPolicy
+from ..contracts.values import written_time
+from .clock import Clock, SystemClock
+from .journal import Journal
+
+_TOGETHER = 1_000
+"""Texts that go in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Texts whose time is over: where they are, how many of each class, and how many a hold keeps."""
+
+    places: tuple[tuple[str, PayloadAt], ...]
+    kinds: Mapping[str, int]
+    held: int
+
+    @property
+    def conversations(self) -> int:
+        return len({stream for stream, _ in self.places})
+
+
+def policy_in(path: Path) -> RetentionPolicy:
+    """The policy of a YAML file. Raises `SetupError` where there is none, `CallError` with what is wrong in it."""
+    try:
+        written = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise SetupError(
+            f"The policy cannot be read: {error.strerror}.", where=str(path), fix="Give its file with --policy."
+        ) from error
+    except yaml.YAMLError as error:
+        raise CallError("The policy is no YAML.", where=str(path), fix=str(error).splitlines()[0]) from error
+    try:
+        policy = RetentionPolicy.model_validate(_as_written(written))
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in fault["loc"]) or "the policy"
+        raise CallError(
+            f"In {place}: {fault['msg'][0].lower()}{fault['msg'][1:]}.",
+            where=str(path),
+            fix="A policy is `rules:`, a list of {days, kind, event}, and `least_days:`.",
+        ) from error
+    return policy.checked()
+
+
+def _as_written(written: object) -> object:
+    """A list in YAML is a tuple of ours."""
+    if isinstance(written, dict) and isinstance(written.get("rules"), list):
+        return {**written, "rules": tuple(written["rules"])}
+    return written
+
+
+class Retention:
+    """What is overdue in one log, and its end. Only conversations that have ended lose texts."""
+
+    def __init__(self, store: KeepingStore, policy: RetentionPolicy, clock: Clock | None = None) -> None:
+        self.store, self.policy, self._clock = store, policy.checked(), clock or SystemClock()
+        self.journal = Journal(store, self._clock)
+
+    def overdue(self) -> Overdue:
+        """By this machine's clock: `interlock doctor` looks at it."""
+        now = self._clock.now()
+        shortest = min(rule.days for rule in self.policy.rules)
+        holds = self.journal.holds().values()
+        subjects = {hold.subject for hold in holds if hold.subject}
+        streams = {hold.conversation for hold in holds if hold.conversation}
+        places, kinds, held = [], Counter[str](), 0
+        for one in self.store.aged(written_time(now - timedelta(days=shortest))):
+            days = self.policy.days_for(one.kind, one.event)
+            if days is None or one.when >= written_time(now - timedelta(days=days)):
+                continue
+            if one.subject in subjects or one.stream in streams:
+                held += 1
+            else:
+                places.append((one.stream, one.at))
+                kinds[one.kind] += 1
+        return Overdue(tuple(places), dict(sorted(kinds.items())), held)
+
+    def prune(self, *, by: str, ground: str = "") -> Overdue:
+        """Delete what is overdue, and record it first; a crash in between leaves the rest for the next run."""
+        found = self.overdue()
+        if not found.places:
+            return found
+        self.journal.note(
+            TextsPruned(
+                by=by,
+                ground=ground,
+                policy=self.policy.digest,
+                conversations=found.conversations,
+                payloads=len(found.places),
+            )
+        )
+        for start in range(0, len(found.places), _TOGETHER):
+            self.store.prune(found.places[start : start + _TOGETHER])
+        self.store.scrub()
+        return found

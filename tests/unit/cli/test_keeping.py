@@ -1,0 +1,144 @@
+"""erase, hold, retain, access and keys at the command line; reading texts is on the record."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interlock.persistence.sqlite_store import SqliteStore
+from interlock.service.wiring import open_log
+
+
+@pytest.fixture
+def subject(log: Path, ids: dict[str, str]) -> str:
+    with closing(open_log(log)) as store:
+        summary = store.summary(next(iter(ids.values())))
+        assert summary
+        return summary.subject
+
+
+def test_erasing_from_the_command_line(run: Any, log: Path, subject: str) -> None:
+    """A dry run says what would go and does nothing; then it goes; the log verifies and decides the same."""
+    dry = run("erase", "--subject", subject, "--dry-run", "--db", log, "--json").json
+    assert (dry["subject"], len(dry["conversations"]) >= 1, dry["payloads"] > 0, dry["holds"]) == (
+        subject,
+        True,
+        True,
+        [],
+    )
+    assert run("access", "--db", log, "--json").json == {"acts": []}
+    ran = run("erase", "--subject", subject, "--db", log, "--as", "dpo")
+    assert (ran.code, "This needs a ground." in ran.words) == (2, True)
+    ran = run("erase", "--subject", subject, "--db", log, "--as", "dpo", "--ground", "request 7")
+    assert (ran.code, "nothing of them is left in the database" in ran.words) == (0, True)
+    assert run("verify", "--db", log).code == 0
+    assert run("replay", "--all", "--db", log).code == 0
+    acts = run("access", "--db", log, "--json").json["acts"]
+    assert [(one["type"], one.get("by"), one.get("ground")) for one in acts] == [
+        ("erasure_done", None, None),
+        ("erasure_asked", "dpo", "request 7"),
+    ]
+    stream = dry["conversations"][0]
+    assert "the texts of this conversation were erased" in run("log", stream, "--db", log).words
+
+
+def test_two_people_at_two_terminals(run: Any, log: Path, subject: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is told what the second runs; exit code 1 until then."""
+    monkeypatch.setenv("INTERLOCK_ERASE_APPROVALS", "2")
+    ran = run("erase", "--subject", subject, "--db", log, "--as", "carl", "--ground", "request 7")
+    assert (ran.code, f"interlock erase --subject {subject} --approve --as NAME" in ran.words) == (1, True)
+    assert run("erase", "--subject", subject, "--approve", "--db", log, "--as", "carl").code == 2
+    found = run("erase", "--subject", subject, "--approve", "--db", log, "--as", "dora", "--json").json
+    assert (found["approvals"], found["erased"]["payloads"] > 0) == ({"needed": 2, "by": ["carl", "dora"]}, True)
+
+
+def test_holds_are_placed_listed_and_released(run: Any, log: Path, subject: str) -> None:
+    """What is held is not erased, and `doctor` and the list say so."""
+    assert "No hold stands." in run("hold", "--db", log).words
+    assert run("hold", "--subject", subject, "--db", log).code == 2
+    placed = run("hold", "--subject", subject, "--as", "counsel", "--ground", "case 4", "--db", log, "--json").json
+    (hold,) = placed["holds"]
+    assert (hold["subject"], hold["by"], hold["ground"]) == (subject, "counsel", "case 4")
+    assert f"Hold {hold['number']} on subject {subject}, by counsel: case 4" in run("hold", "--db", log).words
+    assert run("erase", "--subject", subject, "--dry-run", "--db", log).code == 1
+    ran = run("erase", "--subject", subject, "--ground", "request 7", "--db", log)
+    assert (ran.code, "its texts are restricted, not erased" in ran.words) == (2, True)
+    arguments = ("hold", "--release", hold["number"], "--as", "counsel", "--ground", "closed", "--db", log, "--json")
+    assert run(*arguments).json == {"holds": []}
+    ran = run("hold", "--subject", "a", "--conversation", "b", "--db", log)
+    assert "Say one thing at a time." in ran.words
+
+
+def test_retention_from_the_command_line(run: Any, log: Path, tmp_path: Path) -> None:
+    """Nothing of a fresh log is overdue; a dry run says the same as the run."""
+    policy = tmp_path / "retention.yaml"
+    policy.write_text("rules: [{days: 200}]\n")
+    dry = run("retain", "--policy", policy, "--dry-run", "--db", log, "--json").json
+    assert (dry["payloads"], dry["held"], dry["dry_run"]) == (0, 0, True)
+    assert "0 texts of 0 conversations were deleted" in run("retain", "--policy", policy, "--db", log).words
+
+
+def test_reading_texts_is_on_the_record(run: Any, log: Path, ids: dict[str, str]) -> None:
+    """Who, through what, of which conversation, why; the log without texts is no such reading."""
+    stream = next(iter(ids.values()))
+    assert run("log", stream, "--db", log).code == 0
+    assert "Nobody has read" in run("access", "--db", log).words
+    assert run("log", stream, "--texts", "--as", "carl", "--ground", "complaint 9", "--db", log).code == 0
+    assert run("tasks", "--as-nobody", "--db", log).code == 2
+    (act,) = run("access", "--db", log, "--json").json["acts"]
+    assert (act["type"], act["by"], act["ground"], act["through"], act["conversation"]) == (
+        *("texts_read", "carl", "complaint 9", "log", stream),
+    )
+    assert act["says"] == f"read the texts of {stream} (log): complaint 9"
+    ran = run("log", stream, "--texts", "--as", "ca rl", "--db", log)
+    assert (ran.code, "The name 'ca rl' cannot stand in the log." in ran.words) == (2, True)
+    ran = run("log", stream, "--texts", "--ground", "x" * 201, "--db", log)
+    assert (ran.code, "The ground is longer than 200 characters, or no single line." in ran.words) == (2, True)
+
+
+def test_a_reading_that_cannot_be_recorded_does_not_happen(run: Any, log: Path, ids: dict[str, str]) -> None:
+    """Fail closed: no record, no texts."""
+    with closing(sqlite3.connect(log, isolation_level=None)) as connection:
+        connection.execute("CREATE TRIGGER no BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    ran = run("log", next(iter(ids.values())), "--texts", "--db", log)
+    assert ran.code == 70 or ran.code == 1
+    assert "disk full" in ran.words
+    assert "card" not in ran.out
+
+
+def test_keys_are_shown_rotated_and_old_texts_encrypted(run: Any, log: Path, ids: dict[str, str]) -> None:
+    """Every text reads as before; only the newest master key is in the file."""
+    stream = next(iter(ids.values()))
+    with closing(SqliteStore(log)) as store:
+        before = store.payloads(stream)
+    shown = run("keys", "show", "--db", log, "--json").json
+    assert (len(shown["master_keys"]), shown["in_clear"]) == (1, 0)
+    rotated = run("keys", "rotate", "--as", "ops", "--db", log, "--json").json
+    assert rotated == {"rewrapped": shown["data_keys"]}
+    again = run("keys", "show", "--db", log, "--json").json
+    assert (len(again["master_keys"]), again["master_keys"] != shown["master_keys"]) == (1, True)
+    with closing(SqliteStore(log)) as store:
+        assert store.payloads(stream) == before
+    assert "wrapped anew" in run("access", "--db", log).words
+
+
+def test_texts_in_clear_are_encrypted(run: Any, tmp_path: Path) -> None:
+    """What a store in clear wrote stays readable, and stands in no file afterwards."""
+    from interlock.contracts.envelope import Head
+    from support.stores import LOG, decided
+
+    path = tmp_path / "log.db"
+    secret = b"my mother's maiden name"
+    with closing(SqliteStore(path, origin=LOG, in_clear=True)) as store:
+        store.append(decided(Head("a"), written=[secret, b"two"]))
+    assert run("keys", "show", "--db", path).code == 1
+    assert run("keys", "encrypt", "--as", "ops", "--db", path, "--json").json == {"encrypted": 2}
+    assert run("keys", "encrypt", "--db", path, "--json").json == {"encrypted": 0}
+    assert run("keys", "show", "--db", path).code == 0
+    with closing(SqliteStore(path)) as store:
+        assert [one.plaintext for one in store.payloads("a").values()] == [secret, b"two"]
+        assert [one.name for one in tmp_path.iterdir() if one.is_file() and secret in one.read_bytes()] == []
+    ran = run("keys", "rotate", "--db", path)
+    assert "1 data key wrapped by a new master key" in ran.words
