@@ -1,0 +1,447 @@
+"""What another flow would have done with a recorded conversation, turn by turn: pure, and without a model.
+
+Each turn is decided from the conversation as it *was* when its input came, for what people wrote answers what they
+had been told. Within the turn the new flow goes its own way: where it asks what was asked then, it gets the answer
+that was recorded; where it asks something else, the turn stops there and says what it needs.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from typing import Literal, Protocol
+
+from ..contracts.commands import (
+    AgentEnded,
+    Command,
+    CommandBody,
+    Reading,
+    Routed,
+    Say,
+    Start,
+    SubflowDone,
+    SubflowSaid,
+    ToolEnded,
+)
+from ..contracts.errors import InterlockError, LogBroken
+from ..contracts.events import (
+    AgentRequested,
+    AgentReturned,
+    CommandRefused,
+    Event,
+    LimitReached,
+    MessageReceived,
+    RoutingDecided,
+    ToolRequested,
+    TransitionRefused,
+    TransitionTaken,
+    command_of,
+)
+from ..contracts.routing import RoutingEvidence
+from .alike import alike, differs, intent
+from .conversation import Conversation
+from .decide import decide
+from .draft import CallAgent, Decision, Effect, Route, RunTool, TendChild
+from .evolve import evolve
+from .program import Program
+from .unopened import Unopened, decisions
+
+Verdict = Literal["same", "rerouted", "illegal", "needs_model", "needs_tool", "limit", "unknown"]
+"""`limit`: a limit is reached now that was not; `unknown`: it depends on a text that was erased."""
+MOST_STEPS = 200
+"""Decisions of one turn that are made again; what goes on for longer is cut off by the flow's limits before."""
+_INNER = (Routed, AgentEnded, ToolEnded, SubflowSaid, SubflowDone)
+"""What the flow asked for itself: everything else begins a turn."""
+
+
+class Sources(Protocol):
+    """What is measured on texts. None where the text is needed and was erased."""
+
+    def evidence(self, effect: Route, was: RoutingDecided | None) -> RoutingEvidence | None:
+        """What the new flow's router measures on the message; `was` is what was recorded in this place, if it was."""
+        ...
+
+    def reading(self, event: MessageReceived, conversation: Conversation) -> Reading | None:
+        """What the new flow's rules read in the message; `conversation` is as it was before it came."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn that is not the same, or says something else: from the event at `version` on.
+
+    `was` and `now` are the first labels or states (`by`) that differ. `needs` are the agents and tools that would
+    have to be asked, `differs` what else is not as it was. Costs are billionths of the flow's currency: what was
+    paid, what would have been of that, and what the calls that are needed may add.
+    """
+
+    version: int
+    verdict: Verdict
+    was: str = ""
+    now: str = ""
+    by: Literal["label", "state", ""] = ""
+    reason: str = ""
+    needs: tuple[str, ...] = ()
+    differs: tuple[str, ...] = ()
+    paid: int = 0
+    pays: int = 0
+    pays_at_most: int = 0
+    events: tuple[Event, ...] = ()
+    """What the new flow would have recorded in this turn."""
+    length: int = 0
+    """Of the turn as it is recorded, in events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backtested:
+    """One conversation: its turns in number, and those that are not the same in every respect."""
+
+    stream: str
+    turns: int
+    decisions: int
+    paid: int
+    different: tuple[Turn, ...]
+
+
+def backtest(program: Program, stream: str, entries: Sequence[Unopened], sources: Sources) -> Backtested:
+    """Every turn of a recorded conversation through `program`.
+
+    Raises `LogBroken` for a stream whose decisions do not begin with a command.
+    """
+    conversation = Conversation(id=stream)
+    turns = decisions = paid = 0
+    different: list[Turn] = []
+    for groups in _turns(stream, entries):
+        turns += 1
+        decisions += len(groups)
+        run = _TurnRun(program, conversation, groups, sources)
+        found = run.result()
+        conversation = run.after
+        paid += run.paid
+        if found is not None:
+            different.append(found)
+    return Backtested(stream, turns, decisions, paid, tuple(different))
+
+
+def _turns(stream: str, entries: Sequence[Unopened]) -> Iterator[list[tuple[Sequence[Unopened], CommandBody]]]:
+    """The decisions of each turn: one from outside, and what it led to."""
+    turn: list[tuple[Sequence[Unopened], CommandBody]] = []
+    for group in decisions(entries):
+        body = command_of(group[0].event)
+        if body is None or group[0].envelope.key is None:
+            raise LogBroken(
+                f"A decision begins with {group[0].envelope.type!r}, which records no command.",
+                stream=stream,
+                version=group[0].envelope.ver,
+                fix="Verify the log; the entry was altered.",
+            )
+        if turn and not isinstance(body, _INNER):
+            yield turn
+            turn = []
+        turn.append((group, body))
+    if turn:
+        yield turn
+
+
+class _Stopped(Exception):
+    """The turn cannot be followed further."""
+
+    def __init__(self, verdict: Verdict, reason: str) -> None:
+        self.verdict: Verdict = verdict
+        self.reason = reason
+        super().__init__(reason)
+
+
+@dataclass
+class _TurnRun:
+    """One turn, first decision by decision beside the recorded one; from the first difference on, by itself."""
+
+    program: Program
+    before: Conversation
+    groups: list[tuple[Sequence[Unopened], CommandBody]]
+    sources: Sources
+    after: Conversation = field(init=False)
+    """As it is recorded: what the next turn begins with."""
+    made: list[Event] = field(default_factory=list)
+    paid: int = 0
+    notes: dict[str, None] = field(default_factory=dict)
+    routes: dict[tuple[str, int], Route] = field(default_factory=dict)
+    """What is to be measured, by state and message."""
+
+    def result(self) -> Turn | None:
+        """None where everything is as it was."""
+        conversation = self.before
+        for place, (group, body) in enumerate(self.groups):
+            try:
+                decision = self._decided(conversation, group[0], body)
+            except _Stopped as stopped:
+                return self._judged(place, conversation, stopped)
+            self.made += decision.events
+            after = self._beside(conversation, group, decision)
+            if after is None:
+                return self._followed(place, conversation, decision)
+            conversation = after
+        self.after = conversation
+        return self._turn("same", differs=tuple(self.notes)) if self.notes else None
+
+    # -- deciding ------------------------------------------------------------------------------------
+
+    def _decided(self, conversation: Conversation, opening: Unopened, body: CommandBody) -> Decision:
+        return self._decide(conversation, opening, self._today(conversation, opening, body))
+
+    def _decide(self, conversation: Conversation, opening: Unopened, body: CommandBody) -> Decision:
+        states = self.program.states
+        for state in (conversation.state, *(frame.state for frame in conversation.frames)):
+            if state and state not in states:
+                raise _Stopped("illegal", f"the flow has no state {state!r}")
+        envelope = opening.envelope
+        command = Command(key=envelope.key or "inner", at=envelope.at, actor=envelope.actor, body=body)
+        try:
+            return decide(self.program, conversation, command)
+        except KeyError as error:
+            raise _Stopped("illegal", f"the flow has no {error}") from None
+        except InterlockError as error:
+            raise _Stopped("illegal", error.what) from None
+
+    def _today(self, conversation: Conversation, opening: Unopened, body: CommandBody) -> CommandBody:
+        """The command as it would come today: on this flow, with what its rules read and its routers measure."""
+        if isinstance(body, Start):
+            return body if body.flow == self.program.ref else body.changed(flow=self.program.ref)
+        if isinstance(body, Say) and isinstance(opening.event, MessageReceived):
+            reading = self.sources.reading(opening.event, conversation)
+            if reading is None:
+                raise _Stopped("unknown", "its rules read more, and the text was erased")
+            return body if reading is body.reading else body.changed(reading=reading)
+        if isinstance(body, Routed):
+            effect = self.routes.get((body.state, body.message))
+            return body if effect is None else self._routed(effect, opening.event, body)
+        return body
+
+    def _routed(self, effect: Route, event: Event | None = None, was: Routed | None = None) -> CommandBody:
+        evidence = self.sources.evidence(effect, event if isinstance(event, RoutingDecided) else None)
+        if evidence is None:
+            raise _Stopped("unknown", "its router measures something else, and the text was erased")
+        if was is not None and evidence is was.evidence:
+            return was
+        return Routed(state=effect.state, message=effect.message, evidence=evidence)
+
+    # -- beside the recorded one ---------------------------------------------------------------------
+
+    def _beside(self, conversation: Conversation, group: Sequence[Unopened], decision: Decision) -> Conversation | None:
+        """The conversation after the recorded decision, if this one does the same; else None."""
+        for effect in decision.effects:
+            if isinstance(effect, Route):
+                self.routes[effect.state, effect.message] = effect
+        if len(decision.events) != len(group):
+            return None
+        exact = True
+        for one, event in zip(group, decision.events, strict=True):
+            if one.says(event):
+                continue
+            if not alike(one.event, event):
+                return None
+            self.notes.update(dict.fromkeys(differs(one.event, event)))
+            exact = False
+        opening = decision.events[0] if decision.events else None
+        if not exact:
+            return self._recorded(conversation, group)
+        if isinstance(opening, AgentReturned):
+            self.paid += opening.cost
+        return decision.conversation
+
+    def _recorded(self, conversation: Conversation, group: Sequence[Unopened]) -> Conversation:
+        for one in group:
+            conversation = evolve(conversation, one.event)
+            if isinstance(one.event, AgentReturned):
+                self.paid += one.event.cost
+        return conversation
+
+    # -- by itself ---------------------------------------------------------------------------------
+
+    def _followed(self, place: int, conversation: Conversation, decision: Decision) -> Turn:
+        """Go on from the first decision that differs, with the answers of this turn that still apply."""
+        answers = _Answers(conversation, self.groups[place:])
+        opening = self.groups[place][0][0]
+        effects: list[Effect] = list(decision.effects)
+        current = decision.conversation
+        needs: dict[str, int] = {}
+        stopped: _Stopped | None = None
+        for _ in range(MOST_STEPS):
+            if not effects:
+                break
+            effect = effects.pop(0)
+            try:
+                body = self._answered(effect, current, answers)
+                if body is None:
+                    needs.update(_need(effect))
+                    continue
+                decision = self._decide(current, opening, body)
+            except _Stopped as error:
+                stopped = error
+                break
+            answers.came(current, decision.events)
+            current = decision.conversation
+            self.made += decision.events
+            effects += decision.effects
+        return self._judged(place, conversation, stopped, needs)
+
+    def _answered(self, effect: Effect, current: Conversation, answers: "_Answers") -> CommandBody | None:
+        if isinstance(effect, Route):
+            return self._routed(effect)
+        if isinstance(effect, CallAgent | RunTool):
+            return answers.of(effect, current)
+        return None
+
+    # -- judging -----------------------------------------------------------------------------------
+
+    def _judged(
+        self,
+        place: int,
+        conversation: Conversation,
+        stopped: _Stopped | None,
+        needs: Mapping[str, int] | None = None,
+    ) -> Turn:
+        for group, _ in self.groups[place:]:
+            conversation = self._recorded(conversation, group)
+        self.after = conversation
+        needs = needs or {}
+        was = _path(one.event for group, _ in self.groups for one in group)
+        found = _compared(was, _path(self.made), stopped, needs)
+        notes = self.notes if found.verdict != "same" else {**self.notes, "events": None}
+        return replace(
+            self._turn(found.verdict, differs=tuple(notes), needed=sum(needs.values())),
+            was=found.was,
+            now=found.now,
+            by=found.by,
+            reason=found.reason,
+            needs=tuple(needs),
+        )
+
+    def _turn(self, verdict: Verdict, *, differs: tuple[str, ...], needed: int = 0) -> Turn:
+        return Turn(
+            self.groups[0][0][0].envelope.ver,
+            verdict,
+            differs=differs,
+            paid=self.paid,
+            pays=sum(event.cost for event in self.made if isinstance(event, AgentReturned)),
+            pays_at_most=needed,
+            events=tuple(self.made),
+            length=sum(len(group) for group, _ in self.groups),
+        )
+
+
+def _need(effect: Effect) -> dict[str, int]:
+    """Who would have to be asked, and what that may cost."""
+    if isinstance(effect, CallAgent):
+        return {f"agent {effect.request.agent}": effect.request.reserved_cost}
+    if isinstance(effect, RunTool):
+        return {f"tool {effect.request.tool}": 0}
+    if isinstance(effect, TendChild):
+        return {"a child conversation": 0}
+    return {}
+
+
+class _Answers:
+    """The answers that one turn recorded, by what was asked; each is given once."""
+
+    def __init__(self, conversation: Conversation, groups: Sequence[tuple[Sequence[Unopened], CommandBody]]) -> None:
+        ended = {body.effect: body for _, body in groups if isinstance(body, AgentEnded | ToolEnded)}
+        self._waiting: dict[object, list[AgentEnded | ToolEnded]] = {}
+        self._same: dict[int, int] = {}
+        """Of agent results: the version here, by the version that it was recorded at."""
+        self._given: dict[int, int] = {}
+        asked = {at: event for at, event in conversation.unfinished.items() if at in ended}
+        for at, event in asked.items():
+            self._waiting.setdefault(intent(event, conversation, {}), []).append(ended[at])
+        self._returned: dict[int, int] = {}
+        for group, _ in groups:
+            for one in group:
+                at = conversation.version
+                if isinstance(one.event, AgentRequested | ToolRequested) and at in ended:
+                    self._waiting.setdefault(intent(one.event, conversation, {}), []).append(ended[at])
+                if isinstance(one.event, AgentReturned):
+                    self._returned[one.event.effect] = at
+                conversation = evolve(conversation, one.event)
+
+    def of(self, effect: CallAgent | RunTool, current: Conversation) -> AgentEnded | ToolEnded | None:
+        """What was answered to the same question, as the answer to this one."""
+        waiting = self._waiting.get(intent(effect.request, current, self._same))
+        if not waiting:
+            return None
+        body = waiting.pop(0)
+        self._given[effect.effect] = body.effect
+        return body if body.effect == effect.effect else body.changed(effect=effect.effect)
+
+    def came(self, current: Conversation, events: Sequence[Event]) -> None:
+        """Events that were made: where an answer stands now, and where it stood."""
+        for version, event in enumerate(events, current.version):
+            if isinstance(event, AgentReturned) and (was := self._given.get(event.effect)) is not None:
+                self._same[version] = self._returned.get(was, version)
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """Where a turn went."""
+
+    labels: tuple[str, ...]
+    states: tuple[str, ...]
+    limits: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+def _path(events: Iterable[Event]) -> _Path:
+    labels, states, limits, refused = [], [], [], []
+    for event in events:
+        match event:
+            case RoutingDecided() if event.agent is None and not event.decision.asks_model:
+                labels.append(event.decision.outcome)
+            case TransitionTaken():
+                states.append(event.target)
+            case LimitReached():
+                limits.append(event.limit)
+            case TransitionRefused():
+                refused.append(f"{event.on} in {event.source}: {event.reason.replace('_', ' ')}")
+            case CommandRefused():
+                refused.append(f"{event.command.kind}: {event.reason.replace('_', ' ')}")
+    return _Path(tuple(labels), tuple(states), tuple(limits), tuple(refused))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    verdict: Verdict
+    was: str = ""
+    now: str = ""
+    by: Literal["label", "state", ""] = ""
+    reason: str = ""
+
+
+def _compared(was: _Path, now: _Path, stopped: _Stopped | None, needs: Mapping[str, int]) -> _Found:
+    """The verdict: what is refused goes before limits, limits before labels, labels before states."""
+    if stopped is not None:
+        return _Found(stopped.verdict, reason=stopped.reason)
+    if fresh := _beyond(was.refused, now.refused):
+        return _Found("illegal", reason=f"refused: {fresh}")
+    if fresh := _beyond(was.limits, now.limits):
+        return _Found("limit", now=fresh, reason=f"limit reached: {fresh.replace('_', ' ')}")
+    cut = bool(needs) and now.labels == was.labels[: len(now.labels)] and now.states == was.states[: len(now.states)]
+    wanted: Verdict = "needs_model" if any(one.startswith("agent ") for one in needs) else "needs_tool"
+    if cut:
+        return _Found(wanted, reason=f"to be asked: {', '.join(needs)}")
+    for by, before, after in (("label", was.labels, now.labels), ("state", was.states, now.states)):
+        one, other = _first_other(before, after)
+        if one != other:
+            return _Found("rerouted", one or "nothing", other or "nothing", "label" if by == "label" else "state")
+    return _Found("same")
+
+
+def _beyond(was: Sequence[str], now: Sequence[str]) -> str:
+    """The first of `now` that `was` does not account for."""
+    left = list(was)
+    for one in now:
+        if one not in left:
+            return one
+        left.remove(one)
+    return ""
+
+
+def _first_other(was: Sequence[str], now: Sequence[str]) -> tuple[str | None, str | None]:
+    return next((pair for pair in zip_longest(was, now) if pair[0] != pair[1]), (None, None))

@@ -1,0 +1,169 @@
+"""What a new flow measures on recorded texts: taken from the record where it measured the same, else measured anew.
+
+A threshold does not change what is measured, so trying one on a whole history reads no text at all.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..contracts.commands import Reading
+from ..contracts.events import MessageReceived, RoutingDecided
+from ..contracts.facts import FactReading
+from ..contracts.flow import AgentState, Flow, RouterSpec, RouteState
+from ..contracts.payload import Payload, PayloadAt, PayloadRef, bytes_of
+from ..contracts.routing import RoutingEvidence
+from ..fsm.conversation import Conversation
+from ..fsm.draft import Route
+from ..fsm.program import Program
+from ..fsm.reading import read_message
+from ..fsm.route import evidence
+from ..fsm.unopened import Unopened
+
+Payloads = Callable[[], Mapping[PayloadAt, Payload]]
+"""Reads the texts of one conversation; called at most once, and only where a text is needed."""
+_MEASURED = (
+    "labels", "screen", "screen_classifier", "screen_threshold", "max_characters", "escalations", "rules",
+    "classifier", "several",
+)  # fmt: skip
+"""What of a router decides what is measured; the rest decides what follows from it."""
+
+
+class Changes:
+    """What two flows measure otherwise: found once for each version that a log holds."""
+
+    def __init__(self, then: Flow | None, program: Program) -> None:
+        self.then, self.program = then, program
+        self.same_flow = then is not None and then.digest == program.ref.digest
+        self._routers = {one.name: one for one in then.routers} if then is not None else {}
+        states = then.states if then is not None else ()
+        self._of_state = {one.name: one.router for one in states if isinstance(one, RouteState)}
+        scopes = {one.name: one.scope for one in then.agents} if then is not None else {}
+        self._of_scope = {one.name: scopes.get(one.agent) for one in states if isinstance(one, AgentState)}
+        self._measures_same: dict[tuple[str, str], bool] = {}
+        self.reads_same = then is not None and self._reads_same(then, program.flow)
+
+    def router_then(self, event: RoutingDecided) -> str:
+        """The router that measured what the event holds; empty where the flow of then is not known."""
+        return (self._of_scope if event.agent is not None else self._of_state).get(event.state) or ""
+
+    def measures_same(self, then: str, now: str) -> bool:
+        """Whether the router `now` of the new flow measures what the router `then` of the old one did."""
+        found = self._measures_same.get((then, now))
+        if found is None:
+            one, other = self._routers.get(then), self.program.routers.get(now)
+            found = one is not None and other is not None and _measured(one) == _measured(other)
+            self._measures_same[then, now] = found
+        return found
+
+    def _reads_same(self, then: Flow, now: Flow) -> bool:
+        if (then.facts, then.currency) != (now.facts, now.currency):
+            return False
+        if then.digressions is None or now.digressions is None:
+            return then.digressions == now.digressions
+        return self.measures_same(then.digressions, now.digressions)
+
+
+def _measured(spec: RouterSpec) -> tuple[object, ...]:
+    return tuple(getattr(spec, name) for name in _MEASURED)
+
+
+class Remeasured:
+    """The `Sources` of one recorded conversation."""
+
+    def __init__(self, changes: Changes, entries: Sequence[Unopened], payloads: Payloads) -> None:
+        self._changes, self._entries, self._read = changes, entries, payloads
+        self._program = changes.program
+        self._payloads: Mapping[PayloadAt, Payload] | None = None
+        self._found: dict[int, list[tuple[str, bool, RoutingEvidence]]] | None = None
+
+    def evidence(self, effect: Route, was: RoutingDecided | None = None) -> RoutingEvidence | None:
+        """The recorded evidence where the same was measured on this message, else measured; None without its text."""
+        spec = self._program.routers[effect.router]
+        held = effect.held if effect.held in spec.labels else None
+        if was is not None and was.evidence.held == held and self._measures_same(was, effect.router):
+            return was.evidence
+        for then, bare, found in self._recorded().get(effect.message, ()):
+            if bare != (not effect.candidates) and (bare or found.picked is not None):
+                continue  # what the customer picked depends on what was offered
+            if self._changes.measures_same(then, effect.router):
+                return found if found.held == held else found.changed(held=held)
+        text = self._text(effect.message)
+        if text is None:
+            return None
+        known = self._program.code.classifiers
+        return evidence(
+            spec,
+            text,
+            classifier=known.get(spec.classifier or ""),
+            screener=known.get(spec.screen_classifier or ""),
+            candidates=effect.candidates,
+            held=effect.held,
+        )
+
+    def reading(self, event: MessageReceived, conversation: Conversation) -> Reading | None:
+        """The recorded reading where the same rules read it, else read anew; None without its text."""
+        if self._changes.same_flow or (self._changes.reads_same and event.disposition != "refused"):
+            return event.reading
+        flow, code, question = self._program.flow, self._program.code, conversation.visit.question
+        too_long = event.message.length > flow.limits.message_bytes
+        if too_long or conversation.status != "open" or (question is None and not flow.facts):
+            return Reading()
+        text = self._text(conversation.version)
+        if text is None:
+            return None
+        found = read_message(
+            flow,
+            code,
+            text,
+            asking=question.fact if question else None,
+            confirming=question is not None and question.fact is None,
+            known=conversation.facts,
+        )
+        refs = {one.name: one.payload for one in event.reading.facts if one.payload is not None}
+        facts = tuple(
+            FactReading(name=one.name, value=one.value, answers=one.answers)
+            if one.text is None
+            else FactReading(
+                name=one.name, payload=_sealed(refs.get(one.name), one.name, one.text), answers=one.answers
+            )
+            for one in found.facts
+        )
+        digression = self.evidence(Route("", flow.digressions, conversation.version, ())) if (
+            question is not None and flow.digressions is not None
+        ) else None  # fmt: skip
+        return Reading(control=found.control, facts=facts, unreadable=found.unreadable, digression=digression)
+
+    def _measures_same(self, was: RoutingDecided, router: str) -> bool:
+        return self._changes.measures_same(self._changes.router_then(was), router)
+
+    def _recorded(self) -> dict[int, list[tuple[str, bool, RoutingEvidence]]]:
+        """What was measured on each message: by which router, and whether nothing was offered to pick from."""
+        if self._found is None:
+            self._found = {}
+            for version, one in enumerate(self._entries):
+                if one.type not in ("routing_decided", "message_received"):
+                    continue
+                event = one.event
+                if isinstance(event, RoutingDecided) and event.evidence.modelled is None and not event.evidence.queued:
+                    measured = (self._changes.router_then(event), event.agent is not None, event.evidence)
+                    self._found.setdefault(event.message, []).append(measured)
+                elif isinstance(event, MessageReceived) and event.reading.digression is not None:
+                    then = self._changes.then
+                    measured = ((then.digressions or "") if then else "", True, event.reading.digression)
+                    self._found.setdefault(version, []).append(measured)
+        return self._found
+
+    def _text(self, message: int) -> str | None:
+        """What the customer wrote; empty where no message was in hand, None where it was erased."""
+        if not message:
+            return ""
+        if self._payloads is None:
+            self._payloads = self._read()
+        payload = self._payloads.get(PayloadAt(version=message, name="message"))
+        return None if payload is None else payload.text
+
+
+def _sealed(recorded: PayloadRef | None, name: str, text: str) -> PayloadRef:
+    """What the envelope would say of the text; of one that was not recorded, a commitment to it that nobody keeps."""
+    if recorded is not None:
+        return recorded
+    return Payload(name=f"fact_{name}", kind="fact", r=bytes(32), plaintext=bytes_of(text)).ref
