@@ -56,7 +56,7 @@ _INNER = (Routed, AgentEnded, ToolEnded, SubflowSaid, SubflowDone)
 class Sources(Protocol):
     """What is measured on texts. None where the text is needed and was erased."""
 
-    def evidence(self, effect: Route, was: RoutingDecided | None) -> RoutingEvidence | None:
+    def evidence(self, effect: Route, was: Routed | None) -> RoutingEvidence | None:
         """What the new flow's router measures on the message; `was` is what was recorded in this place, if it was."""
         ...
 
@@ -194,7 +194,8 @@ class _TurnRun:
             if state and state not in states:
                 raise _Stopped("illegal", f"the flow has no state {state!r}")
         envelope = opening.envelope
-        command = Command(key=envelope.key or "inner", at=envelope.at, actor=envelope.actor, body=body)
+        # Its parts were validated where they were read; validating the whole again costs as much as reading it.
+        command = Command.model_construct(key=envelope.key or "inner", at=envelope.at, actor=envelope.actor, body=body)
         try:
             return decide(self.program, conversation, command)
         except KeyError as error:
@@ -213,11 +214,11 @@ class _TurnRun:
             return body if reading is body.reading else body.changed(reading=reading)
         if isinstance(body, Routed):
             effect = self.routes.get((body.state, body.message))
-            return body if effect is None else self._routed(effect, opening.event, body)
+            return body if effect is None else self._routed(effect, body)
         return body
 
-    def _routed(self, effect: Route, event: Event | None = None, was: Routed | None = None) -> CommandBody:
-        evidence = self.sources.evidence(effect, event if isinstance(event, RoutingDecided) else None)
+    def _routed(self, effect: Route, was: Routed | None = None) -> CommandBody:
+        evidence = self.sources.evidence(effect, was)
         if evidence is None:
             raise _Stopped("unknown", "its router measures something else, and the text was erased")
         if was is not None and evidence is was.evidence:

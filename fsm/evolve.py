@@ -92,6 +92,15 @@ def _watching(conversation: Conversation, event: Event, at: int) -> Conversation
 def _evolved(conversation: Conversation, event: Event) -> Conversation:
     at, following = conversation.version, conversation.version + 1
     match event:
+        # What happens most stands first: a case that does not apply costs a third of a microsecond.
+        case TransitionTaken():
+            return _moved(conversation, event).changed(version=following)
+        case ReplySent():
+            return _remembered(conversation, f"{event.text}|{event.agent}", event.token_bound).changed(
+                version=following
+            )
+        case TimerSet():
+            return conversation.changed(version=following, visit=conversation.visit.changed(timer=at, due=event.due))
         case ConversationStarted():
             return conversation.changed(
                 version=following,
@@ -134,8 +143,6 @@ def _evolved(conversation: Conversation, event: Event) -> Conversation:
         case IssuesDropped():
             issues = conversation.issues if event.reason == "too_many" else ()
             return conversation.changed(version=following, issues=issues)
-        case TransitionTaken():
-            return _moved(conversation, event).changed(version=following)
         case HandoffMade():
             return conversation.changed(version=following, handoffs=conversation.handoffs + 1)
         case AgentRequested():
@@ -167,10 +174,6 @@ def _evolved(conversation: Conversation, event: Event) -> Conversation:
             return (conversation if event.how == "again" else _given_up(conversation, event.effect)).changed(
                 version=following
             )
-        case ReplySent():
-            return _remembered(conversation, f"{event.text}|{event.agent}", event.token_bound).changed(
-                version=following
-            )
         case TaskOpened():
             return opened(conversation, event).changed(version=following, held=None)
         case TaskEndorsed():
@@ -182,8 +185,6 @@ def _evolved(conversation: Conversation, event: Event) -> Conversation:
                 visit=conversation.visit.changed(task=None, opened=None, endorsed=(), timer=None, due=None),
                 handed_on=(),
             )
-        case TimerSet():
-            return conversation.changed(version=following, visit=conversation.visit.changed(timer=at, due=event.due))
         case TimerFired() if event.timer in conversation.background:
             return conversation.changed(version=following, background=less(conversation.background, event.timer))
         case TimerFired():

@@ -5,7 +5,7 @@ A threshold does not change what is measured, so trying one on a whole history r
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ..contracts.commands import Reading
+from ..contracts.commands import Reading, Routed
 from ..contracts.events import MessageReceived, RoutingDecided
 from ..contracts.facts import FactReading
 from ..contracts.flow import AgentState, Flow, RouterSpec, RouteState
@@ -41,9 +41,9 @@ class Changes:
         self._measures_same: dict[tuple[str, str], bool] = {}
         self.reads_same = then is not None and self._reads_same(then, program.flow)
 
-    def router_then(self, event: RoutingDecided) -> str:
-        """The router that measured what the event holds; empty where the flow of then is not known."""
-        return (self._of_scope if event.agent is not None else self._of_state).get(event.state) or ""
+    def router_then(self, state: str) -> str:
+        """The router that measured for the state; empty where the flow of then is not known."""
+        return self._of_state.get(state) or self._of_scope.get(state) or ""
 
     def measures_same(self, then: str, now: str) -> bool:
         """Whether the router `now` of the new flow measures what the router `then` of the old one did."""
@@ -75,8 +75,10 @@ class Remeasured:
         self._payloads: Mapping[PayloadAt, Payload] | None = None
         self._found: dict[int, list[tuple[str, bool, RoutingEvidence]]] | None = None
 
-    def evidence(self, effect: Route, was: RoutingDecided | None = None) -> RoutingEvidence | None:
+    def evidence(self, effect: Route, was: Routed | None) -> RoutingEvidence | None:
         """The recorded evidence where the same was measured on this message, else measured; None without its text."""
+        if was is not None and self._changes.same_flow:
+            return was.evidence
         spec = self._program.routers[effect.router]
         held = effect.held if effect.held in spec.labels else None
         if was is not None and was.evidence.held == held and self._measures_same(was, effect.router):
@@ -127,13 +129,13 @@ class Remeasured:
             )
             for one in found.facts
         )
-        digression = self.evidence(Route("", flow.digressions, conversation.version, ())) if (
+        digression = self.evidence(Route("", flow.digressions, conversation.version, ()), None) if (
             question is not None and flow.digressions is not None
         ) else None  # fmt: skip
         return Reading(control=found.control, facts=facts, unreadable=found.unreadable, digression=digression)
 
-    def _measures_same(self, was: RoutingDecided, router: str) -> bool:
-        return self._changes.measures_same(self._changes.router_then(was), router)
+    def _measures_same(self, was: Routed, router: str) -> bool:
+        return self._changes.measures_same(self._changes.router_then(was.state), router)
 
     def _recorded(self) -> dict[int, list[tuple[str, bool, RoutingEvidence]]]:
         """What was measured on each message: by which router, and whether nothing was offered to pick from."""
@@ -144,7 +146,7 @@ class Remeasured:
                     continue
                 event = one.event
                 if isinstance(event, RoutingDecided) and event.evidence.modelled is None and not event.evidence.queued:
-                    measured = (self._changes.router_then(event), event.agent is not None, event.evidence)
+                    measured = (self._changes.router_then(event.state), event.agent is not None, event.evidence)
                     self._found.setdefault(event.message, []).append(measured)
                 elif isinstance(event, MessageReceived) and event.reading.digression is not None:
                     then = self._changes.then

@@ -1,0 +1,178 @@
+"""What another flow would have done: laws over random histories, every pattern, and real routers."""
+
+import asyncio
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from interlock.contracts.errors import FlowError
+from interlock.contracts.events import MessageReceived, RoutingDecided, TransitionTaken
+from interlock.contracts.flow import RETURN, Flow
+from interlock.contracts.payload import PayloadAt
+from interlock.contracts.values import fixed
+from interlock.fsm.program import Program, compiled
+from interlock.fsm.replay import decisions_in
+from interlock.fsm.route import choose, evidence
+from interlock.persistence.memory_store import MemoryStore
+from interlock.service.loading import recorded
+from interlock.service.project import load_project
+from interlock.service.runtime import Runtime
+from support.backtests import stored_through, through
+from support.histories import History, histories
+from support.patterns import NAMES, conversation_of, project
+
+
+@given(histories())
+def test_the_same_flow_gives_the_same_turns(history: History) -> None:
+    """Whatever happened: nothing moves, nothing is asked, nothing costs another sum, and no text is read."""
+    found = through(history.program, history)
+    assert found.different == ()
+    assert found.decisions == len({entry.cause for entry in history.entries})
+
+
+@st.composite
+def changed_row(draw: st.DrawFn, flow: Flow) -> tuple[int, Flow]:
+    """The flow with one row that leads to another state, and which row that is."""
+    rows = [n for n, row in enumerate(flow.transitions) if row.target != RETURN and not row.push]
+    assume(rows)
+    index = draw(st.sampled_from(rows))
+    row = flow.transitions[index]
+    others = sorted({state.name for state in flow.states} - {row.target})
+    assume(others)
+    changed = list(flow.transitions)
+    changed[index] = row.changed(target=draw(st.sampled_from(others)))
+    return index, flow.changed(transitions=tuple(changed))
+
+
+@given(histories(), st.data())
+def test_a_row_that_leads_elsewhere_moves_exactly_the_turns_that_took_it(history: History, data: st.DataObject) -> None:
+    """Each other turn is the same; each of these goes elsewhere at that row, unless it is refused or limited before."""
+    index, flow = data.draw(changed_row(history.program.flow))
+    try:
+        program = compiled(flow, history.program.code)
+    except FlowError:
+        assume(False)
+    found = {turn.version: turn for turn in through(program, history).different if turn.verdict != "same"}
+    took = turns_with(history, index)
+    assert found.keys() == took.keys()
+    row, was = flow.transitions[index], history.program.flow.transitions[index]
+    for version, turn in found.items():
+        if turn.verdict == "rerouted" and turn.by == "state" and took[version] == 0:
+            assert (turn.was, turn.now) == (was.target, row.target)
+
+
+def turns_with(history: History, row: int) -> dict[int, int]:
+    """The turns (by the version of their first event) in which the row was taken, and as which move of the turn."""
+    found: dict[int, int] = {}
+    inner = {"routed", "agent_ended", "tool_ended", "subflow_said", "subflow_done"}
+    first = moves = 0
+    for step in history.steps:
+        if not step.decision.events:
+            continue
+        if step.command.body.kind not in inner or not step.before.version:
+            first, moves = step.before.version, 0
+        for event in step.decision.events:
+            if isinstance(event, TransitionTaken):
+                if event.row == row:
+                    found.setdefault(first, moves)
+                moves += 1
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_every_pattern_is_the_same_through_itself(name: str) -> None:
+    """Agents, tools, children and broadcasts: what was recorded answers everything that is asked."""
+    pattern, store = project(name), MemoryStore()
+    assert pattern.scripted
+    async with Runtime(store, pattern.program, pattern.scripted()) as runtime:
+        outcome = await runtime.start()
+        for text in conversation_of(name):
+            await runtime.say(outcome.conversation, text)
+    program = pattern.program
+    for stream in store.streams():
+        summary = store.summary(stream)
+        if summary is not None and summary.flow_digest == program.ref.digest:
+            found = stored_through(program, program.flow, store, stream, texts=False)
+            assert found.different == ()
+            assert found.turns >= 2
+
+
+# -- real routers -----------------------------------------------------------------------------------------
+
+UTTERANCES = (
+    "I lost my card", "where is my transfer", "hello there", "money back please", "my card is broken and late",
+    "what is the exchange rate", "I did not make this payment", "card", "asdf", "can you dispute the 20 euros",
+    "close my account", "why was I charged twice",
+)  # fmt: skip
+
+
+class Said:
+    """Conversations with the bank: every message several times, and in another order."""
+
+    def __init__(self, program: Program, store: MemoryStore) -> None:
+        self.program, self.store = program, store
+
+
+@pytest.fixture(scope="module")
+def said() -> Said:
+    return asyncio.run(_said())
+
+
+async def _said() -> Said:
+    bank, store = load_project("bank"), MemoryStore()
+    assert bank.scripted
+    async with Runtime(store, bank.program, bank.scripted()) as runtime:
+        for start in range(len(UTTERANCES)):
+            outcome = await runtime.start()
+            for text in (*UTTERANCES[start:], *UTTERANCES[:start])[:5]:
+                outcome = await runtime.say(outcome.conversation, text)
+    return Said(bank.program, store)
+
+
+def with_threshold(program: Program, threshold: float) -> Program:
+    (router,) = program.flow.routers
+    changed = program.flow.changed(routers=(router.changed(threshold=fixed(threshold)),))
+    return compiled(changed, program.code)
+
+
+def turn_of(store: MemoryStore, stream: str) -> dict[int, int]:
+    """The first version of the turn that each event is of."""
+    first, found = 0, {}
+    for group in decisions_in(recorded(store.read(stream))):
+        if group[0].event.type not in ("routing_decided", "agent_returned", "tool_returned"):
+            first = group[0].envelope.ver
+        found.update({one.envelope.ver: first for one in group})
+    return found
+
+
+@settings(deadline=None)
+@given(threshold=st.integers(0, 1_000).map(lambda number: number / 1_000))
+def test_a_threshold_moves_exactly_the_turns_that_the_classifier_says(said: Said, threshold: float) -> None:
+    """Compared with the classifier on the texts, turn by turn, with the label that it was and that it is."""
+    program, store = said.program, said.store
+    changed = with_threshold(program, threshold)
+    (before,), (after,) = program.flow.routers, changed.flow.routers
+    classifier = program.code.classifiers[before.classifier or ""]
+    for stream in store.streams():
+        texts, turns = store.payloads(stream), turn_of(store, stream)
+        expected, digressing = {}, set[int]()
+        for version, one in enumerate(recorded(store.read(stream))):
+            if isinstance(one.event, MessageReceived) and (measured := one.event.reading.digression) is not None:
+                was, now = (choose(spec, measured).outcome for spec in (before, after))
+                if was != now:
+                    digressing.add(turns[version])
+            if not isinstance(one.event, RoutingDecided) or one.event.evidence.queued or one.event.evidence.picked:
+                continue  # what waits, and what the customer picked, is not the classifier's to say
+            text = texts[PayloadAt(version=one.event.message, name="message")].text
+            was, now = (choose(spec, evidence(spec, text, classifier=classifier)).outcome for spec in (before, after))
+            assert was == one.event.decision.outcome
+            if was != now:
+                # Within a form an unclear message is an answer, and no digression: nothing is routed then.
+                expected[turns[version]] = (was, "nothing" if turns[version] in digressing else now)
+        found = stored_through(changed, program.flow, store, stream, texts=False)
+        moved = {turn.version: (turn.was, turn.now) for turn in found.different if turn.by == "label"}
+        new = {version for version in moved.keys() - expected.keys() if moved[version][0] == "nothing"}
+        assert new <= digressing
+        assert {version: moved[version] for version in moved.keys() - new} == expected
+        assert all(turn.verdict == "same" for turn in found.different if turn.version not in moved)
