@@ -166,9 +166,8 @@ def main() -> None:
         print(f"log            {path.stat().st_size / 2**20:,.0f} MiB, {given.jobs} processes")
         for _ in range(2):
             spent, events, size = plain_read(path, given.jobs)
-            print(
-                f"plain read     {spent:6.1f} s   {events:,} entries, {size / 2**20:,.0f} MiB, {events / spent:,.0f} entries/s"
-            )
+            read = f"{events:,} entries, {size / 2**20:,.0f} MiB"
+            print(f"plain read     {spent:6.1f} s   {events / spent:8,.0f} entries/s   {read}")
         for title, thresholds in (("same flow", ()), (f"threshold {given.threshold}", (("", given.threshold),))):
             began = time.perf_counter()
             found = backtest_log(path, Variant("bank", thresholds), Selection(), executor_for(given.jobs))

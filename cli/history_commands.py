@@ -43,3 +43,57 @@ def import_(
     code = imported(files, kind.value, marks, skip=skip, db=db, as_json=json)
     if code:
         raise typer.Exit(code)
+
+
+def backtest(
+    flow: Annotated[
+        str, typer.Argument(metavar="FLOW", help="The flow to try, named as for `check`; its history is taken by name.")
+    ],
+    since: Annotated[
+        str, typer.Option("--since", metavar="DATE", help="Conversations begun at this date or later.")
+    ] = "",
+    label: Annotated[str, typer.Option("--label", metavar="NAME", help="Conversations that were routed to it.")] = "",
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, metavar="N", help="So many conversations, drawn at random.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Of the drawing: the same seed, the same sample.")
+    ] = 0,
+    threshold: Annotated[
+        list[str] | None, typer.Option("--threshold", metavar="ROUTER=X", help="Another threshold; may be repeated.")
+    ] = None,
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option("--classifier", metavar="ROUTER=FILE", help="Another trained table; may be repeated."),
+    ] = None,
+    fail_over: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-over", metavar="RULE", help="Exit with 1 past it: 'rerouted>1%', 'illegal>0', 'policies>0'."
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=0, metavar="N", help="Processes; 0 for one a core.")] = 0,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="FILE", help="Keep results here, and go on from them.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page.")] = None,
+    turns: Annotated[
+        Path | None, typer.Option("--turns", metavar="FILE", help="Write every turn that is not the same, one a line.")
+    ] = None,
+    json: Annotated[str, typer.Option("--json", metavar="FILE", help="Write the report as JSON; `-` for here.")] = "",
+    db: Db = None,
+) -> None:
+    """Send every recorded conversation through another flow, turn by turn, without a model.
+
+    Says of each turn whether it goes the same way, is re-routed, is illegal now, reaches a limit, or needs an answer
+    that nobody recorded; what moved, what it would cost, and which policies break.
+    """
+    from .backtesting import Wishes, backtested
+
+    wishes = Wishes(
+        flow, db, since, label, sample, seed, threshold or (), classifier or (), json, html, turns, fail_over or (),
+        jobs, resume,
+    )  # fmt: skip
+    code = backtested(wishes)
+    if code:
+        raise typer.Exit(code)

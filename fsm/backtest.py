@@ -5,9 +5,8 @@ had been told. Within the turn the new flow goes its own way: where it asks what
 that was recorded; where it asks something else, the turn stops there and says what it needs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
 from typing import Literal, Protocol
 
 from ..contracts.commands import (
@@ -24,29 +23,24 @@ from ..contracts.commands import (
 )
 from ..contracts.errors import InterlockError, LogBroken
 from ..contracts.events import (
-    AgentRequested,
     AgentReturned,
-    CommandRefused,
+    ConversationStarted,
     Event,
-    LimitReached,
     MessageReceived,
-    RoutingDecided,
-    ToolRequested,
-    TransitionRefused,
-    TransitionTaken,
     command_of,
 )
 from ..contracts.routing import RoutingEvidence
-from .alike import alike, differs, intent
+from .alike import alike, differs
 from .conversation import Conversation
 from .decide import decide
 from .draft import CallAgent, Decision, Effect, Route, RunTool, TendChild
 from .evolve import evolve
+from .policies.judging import broken_among
 from .program import Program
+from .turn_answers import Answers
+from .turn_path import Stopped, Verdict, compared, path_of
 from .unopened import Unopened, decisions
 
-Verdict = Literal["same", "rerouted", "illegal", "needs_model", "needs_tool", "limit", "unknown"]
-"""`limit`: a limit is reached now that was not; `unknown`: it depends on a text that was erased."""
 MOST_STEPS = 200
 """Decisions of one turn that are made again; what goes on for longer is cut off by the flow's limits before."""
 _INNER = (Routed, AgentEnded, ToolEnded, SubflowSaid, SubflowDone)
@@ -100,6 +94,10 @@ class Backtested:
     decisions: int
     paid: int
     different: tuple[Turn, ...]
+    broke: tuple[str, ...] = ()
+    """Policies of the new flow, once for each turn in which what was recorded breaks them."""
+    breaks: tuple[str, ...] = ()
+    """The same for each turn as the new flow would have led it."""
 
 
 def backtest(program: Program, stream: str, entries: Sequence[Unopened], sources: Sources) -> Backtested:
@@ -110,16 +108,29 @@ def backtest(program: Program, stream: str, entries: Sequence[Unopened], sources
     conversation = Conversation(id=stream)
     turns = decisions = paid = 0
     different: list[Turn] = []
+    broke: list[str] = []
+    breaks: list[str] = []
     for groups in _turns(stream, entries):
         turns += 1
         decisions += len(groups)
         run = _TurnRun(program, conversation, groups, sources)
         found = run.result()
+        if conversation.watches or run.after.watches:
+            broke += _broken(conversation, run.after)
+            breaks += _broken(conversation, run.ends)
         conversation = run.after
         paid += run.paid
         if found is not None:
             different.append(found)
-    return Backtested(stream, turns, decisions, paid, tuple(different))
+    return Backtested(stream, turns, decisions, paid, tuple(different), tuple(broke), tuple(breaks))
+
+
+def _broken(before: Conversation, after: Conversation) -> Iterator[str]:
+    """The policies that are broken in a turn and were not before it."""
+    already = set(broken_among(before.watches, before.watched))
+    for at in broken_among(after.watches, after.watched, ended=after.status == "ended"):
+        if at not in already:
+            yield after.watches[at].name
 
 
 def _turns(stream: str, entries: Sequence[Unopened]) -> Iterator[list[tuple[Sequence[Unopened], CommandBody]]]:
@@ -142,15 +153,6 @@ def _turns(stream: str, entries: Sequence[Unopened]) -> Iterator[list[tuple[Sequ
         yield turn
 
 
-class _Stopped(Exception):
-    """The turn cannot be followed further."""
-
-    def __init__(self, verdict: Verdict, reason: str) -> None:
-        self.verdict: Verdict = verdict
-        self.reason = reason
-        super().__init__(reason)
-
-
 @dataclass
 class _TurnRun:
     """One turn, first decision by decision beside the recorded one; from the first difference on, by itself."""
@@ -161,6 +163,8 @@ class _TurnRun:
     sources: Sources
     after: Conversation = field(init=False)
     """As it is recorded: what the next turn begins with."""
+    ends: Conversation = field(init=False)
+    """As the new flow leaves it."""
     made: list[Event] = field(default_factory=list)
     paid: int = 0
     notes: dict[str, None] = field(default_factory=dict)
@@ -171,16 +175,17 @@ class _TurnRun:
         """None where everything is as it was."""
         conversation = self.before
         for place, (group, body) in enumerate(self.groups):
+            self.ends = conversation
             try:
                 decision = self._decided(conversation, group[0], body)
-            except _Stopped as stopped:
+            except Stopped as stopped:
                 return self._judged(place, conversation, stopped)
             self.made += decision.events
             after = self._beside(conversation, group, decision)
             if after is None:
                 return self._followed(place, conversation, decision)
             conversation = after
-        self.after = conversation
+        self.after = self.ends = conversation
         return self._turn("same", differs=tuple(self.notes)) if self.notes else None
 
     # -- deciding ------------------------------------------------------------------------------------
@@ -192,16 +197,16 @@ class _TurnRun:
         states = self.program.states
         for state in (conversation.state, *(frame.state for frame in conversation.frames)):
             if state and state not in states:
-                raise _Stopped("illegal", f"the flow has no state {state!r}")
+                raise Stopped("illegal", f"the flow has no state {state!r}")
         envelope = opening.envelope
         # Its parts were validated where they were read; validating the whole again costs as much as reading it.
         command = Command.model_construct(key=envelope.key or "inner", at=envelope.at, actor=envelope.actor, body=body)
         try:
             return decide(self.program, conversation, command)
         except KeyError as error:
-            raise _Stopped("illegal", f"the flow has no {error}") from None
+            raise Stopped("illegal", f"the flow has no {error}") from None
         except InterlockError as error:
-            raise _Stopped("illegal", error.what) from None
+            raise Stopped("illegal", error.what) from None
 
     def _today(self, conversation: Conversation, opening: Unopened, body: CommandBody) -> CommandBody:
         """The command as it would come today: on this flow, with what its rules read and its routers measure."""
@@ -210,7 +215,7 @@ class _TurnRun:
         if isinstance(body, Say) and isinstance(opening.event, MessageReceived):
             reading = self.sources.reading(opening.event, conversation)
             if reading is None:
-                raise _Stopped("unknown", "its rules read more, and the text was erased")
+                raise Stopped("unknown", "its rules read more, and the text was erased")
             return body if reading is body.reading else body.changed(reading=reading)
         if isinstance(body, Routed):
             effect = self.routes.get((body.state, body.message))
@@ -220,7 +225,7 @@ class _TurnRun:
     def _routed(self, effect: Route, was: Routed | None = None) -> CommandBody:
         evidence = self.sources.evidence(effect, was)
         if evidence is None:
-            raise _Stopped("unknown", "its router measures something else, and the text was erased")
+            raise Stopped("unknown", "its router measures something else, and the text was erased")
         if was is not None and evidence is was.evidence:
             return was
         return Routed(state=effect.state, message=effect.message, evidence=evidence)
@@ -251,21 +256,24 @@ class _TurnRun:
 
     def _recorded(self, conversation: Conversation, group: Sequence[Unopened]) -> Conversation:
         for one in group:
-            conversation = evolve(conversation, one.event)
-            if isinstance(one.event, AgentReturned):
-                self.paid += one.event.cost
+            event = one.event
+            if isinstance(event, ConversationStarted) and event.policies != self.program.watches:
+                event = event.changed(policies=self.program.watches)  # the new flow's rules, from the beginning on
+            conversation = evolve(conversation, event)
+            if isinstance(event, AgentReturned):
+                self.paid += event.cost
         return conversation
 
     # -- by itself ---------------------------------------------------------------------------------
 
     def _followed(self, place: int, conversation: Conversation, decision: Decision) -> Turn:
         """Go on from the first decision that differs, with the answers of this turn that still apply."""
-        answers = _Answers(conversation, self.groups[place:])
+        answers = Answers(conversation, self.groups[place:])
         opening = self.groups[place][0][0]
         effects: list[Effect] = list(decision.effects)
         current = decision.conversation
         needs: dict[str, int] = {}
-        stopped: _Stopped | None = None
+        stopped: Stopped | None = None
         for _ in range(MOST_STEPS):
             if not effects:
                 break
@@ -276,16 +284,17 @@ class _TurnRun:
                     needs.update(_need(effect))
                     continue
                 decision = self._decide(current, opening, body)
-            except _Stopped as error:
+            except Stopped as error:
                 stopped = error
                 break
             answers.came(current, decision.events)
             current = decision.conversation
             self.made += decision.events
             effects += decision.effects
+        self.ends = current
         return self._judged(place, conversation, stopped, needs)
 
-    def _answered(self, effect: Effect, current: Conversation, answers: "_Answers") -> CommandBody | None:
+    def _answered(self, effect: Effect, current: Conversation, answers: "Answers") -> CommandBody | None:
         if isinstance(effect, Route):
             return self._routed(effect)
         if isinstance(effect, CallAgent | RunTool):
@@ -298,15 +307,15 @@ class _TurnRun:
         self,
         place: int,
         conversation: Conversation,
-        stopped: _Stopped | None,
+        stopped: Stopped | None,
         needs: Mapping[str, int] | None = None,
     ) -> Turn:
         for group, _ in self.groups[place:]:
             conversation = self._recorded(conversation, group)
         self.after = conversation
         needs = needs or {}
-        was = _path(one.event for group, _ in self.groups for one in group)
-        found = _compared(was, _path(self.made), stopped, needs)
+        was = path_of(one.event for group, _ in self.groups for one in group)
+        found = compared(was, path_of(self.made), stopped, needs)
         notes = self.notes if found.verdict != "same" else {**self.notes, "events": None}
         return replace(
             self._turn(found.verdict, differs=tuple(notes), needed=sum(needs.values())),
@@ -339,110 +348,3 @@ def _need(effect: Effect) -> dict[str, int]:
     if isinstance(effect, TendChild):
         return {"a child conversation": 0}
     return {}
-
-
-class _Answers:
-    """The answers that one turn recorded, by what was asked; each is given once."""
-
-    def __init__(self, conversation: Conversation, groups: Sequence[tuple[Sequence[Unopened], CommandBody]]) -> None:
-        ended = {body.effect: body for _, body in groups if isinstance(body, AgentEnded | ToolEnded)}
-        self._waiting: dict[object, list[AgentEnded | ToolEnded]] = {}
-        self._same: dict[int, int] = {}
-        """Of agent results: the version here, by the version that it was recorded at."""
-        self._given: dict[int, int] = {}
-        asked = {at: event for at, event in conversation.unfinished.items() if at in ended}
-        for at, event in asked.items():
-            self._waiting.setdefault(intent(event, conversation, {}), []).append(ended[at])
-        self._returned: dict[int, int] = {}
-        for group, _ in groups:
-            for one in group:
-                at = conversation.version
-                if isinstance(one.event, AgentRequested | ToolRequested) and at in ended:
-                    self._waiting.setdefault(intent(one.event, conversation, {}), []).append(ended[at])
-                if isinstance(one.event, AgentReturned):
-                    self._returned[one.event.effect] = at
-                conversation = evolve(conversation, one.event)
-
-    def of(self, effect: CallAgent | RunTool, current: Conversation) -> AgentEnded | ToolEnded | None:
-        """What was answered to the same question, as the answer to this one."""
-        waiting = self._waiting.get(intent(effect.request, current, self._same))
-        if not waiting:
-            return None
-        body = waiting.pop(0)
-        self._given[effect.effect] = body.effect
-        return body if body.effect == effect.effect else body.changed(effect=effect.effect)
-
-    def came(self, current: Conversation, events: Sequence[Event]) -> None:
-        """Events that were made: where an answer stands now, and where it stood."""
-        for version, event in enumerate(events, current.version):
-            if isinstance(event, AgentReturned) and (was := self._given.get(event.effect)) is not None:
-                self._same[version] = self._returned.get(was, version)
-
-
-@dataclass(frozen=True, slots=True)
-class _Path:
-    """Where a turn went."""
-
-    labels: tuple[str, ...]
-    states: tuple[str, ...]
-    limits: tuple[str, ...]
-    refused: tuple[str, ...]
-
-
-def _path(events: Iterable[Event]) -> _Path:
-    labels, states, limits, refused = [], [], [], []
-    for event in events:
-        match event:
-            case RoutingDecided() if event.agent is None and not event.decision.asks_model:
-                labels.append(event.decision.outcome)
-            case TransitionTaken():
-                states.append(event.target)
-            case LimitReached():
-                limits.append(event.limit)
-            case TransitionRefused():
-                refused.append(f"{event.on} in {event.source}: {event.reason.replace('_', ' ')}")
-            case CommandRefused():
-                refused.append(f"{event.command.kind}: {event.reason.replace('_', ' ')}")
-    return _Path(tuple(labels), tuple(states), tuple(limits), tuple(refused))
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    verdict: Verdict
-    was: str = ""
-    now: str = ""
-    by: Literal["label", "state", ""] = ""
-    reason: str = ""
-
-
-def _compared(was: _Path, now: _Path, stopped: _Stopped | None, needs: Mapping[str, int]) -> _Found:
-    """The verdict: what is refused goes before limits, limits before labels, labels before states."""
-    if stopped is not None:
-        return _Found(stopped.verdict, reason=stopped.reason)
-    if fresh := _beyond(was.refused, now.refused):
-        return _Found("illegal", reason=f"refused: {fresh}")
-    if fresh := _beyond(was.limits, now.limits):
-        return _Found("limit", now=fresh, reason=f"limit reached: {fresh.replace('_', ' ')}")
-    cut = bool(needs) and now.labels == was.labels[: len(now.labels)] and now.states == was.states[: len(now.states)]
-    wanted: Verdict = "needs_model" if any(one.startswith("agent ") for one in needs) else "needs_tool"
-    if cut:
-        return _Found(wanted, reason=f"to be asked: {', '.join(needs)}")
-    for by, before, after in (("label", was.labels, now.labels), ("state", was.states, now.states)):
-        one, other = _first_other(before, after)
-        if one != other:
-            return _Found("rerouted", one or "nothing", other or "nothing", "label" if by == "label" else "state")
-    return _Found("same")
-
-
-def _beyond(was: Sequence[str], now: Sequence[str]) -> str:
-    """The first of `now` that `was` does not account for."""
-    left = list(was)
-    for one in now:
-        if one not in left:
-            return one
-        left.remove(one)
-    return ""
-
-
-def _first_other(was: Sequence[str], now: Sequence[str]) -> tuple[str | None, str | None]:
-    return next((pair for pair in zip_longest(was, now) if pair[0] != pair[1]), (None, None))

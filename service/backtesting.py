@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ class Bench:
                     tally.skipped += 1
                     continue
                 changes = self._changes_since(entries[0].envelope.flow)
-                sources = Remeasured(changes, entries, lambda stream=stream: self._texts(stream))
+                sources = Remeasured(changes, entries, partial(self._texts, stream))
                 told = tally.take(backtest(self.program, stream, entries, sources))
             except InterlockError as error:
                 tally.could_not(stream, str(error))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Any, get_args
 
-from ..fsm.backtest import Backtested, Turn, Verdict
+from ..fsm.backtest import Backtested, Turn
+from ..fsm.turn_path import Verdict
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 TOP = 10
@@ -58,9 +59,10 @@ class Tally:
     pays_at_most: int = 0
     skipped: int = 0
     """Conversations that the selection by label left out."""
-    broken: Counter[str] = field(default_factory=Counter)
-    """Policies that are broken now in a turn in which they were not."""
-    mended: Counter[str] = field(default_factory=Counter)
+    broke: Counter[str] = field(default_factory=Counter)
+    """The flow's policies, and the turns in which what was recorded breaks them."""
+    breaks: Counter[str] = field(default_factory=Counter)
+    """The same for what the flow would have done."""
     problems: list[tuple[str, str]] = field(default_factory=list)
     failed: int = 0
     """Conversations that could not be backtested at all."""
@@ -74,6 +76,8 @@ class Tally:
         self.paid += found.paid
         self.pays += found.paid
         self.verdicts["same"] += found.turns - len(found.different)
+        self.broke.update(found.broke)
+        self.breaks.update(found.breaks)
         told = []
         for turn in found.different:
             self._turn(turn)
@@ -132,18 +136,21 @@ class Tally:
 _NUMBERS = (
     "conversations", "turns", "decisions", "differing", "paid", "pays", "pays_at_most", "skipped", "failed",
 )  # fmt: skip
-_COUNTERS = ("verdicts", "notes", "needs", "reasons", "broken", "mended")
+_COUNTERS = ("verdicts", "notes", "needs", "reasons", "broke", "breaks")
 
 
 def read_tally(document: Mapping[str, Any]) -> Tally:
     """The tally that a document stands for."""
-    return Tally(
-        **{name: document[name] for name in _NUMBERS},
-        **{name: Counter(document[name]) for name in _COUNTERS},
+    tally = Tally(
         moved=Counter({Moved(one["by"], one["was"], one["now"]): one["turns"] for one in document["moved"]}),
         problems=[(one["id"], one["what"]) for one in document["problems"]],
         top=[Difference(one["id"], one["weight"], tuple(one["turns"])) for one in document["top"]],
     )
+    for name in _NUMBERS:
+        setattr(tally, name, document[name])
+    for name in _COUNTERS:
+        setattr(tally, name, Counter(document[name]))
+    return tally
 
 
 def turn_document(turn: Turn) -> dict[str, Any]:
