@@ -34,6 +34,17 @@ class MapHead:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """A record as stored: the entry is the truth, the columns repeat what it says."""
+
+    number: int
+    type: str
+    at: str
+    leaf: bytes
+    entry: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Anchored:
     """A copy of the checkpoint of `size`, or a token over it, at a place outside this database."""
 
@@ -65,8 +76,12 @@ class TreeStore(Protocol):
         """
         ...
 
-    def add_record(self, number: int, kind: str, at: str, leaf: bytes, entry: bytes) -> None:
-        """Keep the log's record `number`. Raises `StorageError` if it is not the next one."""
+    def add_record(self, record: KeptRecord) -> None:
+        """Keep the log's next record. Raises `StorageError` if it is not the next one."""
+        ...
+
+    def kept_records(self) -> Sequence[KeptRecord]:
+        """Every record as it is kept, in order."""
         ...
 
     def records(self, after: int = 0) -> Sequence[bytes]:
@@ -99,6 +114,10 @@ class TreeStore(Protocol):
 
     def head_in_map(self, stream: str) -> tuple[MapHead, Sequence[bytes]] | None:
         """A conversation's head in the map, and the hashes beside its way to the root, the lowest first."""
+        ...
+
+    def head_nodes(self) -> Mapping[tuple[int, int], tuple[int, bytes]]:
+        """The stored nodes of the map of heads, by depth and place: up to 2 for its conversations, and the hash."""
         ...
 
     def checkpoints(self) -> Sequence[tuple[int, str]]:

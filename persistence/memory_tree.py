@@ -7,7 +7,7 @@ from threading import Lock
 from ..contracts.errors import StorageError
 from ..contracts.records import RECORDS
 from ..contracts.store import StoredEntry
-from ..contracts.tree import Anchored, Leaf, MapHead
+from ..contracts.tree import Anchored, KeptRecord, Leaf, MapHead
 from .heads import Cell, HeadMap, Kept, bucket_of, kept, key_of
 from .merkle import Frontier, Node
 
@@ -26,7 +26,7 @@ class MemoryTree:
         self._leaves: list[tuple[Leaf, bytes]] = []
         self._places: dict[tuple[str, int], int] = {}
         self._nodes: dict[Node, bytes] = {}
-        self._records: list[tuple[bytes, bytes]] = []
+        self._records: list[KeptRecord] = []
         self._records_placed = 0
         self._heads: dict[str, MapHead] = {}
         self._buckets: dict[int, dict[bytes, Kept]] = {}
@@ -59,8 +59,8 @@ class MemoryTree:
     def sequence(self, at_most: int = 1000) -> int:
         with self._lock:
             before = len(self._leaves)
-            for leaf, data in self._records[self._records_placed :][:at_most]:
-                self._place(RECORDS, self._records_placed, leaf, data)
+            for record in self._records[self._records_placed :][:at_most]:
+                self._place(RECORDS, record.number, record.leaf, record.entry)
                 self._records_placed += 1
             for entry in self._committed(self._events_placed())[: at_most - (len(self._leaves) - before)]:
                 self._place(entry.stream, entry.version, entry.leaf, entry.data)
@@ -80,23 +80,27 @@ class MemoryTree:
         self._leaves.append((Leaf(index, stream, version, leaf, b"".join(completed[1:])), data))
         self._places[stream, version] = index
 
-    def add_record(self, number: int, kind: str, at: str, leaf: bytes, entry: bytes) -> None:
+    def add_record(self, record: KeptRecord) -> None:
         with self._lock:
-            if number != len(self._records):
+            if record.number != len(self._records):
                 raise StorageError(
-                    f"The log has {len(self._records)} records; {number} is not the next.",
+                    f"The log has {len(self._records)} records; {record.number} is not the next.",
                     where=self.log,
                     fix="Add records inside `sequencing`, and read how many there are first.",
                 )
-            self._records.append((leaf, entry))
+            self._records.append(record)
+
+    def kept_records(self) -> Sequence[KeptRecord]:
+        with self._lock:
+            return tuple(self._records)
 
     def records(self, after: int = 0) -> Sequence[bytes]:
         with self._lock:
-            return tuple(entry for _, entry in self._records[after:])
+            return tuple(record.entry for record in self._records[after:])
 
     def last_record(self) -> tuple[int, bytes]:
         with self._lock:
-            return len(self._records), self._records[-1][0] if self._records else b""
+            return len(self._records), self._records[-1].leaf if self._records else b""
 
     def size(self) -> int:
         return len(self._leaves)
@@ -120,6 +124,10 @@ class MemoryTree:
         with self._lock:
             head = self._heads.get(stream)
             return (head, self._map.proof(key_of(stream))) if head else None
+
+    def head_nodes(self) -> Mapping[tuple[int, int], tuple[int, bytes]]:
+        with self._lock:
+            return {at: tuple(cell) for at, cell in self._cells.items()}
 
     def checkpoints(self) -> Sequence[tuple[int, str]]:
         with self._lock:

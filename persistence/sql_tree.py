@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..contracts.errors import LogBroken, StorageError
 from ..contracts.records import RECORDS
-from ..contracts.tree import Anchored, Leaf, MapHead
+from ..contracts.tree import Anchored, KeptRecord, Leaf, MapHead
 from . import tree_statements as sql
 from .connection import LogConnection
 from .heads import Cell, HeadMap, bounds, kept, key_of
@@ -55,22 +55,25 @@ class SqlTree(Generic[C]):
 
         return self._ask(place)
 
-    def add_record(self, number: int, kind: str, at: str, leaf: bytes, entry: bytes) -> None:
+    def add_record(self, record: KeptRecord) -> None:
         def add(connection: C) -> None:
             with connection.writing():
                 found = connection.run(sql.COUNT_RECORDS)[0][0]
-                if found != number:
+                if found != record.number:
                     raise StorageError(
-                        f"The log has {found} records; {number} is not the next.",
+                        f"The log has {found} records; {record.number} is not the next.",
                         where=self._where,
                         fix="Add records inside `sequencing`, and read how many there are first.",
                     )
-                connection.add(sql.ADD_RECORD, [(number, kind, at, leaf, entry)])
+                connection.add(sql.ADD_RECORD, [(record.number, record.type, record.at, record.leaf, record.entry)])
 
         self._ask(add)
 
     def records(self, after: int = 0) -> Sequence[bytes]:
         return tuple(entry for (entry,) in self._rows(sql.ALL_RECORDS, first=after))
+
+    def kept_records(self) -> Sequence[KeptRecord]:
+        return tuple(KeptRecord(*row) for row in self._rows(sql.RECORDS_KEPT))
 
     def last_record(self) -> tuple[int, bytes]:
         rows = self._rows(sql.LAST_RECORD)
@@ -106,6 +109,9 @@ class SqlTree(Generic[C]):
                 return (MapHead(*rows[0]), _map_of(connection).proof(key)) if rows else None
 
         return self._ask(both)
+
+    def head_nodes(self) -> Mapping[tuple[int, int], tuple[int, bytes]]:
+        return {(depth, place): (kind, found) for depth, place, kind, found in self._rows(sql.HEAD_NODES)}
 
     def checkpoints(self) -> Sequence[tuple[int, str]]:
         return tuple((size, note) for size, note in self._rows(sql.CHECKPOINTS))

@@ -73,6 +73,7 @@ WAITING_RECORDS = compiled(
 COUNT_RECORDS = compiled(select(func.coalesce(func.max(RECORD.c.number) + 1, 0)))
 LAST_RECORD = compiled(select(RECORD.c.number, RECORD.c.leaf).order_by(RECORD.c.number.desc()).limit(1))
 ALL_RECORDS = compiled(select(RECORD.c.entry).where(RECORD.c.number >= bindparam("first")).order_by(RECORD.c.number))
+RECORDS_KEPT = compiled(select(*(RECORD.c[name] for name in columns(RECORD))).order_by(RECORD.c.number))
 ADD_RECORD = compiled(insert(RECORD), columns(RECORD))
 
 PUT_HEAD, PUT_HEAD_NODE = replacing(HEAD), replacing(HEAD_NODE)
@@ -86,6 +87,7 @@ HEAD_NODE_OF = compiled(
     )
 )
 
+HEAD_NODES = compiled(select(*(HEAD_NODE.c[name] for name in columns(HEAD_NODE))))
 ADD_CHECKPOINT, ADD_COSIGNATURE, ADD_ANCHOR = (
     compiled(insert(table), columns(table)) for table in (CHECKPOINT, COSIGNATURE, ANCHOR)
 )

@@ -15,7 +15,7 @@ import structlog
 from ..contracts.canonical import leaf_hash
 from ..contracts.errors import InterlockError
 from ..contracts.records import HeadsTaken, KeyRotated, record_bytes
-from ..contracts.tree import TreeStore
+from ..contracts.tree import KeptRecord, TreeStore
 from ..contracts.values import written_time
 from ..persistence.evidence.anchors import Anchor
 from ..persistence.evidence.checking import ROTATION
@@ -111,7 +111,7 @@ class Checkpointer:
         number, previous = self.tree.last_record()
         now = self._clock.now()
         entry = record_bytes(record, number=number, at=now, log=self.tree.log, previous=previous)
-        self.tree.add_record(number, record.type, written_time(now), leaf_hash(entry), entry)
+        self.tree.add_record(KeptRecord(number, record.type, written_time(now), leaf_hash(entry), entry))
         self.tree.sequence(1)  # records come first, so this is the one
 
     def _shown(self, note: Note, fresh: bool) -> Signed:

@@ -14,6 +14,7 @@ from ..contracts.keeping import Act, HoldPlaced, HoldReleased, ReadThrough, Text
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.protection import KeepingStore
 from ..contracts.records import HeadsTaken, KeyRotated, RecordEnvelope, record_bytes, record_of
+from ..contracts.tree import KeptRecord
 from ..contracts.values import written_time
 from .clock import Clock, SystemClock
 
@@ -42,7 +43,7 @@ class Journal:
             now = self._clock.now()
             entry = record_bytes(act, number=number, at=now, log=self.store.log, previous=previous)
             leaf = leaf_hash(entry)
-            self._tree.add_record(number, act.type, written_time(now), leaf, entry)
+            self._tree.add_record(KeptRecord(number, act.type, written_time(now), leaf, entry))
         return Recorded(number, now, act, leaf)
 
     def acts(self, after: int = 0) -> Iterator[Recorded]:

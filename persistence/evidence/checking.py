@@ -8,6 +8,7 @@ from ...contracts.canonical import leaf_hash, parsed
 from ...contracts.errors import InterlockError, LogBroken, NotEncodable
 from ...contracts.records import RECORDS, HeadsTaken, KeyRotated, record_of
 from ...contracts.tree import Leaf, MapHead, TreeStore
+from ...contracts.values import written_time
 from ..heads import Cell, HeadMap, Kept, bucket_of, kept, key_of
 from ..merkle import Frontier
 from .notes import Checkpoint, Note, NoteRefused, VerifierKey, checkpoint_of, note_of, signature_of, verifier_key
@@ -111,6 +112,18 @@ class _Walk:
                 raise _broken(leaf, f"The tree's nodes above leaf {leaf.index} are not those of its leaves.")
             self._entry(leaf, entry)
         self._note_root(edge)
+        self._records_kept()
+
+    def _records_kept(self) -> None:
+        """The columns beside the log's own records repeat what they say."""
+        for number, row in enumerate(self.tree.kept_records()):
+            try:
+                envelope, _ = record_of(row.entry)
+            except NotEncodable:
+                envelope = None
+            said = envelope and (envelope.record, envelope.type, written_time(envelope.at), leaf_hash(row.entry))
+            if said != (number, row.type, row.at, row.leaf) or row.number != number:
+                self.faults.append(f"Record {number} of the log says something else than its columns.")
 
     def _note_root(self, edge: Frontier) -> None:
         if edge.size in self.roots:
@@ -187,7 +200,7 @@ class _Walk:
     def heads(self) -> None:
         """The stored map is that of the leaves."""
         root, count = self.map.taken()
-        if not self.faults and self.tree.heads_root() != (root, count):
+        if not self.faults and (self.tree.heads_root() != (root, count) or self.tree.head_nodes() != self.map.cells):
             self.faults.append("The map of heads is not that of the leaves.")
         for stream in () if self.faults else self.map.heads:
             found = self.tree.head_in_map(stream)
@@ -203,8 +216,8 @@ class _Map:
         self.heads: dict[str, MapHead] = {}
         self._dirty: set[str] = set()
         self._buckets: dict[int, dict[bytes, Kept]] = {}
-        self._cells: dict[tuple[int, int], Cell] = {}
-        self._map = HeadMap(self._bucket, lambda depth, place: self._cells.get((depth, place)), self._put)
+        self.cells: dict[tuple[int, int], Cell] = {}
+        self._map = HeadMap(self._bucket, lambda depth, place: self.cells.get((depth, place)), self._put)
 
     def moved(self, head: MapHead) -> None:
         self.heads[head.stream] = head
@@ -222,7 +235,7 @@ class _Map:
         return sorted(self._buckets.get(place, {}).values())
 
     def _put(self, depth: int, place: int, cell: Cell) -> None:
-        self._cells[depth, place] = cell
+        self.cells[depth, place] = cell
 
 
 def handed_over(

@@ -12,7 +12,7 @@ from interlock.contracts.canonical import leaf_hash
 from interlock.contracts.envelope import Head
 from interlock.contracts.errors import StorageError
 from interlock.contracts.records import RECORDS
-from interlock.contracts.tree import Anchored, Leaf, MapHead
+from interlock.contracts.tree import Anchored, KeptRecord, Leaf, MapHead
 from interlock.persistence import heads, merkle
 from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.postgres_store import PostgresStore
@@ -76,12 +76,14 @@ def test_records_stand_in_the_tree_beside_the_conversations(store: Kept):
     """Before what waits, in their own order; and none is left out or added out of turn."""
     tree = store.tree()
     store.append(decided(Head("a"), log=store.log))
-    tree.add_record(0, "heads_taken", "2026", leaf_hash(b"first"), b"first")
+    first = KeptRecord(0, "heads_taken", "2026", leaf_hash(b"first"), b"first")
+    tree.add_record(first)
+    assert tree.kept_records() == (first,)
     assert tree.last_record() == (1, leaf_hash(b"first"))
     assert (tree.waiting(), tree.sequence(), tree.waiting()) == (3, 3, 0)
     assert tree.leaves(0, 1) == ((Leaf(0, RECORDS, 0, leaf_hash(b"first")), b"first"),)
     with pytest.raises(StorageError) as refused:
-        tree.add_record(2, "heads_taken", "2026", leaf_hash(b"third"), b"third")
+        tree.add_record(KeptRecord(2, "heads_taken", "2026", leaf_hash(b"third"), b"third"))
     assert refused.value.what == "The log has 1 records; 2 is not the next."
 
 
@@ -175,5 +177,5 @@ def test_both_trees_are_the_same_tree(tmp_path: Path):
             filled(store, 3, seed=7)
             notes.append(str(signing.checkpoint().note))
             assert str(signing.checkpoint().note) == notes[-1]
-            answers.append((notes, tree.leaves(0, 1000), tree.heads_root(), tree.checkpoints()))
+            answers.append((notes, tree.leaves(0, 1000), tree.heads_root(), tree.head_nodes(), tree.checkpoints()))
     assert answers[0] == answers[1]

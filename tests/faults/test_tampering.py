@@ -182,7 +182,7 @@ MATRIX: dict[Attack, tuple[bool, bool, bool, bool]] = {
     rewritten_with_the_key: (MISS, MISS, SHOWS, SHOWS),
     forked_after_the_visit: (MISS, MISS, MISS, SHOWS),
 }
-OWN_KEY = {rewritten_old_checkpoint: TestKey(seed=66), rewritten_own_key: TestKey(seed=66)}
+OWN_KEY: dict[Attack, TestKey] = {rewritten_old_checkpoint: TestKey(seed=66), rewritten_own_key: TestKey(seed=66)}
 
 
 def found(log: Visited, attack: Attack) -> tuple[bool, bool, bool, bool]:

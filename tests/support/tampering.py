@@ -13,6 +13,7 @@ from interlock.persistence.evidence.bundle import Selection, bundled
 from interlock.persistence.evidence.keys import Signer
 from interlock.persistence.evidence.policy import Policy
 from interlock.persistence.heads import Cell, HeadMap, bucket_of, kept, key_of
+from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.sqlite_store import SqliteStore
 from support.evidence import TestKey
 
@@ -99,8 +100,8 @@ def heads_again(connection: sqlite3.Connection) -> None:
     made = HeadMap(lambda place: buckets.get(place, []), lambda depth, place: cells.get((depth, place)), put)
     made.moved(key_of(one.stream) for one in heads)
     for (depth, place), cell in cells.items():
-        row = (depth, place, cell.kind, cell.hash)
-        connection.execute("INSERT INTO head_node (depth, place, kind, hash) VALUES (?, ?, ?, ?)", row)
+        node = (depth, place, cell.kind, cell.hash)
+        connection.execute("INSERT INTO head_node (depth, place, kind, hash) VALUES (?, ?, ?, ?)", node)
 
 
 def shown(
@@ -118,6 +119,16 @@ def shown(
         with tree.sequencing(), patch.object(bundle, "_leaves", _whatever_is_there):
             policy = Policy((signer.verifier(),))
             bundled(store, tree, signer, policy, Selection(streams, disclose), files.__setitem__)
+    return files
+
+
+def bundle_of(
+    store: MemoryStore, streams: tuple[str, ...] | None = None, disclose: tuple[str, ...] = ("all",)
+) -> dict[str, bytes]:
+    """An honest bundle, of everything or of some conversations."""
+    files: dict[str, bytes] = {}
+    policy = Policy((TestKey(store.log).verifier(),))
+    bundled(store, store.tree(), TestKey(store.log), policy, Selection(streams, disclose), files.__setitem__)
     return files
 
 
