@@ -127,7 +127,7 @@ class MemoryTree:
 
     def head_nodes(self) -> Mapping[tuple[int, int], tuple[int, bytes]]:
         with self._lock:
-            return {at: tuple(cell) for at, cell in self._cells.items()}
+            return {at: (cell.kind, cell.hash) for at, cell in self._cells.items()}
 
     def checkpoints(self) -> Sequence[tuple[int, str]]:
         with self._lock:

@@ -50,6 +50,7 @@ def test_an_old_backup_is_refused(tmp_path: Path):
         filled(store, 3)
         checkpointer(store.tree(), tmp_path).checkpoint()
     shutil.copy(path, copy)
+    shutil.copy(path.with_name("log.db.key"), copy.with_name("backup.db.key"))
     with closing(SqliteStore(path)) as store:
         filled(store, 3, seed=1)
         checkpointer(store.tree(), tmp_path).checkpoint()
@@ -73,6 +74,7 @@ def test_without_the_memory_the_backup_would_be_signed(tmp_path: Path):
     with closing(SqliteStore(path, origin=ORIGIN)) as store:
         filled(store, 3)
     shutil.copy(path, copy)
+    shutil.copy(path.with_name("log.db.key"), copy.with_name("backup.db.key"))
     for one, seed in ((path, 1), (copy, 2)):
         with closing(SqliteStore(one)) as store:
             filled(store, 3, seed=seed)
