@@ -41,6 +41,7 @@ def tool(
     says: str = "",
     keyed: bool = True,
     name: str = "",
+    sanitises: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
@@ -54,13 +55,15 @@ def tool(
     says: str = "",
     keyed: bool = True,
     name: str = "",
+    sanitises: bool = False,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Declare a function, sync or async, as a tool: `@tool` or `@tool(consequential=True, ...)`.
 
     Every parameter is annotated; one annotated `ToolContext` is filled in by the runtime and never seen by a
     model. A tool that changes something outside says `consequential=True` and must take the `ToolContext`,
     because only its idempotency key makes two calls one. `keyed=False` says that the system behind it ignores
-    the key, so that a crash leaves the call to a person. `says` defaults to the docstring's first line.
+    the key, so that a crash leaves the call to a person. `sanitises=True` says that what a person or a model wrote may
+    reach a tool that changes something once a state has called this one. `says` defaults to the docstring's first line.
     Raises `FlowError` for a function that cannot be a tool.
     """
 
@@ -83,6 +86,7 @@ def tool(
             timeout_seconds=timeout_seconds,
             arguments=sha256_hex(schema),
             argument_bytes=len(schema),
+            sanitises=sanitises,
         )
         return Tool(spec=spec, arguments=arguments, function=declared, takes_context=bool(context_parameter))
 

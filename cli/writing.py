@@ -12,7 +12,6 @@ from typing import Literal
 from ..contracts.errors import CallError
 from ..fsm.prove.codes import QUESTION
 from ..fsm.prove.findings import Finding, Proof
-from ..fsm.prove.questions import NEAR
 from ..service.driving.trial import Arranged, arranged, policy_of
 from ..service.driving.way import Step
 from ..service.project import Project
@@ -23,7 +22,7 @@ _ASSERTED = {
     "P304": "assert_an_end_can_be_reached()",
     "P305": "assert_it_ends(*LOOP)",
     "P307": "assert_a_person_can_be_reached()",
-    "P308": f"assert_a_person_is_near(rows={NEAR})",
+    "P308": "assert_a_person_is_near(rows={near})",
     "P309": "assert_nothing_untrusted_is_acted_on()",
     "P311": "assert_the_policy_is_kept({policy})",
 }
@@ -88,7 +87,8 @@ def test_text(project: Project, spec: str, finding: Finding, way: Arranged, file
         "",
         *textwrap.wrap(_HOW[result].format(why=why), _WIDTH),
     ]
-    asserted = _ASSERTED.get(finding.code, "assert_it_goes_another_way()").format(policy=_quoted(policy_of(finding)))
+    asserted = _ASSERTED.get(finding.code, "assert_it_goes_another_way()")
+    asserted = asserted.format(policy=_quoted(policy_of(finding)), near=flow.person_within)
     loop = f"LOOP = (\n{_steps(way.loop)})\n" if finding.code == "P305" else ""
     rest = () if finding.code == "P305" else way.loop
     name = re.sub(r"[^a-z0-9]+", "_", question.says.lower()).strip("_")

@@ -370,6 +370,10 @@ class Flow(Value):
     """The flows that run as child conversations, as they were when the flow was loaded."""
     policies: tuple[Policy, ...] = added(())
     """What must hold of every conversation, over time."""
+    four_eyes: dict[Name, Annotated[int, Field(ge=2, le=9)]] = added({})
+    """Tools and states to which every path leads over an approval by so many different people."""
+    person_within: Annotated[int, Field(ge=1, le=1_000)] = added(12)
+    """Rows within which a person is to be reached from wherever a conversation is."""
     checks: dict[Name, str] = added({})
     """Questions about what the flow can do (P301 and so on) whose answer is accepted, each with the reason."""
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from .values import Count, Name, SafeInt, Value
+from .values import Count, Name, SafeInt, Value, added
 
 
 class GuardSpec(Value):
@@ -13,6 +13,8 @@ class GuardSpec(Value):
     name: Name
     version: Count = 1
     says: str
+    sanitises: bool = added(False)
+    """Where it holds, nothing that the facts say is untrusted any more: it was looked at."""
 
 
 class Guard(Value):

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from .values import Count, Digest, Name, Seconds, Value
+from .values import Count, Digest, Name, Seconds, Value, added
 
 
 class ToolSpec(Value):
@@ -23,6 +23,8 @@ class ToolSpec(Value):
     arguments: Digest
     argument_bytes: Count = 0
     """Length of the argument schema, for measuring a prompt before the call."""
+    sanitises: bool = added(False)
+    """When a state has called it and it is done, nothing that the facts say is untrusted any more."""
 
 
 @dataclass(frozen=True, slots=True)

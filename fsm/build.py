@@ -57,6 +57,8 @@ def flow(
     limits: Limits | None = None,
     phrases: Mapping[str, str] | None = None,
     policies: Iterable[Policy] = (),
+    four_eyes: Mapping[str, int] | None = None,
+    person_within: int = 12,
     checks: Mapping[str, str] | None = None,
     code: Code | None = None,
 ) -> Flow:
@@ -79,6 +81,8 @@ def flow(
             limits=limits or Limits(),
             phrases=dict(phrases or {}),
             policies=tuple(policies),
+            four_eyes=dict(four_eyes or {}),
+            person_within=person_within,
             checks=dict(checks or {}),
         )
     except ValidationError as error:

@@ -275,6 +275,8 @@ FLOW_KEYS = {
     "sensitive": Key(yes_no),
     "digressions": Key(name),
     "phrases": Key(words),
+    "four_eyes": Key(numbers_by_name(whole_number)),
+    "person_within": _NUMBER,
     "checks": Key(words),
 }
 

@@ -64,10 +64,11 @@ class GuardMaker:
         return self.spec.says.format(**dict(zip(self.parameters, arguments, strict=True)))
 
 
-def guard(*, says: str, version: int = 1) -> Callable[[GuardFunction], GuardMaker]:
+def guard(*, says: str, version: int = 1, sanitises: bool = False) -> Callable[[GuardFunction], GuardMaker]:
     """Declare a guard. `says` is a sentence in the present tense, with `{parameter}` for each argument.
 
-    Raise `version` when the meaning changes: it is part of the flow's digest.
+    Raise `version` when the meaning changes: it is part of the flow's digest. `sanitises` says that where it holds,
+    what a person or a model wrote was looked at and may reach a tool that changes something; the digest covers that.
     """
 
     def declare(function: GuardFunction) -> GuardMaker:
@@ -85,7 +86,7 @@ def guard(*, says: str, version: int = 1) -> Callable[[GuardFunction], GuardMake
                 f"The sentence of guard {name!r} has a place that is no argument: {error}.",
                 fix=f"Use only {{{'}, {'.join(names)}}}." if names else "Remove the braces.",
             ) from error
-        return GuardMaker(GuardSpec(name=name, version=version, says=says), function, names)
+        return GuardMaker(GuardSpec(name=name, version=version, says=says, sanitises=sanitises), function, names)
 
     return declare
 

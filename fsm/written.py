@@ -38,6 +38,7 @@ def written_yaml(flow: Flow) -> str:
         *(f"{key}: {_scalar(value)}" for key, value in _head(flow)),
         *([f"limits: {_table(_limits(flow.limits))}"] if flow.limits != Limits() else ()),
         *_named("phrases", {key: _scalar(text) for key, text in flow.phrases.items()}),
+        *_named("four_eyes", {key: str(number) for key, number in flow.four_eyes.items()}),
         *_named("checks", {key: _scalar(text) for key, text in flow.checks.items()}),
         *_named("facts", {one.name: _table(_fact(one, digits)) for one in flow.facts}),
         *_long("agents", {one.name: _agent(one) for one in flow.agents}),
@@ -79,6 +80,8 @@ def _head(flow: Flow) -> Iterator[tuple[str, Cell]]:
     yield "initial", flow.initial
     if flow.sensitive:
         yield "sensitive", True
+    if flow.person_within != Flow.model_fields["person_within"].default:
+        yield "person_within", flow.person_within
 
 
 def _changed(value: Value, skip: Iterable[str] = ()) -> dict[str, Cell]:

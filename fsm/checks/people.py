@@ -68,4 +68,13 @@ def _arguments(survey: Survey, tools: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for tool in tools if tool in code.tools for name in code.tools[tool].arguments.model_fields)
 
 
-PEOPLE = (approvals_given, approvals_cover)
+def several_approve(survey: Survey) -> Iterator[Fault]:
+    """What needs four eyes is there; that every way to it has them is proved of what the flow can do."""
+    tools = {one.name for one in survey.flow.tools}
+    for name in survey.flow.four_eyes:
+        if name not in tools and not survey.knows_state(name) and not survey.partial:
+            what = f"Several people must approve {name!r}, which is no state and no tool that any state runs."
+            yield survey.fault("S241", f"four_eyes.{name}", what, suggestion(name, (*sorted(tools), *survey.states)))
+
+
+PEOPLE = (approvals_given, approvals_cover, several_approve)

@@ -8,6 +8,7 @@ from ...contracts.flow import NEXT_ISSUE, RouterSpec, RouteState, RuleSpec, Wait
 from ...contracts.values import listed, printable
 from ..screen import ATTACK, screen_rules
 from .contents import pattern_fits
+from .graph import reachable
 from .survey import Survey
 
 
@@ -142,6 +143,13 @@ def classifiers_loaded(survey: Survey) -> Iterator[Fault]:
 def issues_taken_up(survey: Survey) -> Iterator[Fault]:
     """Where the rows for `next_issue` lead, so that nothing that waits is announced and then lost."""
     several = [router for router in survey.flow.routers if router.several]
+    if several and not survey.partial and not any(_takes_up(survey, name) for name in reachable(survey)):
+        for router in several:
+            what = f"The router {router.name!r} keeps several issues, and no wait state that is reached takes one up."
+            fix = (
+                "Write `next_issue: true` in the state that follows a solved matter, and its row; or delete `several`."
+            )
+            yield survey.fault("S215", f"routers.{router.name}.several", what, fix)
     for state in survey.flow.states:
         if not isinstance(state, WaitState) or not state.next_issue:
             continue
@@ -162,6 +170,11 @@ def issues_taken_up(survey: Survey) -> Iterator[Fault]:
             if strange:
                 what = f"The router of {row.target!r} does not know {listed(strange)}, which may wait."
                 yield survey.fault("S214", where, what, "Go to a route state whose router has these labels.")
+
+
+def _takes_up(survey: Survey, name: str) -> bool:
+    state = survey.states[name]
+    return isinstance(state, WaitState) and state.next_issue
 
 
 ROUTING = (issues_taken_up, routers_fit, classifiers_loaded)

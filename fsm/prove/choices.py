@@ -62,6 +62,20 @@ def atoms_of(guard: Guard) -> Iterator[Guard]:
         yield from atoms_of(part)
 
 
+def sanitised_by(flow: Flow, guard: Guard) -> tuple[str, ...]:
+    """The declared sanitisers that hold wherever the condition does."""
+    match guard.op:
+        case "call":
+            return tuple(one.name for one in flow.guards if one.name == guard.name and one.sanitises)
+        case "all_of":
+            return tuple(name for part in guard.parts for name in sanitised_by(flow, part))
+        case "any_of":
+            each = [sanitised_by(flow, part) for part in guard.parts]
+            return each[0] if all(each) else ()
+        case _:
+            return ()
+
+
 def choices(flow: Flow, rows: Rows, in_digression: bool) -> tuple[Choice, ...]:
     """Every row of the group that some data makes the first whose guard holds."""
     atoms = {str(atom): atom for _, row in rows for atom in atoms_of(row.guard)}

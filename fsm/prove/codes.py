@@ -54,5 +54,20 @@ QUESTIONS = (
         "What is given fits what takes it.",
         "A value of another type is refused or left out, and then the row that waits for it is never taken.",
     ),
+    Question(
+        "P323",
+        "What needs several approvals has them on every path.",
+        "One person alone can be deceived, or deceive.",
+    ),
+    Question(
+        "P324",
+        "Whatever is waited for ends in time, and its failure leads on.",
+        "Agents, tools and people fail to answer, often at once; a conversation must not hang on that.",
+    ),
+    Question(
+        "P325",
+        "What an agent is given fits its window, or what is done where it does not is declared.",
+        "An agent that was cut off from what was said decides on half of it.",
+    ),
 )
 QUESTION = {one.code: one for one in QUESTIONS}

@@ -10,7 +10,7 @@ from ..program import Program
 from .choices import choices, is_built_in
 from .endings import LIMIT, Ending
 from .giving import Given, gives
-from .model import Location, Model, Move, Rows
+from .model import POLICY, Location, Model, Move, Rows
 
 ABOUT_A_FACT = ("known", "is_true", "is_", "at_most", "at_least")
 """Built-in guards that do not hold where the fact is missing."""
@@ -169,17 +169,21 @@ class Paths:
                 return (True if guard.name == "known" else None) if known else False
 
     def _stopped(self, index: int) -> Iterator[Move]:
-        """A limit of the turn instead of the outcome."""
+        """A limit of the turn instead of the outcome, or the rows in place of one that would break a policy."""
         here = self.model.locations[index]
         flow, states = self.program.flow, self.program.states
         if states[here.state].kind == "final":
             return
-        for choice in choices(flow, self._rows(here.state, LIMIT), bool(here.frames)):
-            row = flow.transitions[choice.row]
-            wide = row.source == ANY or isinstance(states[row.target], HumanState | FinalState)
-            there = self.model.index(here._replace(state=row.target, frames=() if wide else here.frames, fresh=False))
-            ending = Ending(LIMIT, events=("limit:steps",), limit="steps")
-            yield Move(ending, LIMIT, choice.row, there, (), there - index, False, ending.most, limit="steps")
+        for on in (LIMIT, POLICY):
+            for choice in choices(flow, self._rows(here.state, on), bool(here.frames)):
+                row = flow.transitions[choice.row]
+                if row.target not in states:
+                    continue
+                wide = row.source == ANY or isinstance(states[row.target], HumanState | FinalState)
+                there = here._replace(state=row.target, frames=() if wide else here.frames, fresh=False)
+                target, stopped = self.model.index(there), "steps" if on == LIMIT else ""
+                ending = Ending(on, events=(f"limit:{stopped}",) if stopped else (), limit=stopped)
+                yield Move(ending, on, choice.row, target, (), target - index, False, ending.most, limit=stopped)
 
 
 RESULT = "the result of "

@@ -22,7 +22,7 @@ from ...contracts.flow import (
     Transition,
     WaitState,
 )
-from .choices import Choice, choices, counted_visits
+from .choices import Choice, choices, counted_visits, sanitised_by
 from .counters import COUNTED, LOCATIONS, Bump, Check, Counters, product_of
 from .digits import cost_of, digits, handed, tools_in, without_yes
 from .endings import LIMIT, NOTHING, STAYS, Cost, Ending, endings
@@ -362,7 +362,8 @@ class Model:
             frames = (*frames, left.state)
         elif taken.source == ANY or isinstance(self.states[target], HumanState | FinalState):
             frames = ()
-        own = tuple(one for one in events if one.startswith("confirmed:"))
+        looked = tuple(f"sanitised:{one}" for one in sanitised_by(self.flow, taken.guard))
+        own = (*(one for one in events if one.startswith("confirmed:")), *looked)
         before = self._follow(left.watched, without_yes(events))
         step = (*own, f"enter:{target}", *((f"end:{target}",) if kind == "final" else ()))
         watched = self._follow(before, step)

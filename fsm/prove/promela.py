@@ -1,7 +1,8 @@
 """A flow as a Promela model, for the model checker SPIN: a second opinion that shares nothing with our own search.
 
 It reads the flow by itself: each attempt at a model, each tool call and each round is a step, and every limit of a
-turn is counted, each as `docs/limits.md` tells it. What is a choice of the world is a choice of the model.
+turn is counted, each as `docs/limits.md` tells it. What is a choice of the world is a choice of the model. Policies
+over time are not in it.
 
     interlock check FLOW --promela flow.pml
     spin -a flow.pml && cc -DNOREDUCE -DSAFETY -o pan pan.c && ./pan

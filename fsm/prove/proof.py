@@ -10,6 +10,7 @@ from .explore import MOST_CONFIGURATIONS, Told, nobody
 from .findings import Bills, Finding, Proof, steps_of
 from .monitor import Kept, Monitor, Untrusted
 from .questions import ASKED, Asked
+from .reviewing import reviews_of
 from .search import Search, searched
 from .whole import conversation_bill
 
@@ -53,7 +54,9 @@ def search_of(program: Program, most: int = MOST_CONFIGURATIONS, told: Told = no
     """Everything the flow can do, with what its child flows may use in a turn."""
     consequential = frozenset(one.name for one in program.flow.tools if one.consequential)
     below: dict[str, Cost] = {name: search_of(child, most, told).bill.most for name, child in program.children.items()}
-    monitors: tuple[Monitor, ...] = (Untrusted(consequential), *(Kept(watch) for watch in program.watches))
+    sanitising = frozenset(one.name for one in program.flow.tools if one.sanitises)
+    kept = (Kept(watch) for watch in program.watches)
+    monitors: tuple[Monitor, ...] = (Untrusted(consequential, sanitising), *kept, *reviews_of(program.flow))
     return searched(program.flow, monitors, below, most, told)
 
 

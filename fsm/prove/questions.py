@@ -8,20 +8,22 @@ from ...contracts.flow import ANY, Flow, SubflowState, Transition
 from ...contracts.limits import Limits
 from ...contracts.values import listed
 from ..program import Program
+from .bounding import other_limits
 from .counters import COUNTED
 from .endings import LIMIT
 from .explore import Explored
+from .failing import fallbacks_lead_on
 from .findings import Finding, Verdict, line_of, rows_of, steps_of
 from .fitting import contracts_fit, given_in_time
 from .graph import MOST_BACKWARDS, distances
 from .keeping import policies_kept, words_occur
 from .model import POLICY
 from .monitor import Untrusted
+from .reviewing import four_eyes
 from .search import OF_A_TURN, Search
+from .windows import histories_fit
 
 AUTOMATED = ("agent", "call", "broadcast", "route", "subflow")
-NEAR = 12
-"""Rows within which a person should be reached."""
 
 
 @dataclass
@@ -204,6 +206,7 @@ def limits_reached(asked: Asked) -> Iterator[Finding]:
         elif not reached:
             says = f"The limit {name}: {value} can never be reached: what is counted stays below it."
             yield Finding("P306", "noted", says, (), asked.line(where), where, "Keep it as a belt, or lower it.")
+    yield from other_limits(asked.search, asked.lines)
 
 
 def people_reached(asked: Asked) -> Iterator[Finding]:
@@ -234,9 +237,10 @@ def people_near(asked: Asked) -> Iterator[Finding]:
     model = asked.explored.model
     farthest = max((one for one in asked.to_people if model.kind(one) != "final"), key=asked.to_people.__getitem__)
     steps, state = asked.to_people[farthest], model.location(farthest).state
-    if steps > NEAR:
+    near = asked.flow.person_within
+    if steps > near:
         path = steps_of(asked.explored, asked.explored.path_to(farthest), asked.lines)
-        says = f"From {state!r} a person is {steps} rows away; more than {NEAR}."
+        says = f"From {state!r} a person is {steps} rows away; more than {near}."
         yield Finding(
             "P308", "refuted", says, path, asked.line(f"states.{state}"), f"states.{state}", "Add a shorter way."
         )
@@ -281,6 +285,19 @@ def policies_speak(asked: Asked) -> Iterator[Finding]:
     yield from words_occur(asked.flow, frozenset(asked.reached), asked.lines)
 
 
+def approved_by_several(asked: Asked) -> Iterator[Finding]:
+    yield from four_eyes(asked.search, asked.lines)
+
+
+def failures_lead_on(asked: Asked) -> Iterator[Finding]:
+    yield from fallbacks_lead_on(asked.flow, asked.lines, asked.holds)
+
+
+def windows_hold(asked: Asked) -> Iterator[Finding]:
+    if asked.program is not None:
+        yield from histories_fit(asked.program, asked.lines)
+
+
 Question = Callable[[Asked], Iterator[Finding]]
 ASKED: Mapping[str, Question] = {
     "P301": states_reached,
@@ -296,4 +313,7 @@ ASKED: Mapping[str, Question] = {
     "P312": policies_speak,
     "P321": needed_is_given,
     "P322": given_fits,
+    "P323": approved_by_several,
+    "P324": failures_lead_on,
+    "P325": windows_hold,
 }

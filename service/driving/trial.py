@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from ...fsm.program import Program
 from ...fsm.prove.findings import Finding
-from ...fsm.prove.questions import NEAR
 from .driver import Driver
 from .properties import Closed, Ends, Kept, Moves, Near, Property, Reaches, nothing_untrusted, unhurried
 from .way import Step, way_of
@@ -74,7 +73,7 @@ def property_of(finding: Finding, program: Program, loop: tuple[Step, ...]) -> P
         case "P307":
             return Reaches("a person")
         case "P308":
-            return Near(NEAR)
+            return Near(program.flow.person_within)
         case "P309":
             return nothing_untrusted(program)
         case "P311":
@@ -102,6 +101,8 @@ def arranged(finding: Finding, program: Program) -> Arranged:
     """Find facts for every guard that can be made to say by itself what the way needs; then try it as it will be
     written down."""
     way, loop = way_of(finding.counterexample)
+    if isinstance(property_of(finding, program, loop), Closed):  # once round is enough to show that it goes round
+        way, loop = (*way, *loop), ()
     first = tried(program, way, property_of(finding, program, loop), arranging=True)
     length = len(way)
     found = [*first.steps[:length], *way[len(first.steps[:length]) :]]

@@ -207,6 +207,30 @@ BROKEN = (
         ),
     ),
     Broken(
+        "a payment that one person alone, or nobody, looks at",
+        "P323",
+        (("limits: {agent_calls: 6, handoffs: 3}", "limits: {agent_calls: 6, handoffs: 3}\nfour_eyes: {pay_back: 2}"),),
+    ),
+    Broken(
+        "two agents that are each other's fallback",
+        "P324",
+        (
+            (
+                "  - [more,     message,",
+                (
+                    "  - [asking,   failed,   otherwise,             invoices, OR-4]\n"
+                    "  - [invoices, failed,   otherwise,             asking,   OR-4]\n"
+                    "  - [more,     message,"
+                ),
+            ),
+        ),
+    ),
+    Broken(
+        "an agent that is given less than it is told",
+        "P325",
+        (("instructions: Help with orders.,", "instructions: Help with orders., max_input_tokens: 1000,"),),
+    ),
+    Broken(
         "a tool that is called before anybody was asked",
         "P321",
         (
@@ -231,7 +255,7 @@ BROKEN = (
         ),
     ),
 )
-WITHOUT_A_WAY = ("P301", "P302", "P322")
+WITHOUT_A_WAY = ("P301", "P302", "P322", "P325")
 """Codes of what is wrong wherever a conversation is, or where none comes."""
 
 

@@ -488,7 +488,10 @@ def _with_issues(draw: st.DrawFn, states: tuple[State, ...]) -> tuple[State, ...
     if not any(isinstance(state, RouteState) for state in states):
         return states
     return tuple(
-        state.changed(next_issue=True) if isinstance(state, WaitState) and draw(_coin) else state for state in states
+        state.changed(next_issue=True)
+        if isinstance(state, WaitState) and (state.name == "start" or draw(_coin))
+        else state
+        for state in states
     )
 
 
@@ -518,6 +521,7 @@ def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KIN
     router = draw(routers)
     states = _with_approvals(draw, _working_together(draw, states))
     states = _with_issues(draw, states) if router.several else states
+    router = router.changed(several=any(isinstance(state, WaitState) and state.next_issue for state in states))
     digressing = draw(_coin)
     rows = draw(transitions_of(states, digressing))
     states = tuple(_with_fallbacks(draw, state, states, rows) for state in states)

@@ -58,6 +58,10 @@ def also(guard: str) -> tuple[str, str]:
 SECOND = "  second: {kind: human, role: reviewer, decisions: [good], approves: good, shows: [order], deadline: 1h}"
 CASES: dict[str, tuple[str, str]] = {
     "a check that is not there": (TABLE, "checks: {P999: it is as it should be}\n" + TABLE),
+    "several approvals of what is not there": (TABLE, "four_eyes: {burn: 2, pay: 2, repaid: 2}\n" + TABLE),
+    "an approval by one pair of eyes": (TABLE, "four_eyes: {repaid: 1}\n" + TABLE),
+    "a person who is nowhere near": (TABLE, "person_within: 0\n" + TABLE),
+    "several issues that nobody takes up": ('    margin: "0.1"\n', '    margin: "0.1"\n    several: true\n'),
     "a check without a reason": (TABLE, "checks: {P309: so}\n" + TABLE),
     "a control character": ("The door.", "The \x07door."),
     "an escaped control character": ("The door.", '"The \\x07door."'),

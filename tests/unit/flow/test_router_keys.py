@@ -18,7 +18,11 @@ KEYS = """threshold: "0.55"
     several: true
     notice: "0.25"
 """
-FULL = YAML.replace('threshold: "0.55"\n', KEYS)
+FULL = (
+    YAML.replace('threshold: "0.55"\n', KEYS)
+    .replace('say: "How can I help?",', 'say: "How can I help?", next_issue: true,')
+    .replace("transitions:\n", "transitions:\n  - [greeting, next_issue, otherwise, triage, SH-1]\n")
+)
 
 
 def test_a_router_with_every_key_is_read():
