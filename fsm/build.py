@@ -87,7 +87,10 @@ def flow(
         )
     except ValidationError as error:
         raise _refused(error, f"flow {name!r}") from error
-    built = completed(built, code)
+    return _faultless(completed(built, code), code)
+
+
+def _faultless(built: Flow, code: Code) -> Flow:
     faults = faults_in(built, code)
     if faults:
         raise refused(faults, "", built.name)

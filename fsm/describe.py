@@ -27,7 +27,7 @@ from ..contracts.guard import Guard, GuardSpec
 from ..contracts.limits import Limits
 from .policies.english import policy_lines
 from .render import minor_digits, said
-from .wording import counted, duration_in_words, joined, tried, ways_of
+from .wording import counted, duration_in_words, joined, promised, tried, ways_of
 from .written import decimal
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
@@ -134,12 +134,7 @@ def _head(flow: Flow) -> Iterator[str]:
     yield f"A conversation starts in {flow.initial}. Amounts are in {flow.currency}."
     if flow.sensitive:
         yield "It is sensitive: every agent is given every word of the conversation, or is not called."
-    if flow.four_eyes:
-        needed = joined(f"{name} ({number} different people)" for name, number in flow.four_eyes.items())
-        yield f"Every way to these leads over an approval: {needed}."
-    trusted = [one.name for one in flow.guards if one.sanitises] + [one.name for one in flow.tools if one.sanitises]
-    if trusted:
-        yield f"What was written may change something once {joined(trusted, 'or')} looked at it."
+    yield from promised(flow)
     ends = [state.name for state in flow.states if state.kind == "final"]
     yield f"It ends in {joined(ends, 'or')}."
     if flow.digressions is not None:

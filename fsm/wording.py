@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from ..contracts.flow import CACHED, AgentSpec, AgentState
+from ..contracts.flow import CACHED, AgentSpec, AgentState, Flow
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
@@ -48,3 +48,13 @@ def ways_of(agent: AgentSpec) -> Iterator[str]:
         yield "Once it has handed the conversation on, it does not get it back until a person has decided something."
     if agent.cache_seconds:
         yield f"Its answer to the same question may be given again for {duration_in_words(agent.cache_seconds)}."
+
+
+def promised(flow: Flow) -> Iterator[str]:
+    """Who must approve, and what makes trusted what was written."""
+    if flow.four_eyes:
+        needed = joined(f"{name} ({number} different people)" for name, number in flow.four_eyes.items())
+        yield f"Every way to these leads over an approval: {needed}."
+    trusted = [one.name for one in flow.guards if one.sanitises] + [one.name for one in flow.tools if one.sanitises]
+    if trusted:
+        yield f"What was written may change something once {joined(trusted, 'or')} looked at it."
