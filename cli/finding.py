@@ -11,8 +11,9 @@ from ..contracts.flow import Flow
 from ..contracts.store import Store
 from ..fsm.program import with_children
 from ..persistence.sqlite_store import SqliteStore
+from ..service.loading import recorded_flow
 from ..service.project import Project
-from ..service.wiring import FoundFlow, db_path, found_flow, open_log, recorded_flow
+from ..service.wiring import FoundFlow, db_path, found_flow, open_log
 from .terminal import counted
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,11 @@ def tell_one(
         if broken is not None and not as_json:
             _warn(broken)
         summary = store.summary(stream)
-        flow = flow_of(store, summary.flow_digest) if summary else None
         entries = recorded(store.read(stream))
-        events = told(entries, flow, texts_seen(store, stream, "log", texts) if texts else None)
+        flow = flow_of(store, entries[0].envelope.flow)
+        events = told(
+            entries, flow, texts_seen(store, stream, "log", texts) if texts else None, partial(flow_of, store)
+        )
     if as_json:
         write_json(told_document(stream, summary, entries, events, broken))
     else:

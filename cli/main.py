@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from . import commands, evidence_commands, history_commands, keeping_commands
+from . import commands, evidence_commands, history_commands, keeping_commands, lineage_commands
 from .failing import Command, Commands
 from .route import routing
 
@@ -37,6 +37,8 @@ app.command(cls=Command, rich_help_panel=LOG)(evidence_commands.checkpoint)
 app.command(cls=Command, rich_help_panel=LOG)(evidence_commands.receipt)
 app.add_typer(evidence_commands.keys, name="key", rich_help_panel=LOG)
 app.add_typer(evidence_commands.witnessing, name="witness", rich_help_panel=RUN)
+app.command(cls=Command, rich_help_panel=LOG)(lineage_commands.fork)
+app.command(cls=Command, rich_help_panel=RUN)(lineage_commands.migrate)
 app.command(cls=Command, rich_help_panel=RUN)(commands.tasks)
 app.command(cls=Command, rich_help_panel=RUN)(commands.decide)
 app.command(cls=Command, rich_help_panel=RUN)(commands.resolve)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ..contracts.errors import InterlockError
 from ..contracts.imported import IMPORTED
 from ..contracts.store import Store
+from ..fsm.program import Program
 from ..fsm.replay import Divergence, Recorded, check_import, redecide
 from ..service.codes import CODE, code_of, differing
 from ..service.loading import recorded
@@ -69,7 +70,7 @@ def _one(store: Store, flows: Mapping[str, FoundFlow], stream: str) -> Replayed:
     try:
         entries = recorded(store.read(stream))
         code = _code(entries, flow)
-        again = redecide(flow.program, stream, entries)
+        again = redecide(_programs(flows, entries) or flow.program, stream, entries)
     except InterlockError as error:
         return Replayed(stream, name, digest, problem=str(error), changed=flow.changed, code=code)
     return Replayed(
@@ -100,3 +101,11 @@ def _code(entries: Sequence[Recorded], flow: FoundFlow) -> str:
     """Which code differs: that of the first entry that another one wrote than is here today."""
     today = code_of(flow.project) if flow.project is not None else CODE
     return next((said for one in entries if (said := differing(one.envelope.code, today))), "")
+
+
+def _programs(flows: Mapping[str, FoundFlow], entries: Sequence[Recorded]) -> dict[str, Program]:
+    """By digest, those of every stretch; nothing for a conversation that ran on one flow only."""
+    used = {one.envelope.flow for one in entries}
+    if len(used) == 1:
+        return {}
+    return {digest: found.program for digest in used if (found := flows.get(digest)) and found.program is not None}

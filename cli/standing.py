@@ -64,6 +64,7 @@ def standing_document(
     at: int,
     flow: Flow | None,
     payloads: Mapping[PayloadAt, Payload] | None = None,
+    says: str | None = None,
 ) -> dict[str, Any]:
     """`{"id", "at", "event", "type", "state", "kind", "status", "flow", "version", "digest", "turn", "waits", "facts":
     [{"name", "says", "source", "corrected"}], "limits": [{"limit", "used", "maximum", "of"}], "pending": [{"effect",
@@ -79,7 +80,7 @@ def standing_document(
         "at": at,
         "type": entries[at].envelope.type,
         "time": written_time(entries[at].envelope.at),
-        "says": told(before, flow, payloads)[-1].text,
+        "says": told(before, flow, payloads)[-1].text if says is None else says,
         "state": conversation.state,
         "kind": kinds.get(conversation.state),
         "status": conversation.status,

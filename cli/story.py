@@ -4,7 +4,7 @@ The words come from the entries and from the flow that the log keeps, so neither
 Texts are shown only when asked for: they are personal, and they may have been erased.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -20,6 +20,7 @@ from ..contracts.events import (
     FactForgotten,
     FactSkipped,
     FactsRecorded,
+    FlowChanged,
     InputReceived,
     IssuesDropped,
     LimitReached,
@@ -54,6 +55,7 @@ from ..fsm.render import CHOICES, ERASED, filled, places_in, said, template_of
 from ..fsm.replay import Recorded
 from .story_children import came_up, child_words
 from .story_imported import imported_words
+from .story_lineage import lineage_words
 from .story_work import working_words
 from .terminal import counted, safe
 
@@ -83,10 +85,14 @@ class Told:
 
 
 def told(
-    recorded: Iterable[Recorded], flow: Flow | None, payloads: Mapping[PayloadAt, Payload] | None = None
+    recorded: Iterable[Recorded],
+    flow: Flow | None,
+    payloads: Mapping[PayloadAt, Payload] | None = None,
+    kept: Callable[[str], Flow | None] | None = None,
 ) -> tuple[Told, ...]:
-    """Every event in words; with `payloads`, also what was said."""
-    return tuple(_Teller(flow, payloads).tell(recorded))
+    """Every event in words; with `payloads`, also what was said. `kept` gives the flows, by digest, that a conversation
+    moved to; `flow` is the one that it began on."""
+    return tuple(_Teller(flow, payloads, kept).tell(recorded))
 
 
 def known_words(
@@ -106,17 +112,28 @@ _RESULT_WORDS = {"holds": "holds", "fails": "does not hold", "error": "raised an
 class _Teller:
     """Walks over one stream, folding it, for a text is filled with the facts of its time."""
 
-    def __init__(self, flow: Flow | None, payloads: Mapping[PayloadAt, Payload] | None) -> None:
-        self.flow, self.payloads = flow, payloads
-        self.facts = {one.name: one for one in flow.facts} if flow else {}
+    def __init__(
+        self,
+        flow: Flow | None,
+        payloads: Mapping[PayloadAt, Payload] | None,
+        kept: Callable[[str], Flow | None] | None = None,
+    ) -> None:
+        self.payloads, self.kept = payloads, kept
+        self._under(flow)
         self.conversation = Conversation(id="")
         self.asked: dict[int, str] = {}
         """Agents and tools by the version of their request."""
+
+    def _under(self, flow: Flow | None) -> None:
+        self.flow = flow
+        self.facts = {one.name: one for one in flow.facts} if flow else {}
 
     def tell(self, recorded: Iterable[Recorded]) -> Iterator[Told]:
         for one in recorded:
             if not self.conversation.id:
                 self.conversation = Conversation(id=one.envelope.stream)
+            if isinstance(one.event, FlowChanged) and self.kept is not None:
+                self._under(self.kept(one.event.flow.digest))
             self.conversation = evolve(self.conversation, one.event)
             version = one.envelope.ver
             if isinstance(one.event, AgentRequested | ToolRequested):
@@ -339,10 +356,8 @@ def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
     """Events whose words need nothing but themselves, and who caused them."""
     who = actor.id + (f" ({', '.join(actor.roles)})" if actor.roles else "")
     match event:
-        case ConversationStarted():
-            given = f", with {', '.join(one.name for one in event.facts)}" if event.facts else ""
-            below = f", as a child of {event.parent.conversation}" if event.parent else ""
-            return "start", f"starts on {event.flow.name} v{event.flow.version} in {event.state}{given}{below}"
+        case ConversationStarted() | FlowChanged():
+            return lineage_words(event)
         case MessageTaken():
             return "note", f"takes up message {event.message}"
         case InputReceived():

@@ -8,6 +8,7 @@ from .agents import AgentOutcome
 from .facts import Control, FactReading, Unreadable
 from .keeping import Erase
 from .limits import LimitHit, Usage
+from .lineage import ForkRef, Renamed, Stood
 from .payload import PayloadAt, PayloadRef
 from .routing import RoutingEvidence
 from .subflow import ParentRef, SubflowReport
@@ -67,6 +68,8 @@ class Start(Value):
     parent: ParentRef | None = None
     requesters: tuple[ActorId, ...] = added(())
     """Of a child that approves: who asked for what its parent does."""
+    forks: tuple[ForkRef, ...] = added(())
+    """Of a fork: what it took its beginning from, the oldest first."""
 
 
 class Say(Value):
@@ -264,6 +267,21 @@ class SubflowDone(Value):
     report: SubflowReport
 
 
+class Migrate(Value):
+    """Go on under another version of the flow. `stood` are the states that the conversation is in and comes back to,
+    the present one first; `renamed` are states that have another name there."""
+
+    kind: Literal["migrate"] = "migrate"
+    before: FlowRef
+    flow: FlowRef
+    stood: tuple[Stood, ...]
+    currency: str
+    """Of the flow that is left."""
+    renamed: tuple[Renamed, ...] = ()
+    watched: tuple[Count, ...] = added(())
+    """The states of the new flow's policies after all that was recorded before, in their order."""
+
+
 class Leave(Value):
     """The parent of this child conversation goes on without it."""
 
@@ -283,7 +301,8 @@ CommandBody = Annotated[
     | SubflowSaid
     | SubflowDone
     | Leave
-    | Erase,
+    | Erase
+    | Migrate,
     Field(discriminator="kind"),
 ]
 

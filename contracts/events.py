@@ -18,6 +18,7 @@ from .commands import (
     FlowRef,
     Give,
     Leave,
+    Migrate,
     Reading,
     Resolve,
     Routed,
@@ -33,6 +34,7 @@ from .handoff import Handoff, HistoryRef
 from .imported import ConversationImported, MessageImported
 from .keeping import Erase, Erased
 from .limits import LimitName
+from .lineage import ForkRef, Renamed, Stood
 from .payload import PayloadAt, PayloadRef
 from .policies import Watch
 from .routing import Issue, RoutingDecision, RoutingEvidence
@@ -68,6 +70,27 @@ class ConversationStarted(Value):
     """Of a child: who asked for what its parent does."""
     policies: tuple[Watch, ...] = added(())
     """The flow's policies as automata, so that the log alone says how each of them stands."""
+    forks: tuple[ForkRef, ...] = added(())
+    """Of a fork (`origin`): what it took its beginning from, the oldest first."""
+
+
+class FlowChanged(Value):
+    """The conversation goes on under `flow`: in `state`, with what it knows, waits for and has used up.
+
+    The entry stands under the new flow. Approvals do not move: they were given of another flow.
+    """
+
+    type: Literal["flow_changed"] = "flow_changed"
+    before: FlowRef
+    flow: FlowRef
+    state: Name
+    stood: tuple[Stood, ...]
+    currency: str
+    renamed: tuple[Renamed, ...] = ()
+    policies: tuple[Watch, ...] = added(())
+    """Those of the new flow."""
+    watched: tuple[Count, ...] = added(())
+    """The state of each of their automata after all that was recorded before."""
 
 
 class MessageReceived(Value):
@@ -584,6 +607,7 @@ class ConversationEnded(Value):
 
 Event = Annotated[
     ConversationStarted
+    | FlowChanged
     | MessageReceived
     | MessageTaken
     | InputReceived
@@ -646,6 +670,16 @@ def command_of(event: Event) -> CommandBody | None:
                 tenant=event.tenant,
                 parent=event.parent,
                 requesters=event.requesters,
+                forks=event.forks,
+            )
+        case FlowChanged():
+            return Migrate(
+                before=event.before,
+                flow=event.flow,
+                stood=event.stood,
+                currency=event.currency,
+                renamed=event.renamed,
+                watched=event.watched,
             )
         case MessageReceived():
             return Say(message=event.message, token_bound=event.token_bound, reading=event.reading)

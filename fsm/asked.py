@@ -16,6 +16,7 @@ from ..contracts.events import (
     AgentToolEnded,
     ConversationStarted,
     Event,
+    FlowChanged,
     InputReceived,
     MessageReceived,
     ReplySent,
@@ -71,6 +72,8 @@ class Asking:
     rounds: list[tuple[Owner, Any]] = field(default_factory=list)
     owners: dict[int, Owner] = field(default_factory=dict)
     candidates: tuple[str, ...] = ()
+    others: Mapping[str, Program] = field(default_factory=dict)
+    """By digest: flows that the conversation moves to."""
 
     def question(self, intent: Pending) -> Question:
         """What `intent` asks, where it is the event after those taken."""
@@ -129,7 +132,9 @@ class Asking:
         at = self.conversation.version
         for ref in payload_refs(event):
             self.texts[cause, ref.name] = ref.commit
-        if isinstance(event, MessageReceived) and event.disposition != "refused":
+        if isinstance(event, FlowChanged):
+            self.program = self.others.get(event.flow.digest, self.program)
+        elif isinstance(event, MessageReceived) and event.disposition != "refused":
             self.lines.append((at, ["theirs", self._text(PayloadAt(version=at, name=event.message.name))]))
         elif isinstance(event, ReplySent):
             self.lines.append((at, self._reply(event)))

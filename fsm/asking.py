@@ -289,7 +289,7 @@ def _hand_over(draft: Draft, asking: Asking, history: HistoryRef, bound: int) ->
             handoff=Handoff(
                 source=conversation.last_agent,
                 target=spec.name,
-                trace=f"{conversation.id}:{conversation.turn.number}",
+                trace=f"{conversation.name}:{conversation.turn.number}",
                 history=history,
                 facts=asking.facts,
                 why=asking.why or ("label" if conversation.label else "transition"),

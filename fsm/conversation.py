@@ -20,6 +20,7 @@ from ..contracts.events import (
     ToolRequested,
 )
 from ..contracts.facts import FactReading, Facts, KnownFact
+from ..contracts.lineage import ForkRef
 from ..contracts.payload import PayloadAt
 from ..contracts.policies import Watch
 from ..contracts.routing import Issue, RoutingEvidence
@@ -291,6 +292,18 @@ class Conversation(_Changed):
     """The state of each of their automata."""
     seen: Seen = NOTHING_SEEN
     """What is needed to name the next event to them."""
+    forks: tuple[ForkRef, ...] = ()
+    """What it took its beginning from, the oldest first."""
+
+    @property
+    def name(self) -> str:
+        """In whose log the next event was decided first: this conversation's, or that of one it was forked from."""
+        name = self.id
+        for fork in reversed(self.forks):
+            if self.version >= fork.version:
+                break
+            name = fork.conversation
+        return name
 
     @property
     def timers(self) -> tuple[tuple[int, datetime], ...]:

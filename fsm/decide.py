@@ -16,6 +16,7 @@ from ..contracts.commands import (
     Fire,
     Give,
     Leave,
+    Migrate,
     Resolve,
     Routed,
     Say,
@@ -46,7 +47,7 @@ from ..contracts.flow import (
     WaitState,
 )
 from ..contracts.keeping import Erase, Erased
-from . import broadcast, labelling, moves, runs, scope, subflow, tasks
+from . import broadcast, labelling, migrating, moves, runs, scope, subflow, tasks
 from .conversation import Conversation
 from .draft import CallAgent, Decision, Draft, Effect, RunTool, TendChild
 from .program import Program
@@ -84,6 +85,8 @@ def decide(program: Program, conversation: Conversation, command: Command) -> De
             _left(draft, command.body)
         case Erase():  # in whatever state, also after the end: it says what happened to the texts
             draft.record(Erased(request=command.body.request, payloads=command.body.payloads))
+        case Migrate():
+            migrating.moved(draft, command.body)
         case _:
             assert_never(command.body)
     return draft.finished()
@@ -124,6 +127,8 @@ def _start(draft: Draft, body: Start) -> None:
             requester=draft.requester,
             requesters=body.requesters,
             policies=draft.program.watches,
+            origin="forked" if body.forks else "live",
+            forks=body.forks,
         )
     )
     draft.learn(body.facts, "caller", version)

@@ -21,6 +21,7 @@ from ..contracts.events import (
     FactForgotten,
     FactSkipped,
     FactsRecorded,
+    FlowChanged,
     HandoffMade,
     HistorySummarised,
     InputReceived,
@@ -58,6 +59,7 @@ from .children import forwarded, of_children
 from .conversation import NO_PENDING, NOTHING, REMEMBERED, Conversation, Frame, Question, Turn, Visit, less, more
 from .handing import asked_run
 from .imports import told_by_import
+from .lineage import under_another_flow
 from .members import asked_all, asked_member, heard_late, left_behind, member_answered, with_output, without_answer
 from .policies.alphabet import observed
 from .policies.judging import after
@@ -115,7 +117,10 @@ def _evolved(conversation: Conversation, event: Event) -> Conversation:
                 requesters=frozenset(one for one in (event.requester, *event.requesters) if one),
                 watches=event.policies,
                 watched=(0,) * len(event.policies),
+                forks=event.forks,
             )
+        case FlowChanged():
+            return under_another_flow(conversation, event).changed(version=following)
         case MessageReceived():
             return _received(conversation, event).changed(version=following)
         case MessageTaken():

@@ -5,13 +5,13 @@ were written. The first difference is named; after one, the fold goes on from wh
 every later decision is still judged on its own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..contracts.commands import Command
 from ..contracts.envelope import Entry, Envelope, Head, sealed
-from ..contracts.errors import LogBroken
-from ..contracts.events import ConversationStarted, Event, TransitionTaken, command_of
+from ..contracts.errors import FlowError, LogBroken
+from ..contracts.events import ConversationStarted, Event, FlowChanged, TransitionTaken, command_of
 from ..contracts.imported import ConversationImported, MessageImported
 from ..contracts.keeping import Erased
 from .conversation import Conversation
@@ -77,8 +77,17 @@ class Redecision:
     decided: tuple[Entry, ...]
 
 
-def redecide(program: Program, stream: str, entries: Sequence[Recorded]) -> Redecided:
-    """Decide every recorded command of the stream again. No model, tool, clock or payload is needed."""
+Programs = Program | Mapping[str, Program]
+"""One program for the whole stream, or by flow digest: of a conversation that moved to another flow, each stretch is
+decided by the one it ran on."""
+
+
+def redecide(program: Programs, stream: str, entries: Sequence[Recorded]) -> Redecided:
+    """Decide every recorded command of the stream again. No model, tool, clock or payload is needed.
+
+    Raises `LogBroken` where an entry cannot have been written by its flow, and `FlowError` where a stretch ran on a
+    flow that is not among the programs.
+    """
     if check_import(stream, entries):
         return Redecided(stream, len(entries), 0, 0, None, fold(stream, (one.event for one in entries)), imported=True)
     conversation = Conversation(id=stream)
@@ -114,19 +123,34 @@ def check_import(stream: str, entries: Sequence[Recorded]) -> bool:
     return imported
 
 
-def redecisions(program: Program, stream: str, entries: Sequence[Recorded]) -> Iterator[Redecision]:
+def redecisions(program: Programs, stream: str, entries: Sequence[Recorded]) -> Iterator[Redecision]:
     """Each recorded decision of the stream with what today's code and flow decide in its place.
 
-    Raises `LogBroken` where an entry cannot have been written by the flow.
+    Raises as `redecide`.
     """
     conversation = Conversation(id=stream)
     head = Head(stream)
     for group in decisions_in(entries):
-        decided = _decided(program, stream, conversation, head, group[0])
-        after = _folded(program, stream, conversation, group)
+        own = _program(program, stream, group[0])
+        decided = _decided(own, stream, conversation, head, group[0])
+        after = _folded(own, stream, conversation, group)
         yield Redecision(conversation, after, group, decided)
         conversation = after
         head = Head(stream, head.length + len(group), group[-1].leaf)
+
+
+def _program(programs: Programs, stream: str, opening: Recorded) -> Program:
+    """Of the flow that the decision was made on."""
+    if isinstance(programs, Program):
+        return programs
+    digest = opening.envelope.flow
+    if digest not in programs:
+        raise FlowError(
+            f"From event {opening.envelope.ver} on it ran on the flow {digest[:12]}, which is not loaded.",
+            where=f"conversation {stream}",
+            fix="Load every flow that it ran on, each with its code.",
+        )
+    return programs[digest]
 
 
 def _folded(program: Program, stream: str, conversation: Conversation, group: Sequence[Recorded]) -> Conversation:
@@ -165,7 +189,7 @@ def check_states(program: Program, stream: str, version: int, event: Event) -> N
     """Raises `LogBroken` where the event leads to a state that the flow does not have: no rule goes on from it."""
     if isinstance(event, TransitionTaken):
         state = event.target
-    elif isinstance(event, ConversationStarted):
+    elif isinstance(event, ConversationStarted | FlowChanged):
         state = event.state
     else:
         return

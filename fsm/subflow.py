@@ -57,7 +57,7 @@ def begin(draft: Draft, state: SubflowState) -> str | None:
         SubflowStarted(
             state=state.name,
             flow=FlowRef(name=spec.flow, version=spec.version, digest=spec.digest),
-            child=child_id(conversation.id, conversation.version),
+            child=child_id(conversation.name, conversation.version),
             facts=tuple(name for name in state.reads if conversation.facts.known(name)),
             depth=above + 1,
             most=most,

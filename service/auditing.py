@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..contracts.canonical import parsed
 from ..contracts.errors import NotEncodable
+from ..contracts.events import ConversationStarted
 from ..contracts.store import FlowRow, Store, StoredEntry, Summary
 from ..fsm.evolve import fold
 from ..fsm.replay import check_import
@@ -30,7 +31,11 @@ def audited(
     """
     used: dict[str, list[str]] = {}
 
+    forks: list[str] = []
+
     def projected(entries: Sequence[StoredEntry]) -> Summary:
+        if b'"forks":' in entries[0].data:
+            forks.append(entries[0].stream)
         summary = projection_of(entries)
         if entries[0].type != "conversation_imported":
             used.setdefault(summary.flow_digest, []).append(summary.stream)
@@ -42,6 +47,7 @@ def audited(
     wanted = None if streams is None else set(streams)
     more = [
         *_flows_broken(flows, used),
+        *(broken for stream in forks if (broken := fork_broken(store, stream)) is not None),
         *(Broken(one.stream, one.version, one.what) for one in rows if not one.foreign),
     ]
     found = [one for one in more if wanted is None or one.stream in wanted]
@@ -55,6 +61,27 @@ def projection_of(entries: Sequence[StoredEntry]) -> Summary:
     check_import(entries[0].stream, opened)
     conversation = fold(entries[0].stream, (one.event for one in opened))
     return summary_of(conversation, entries[-1].at, entries[0].at, "")
+
+
+def fork_broken(store: Store, stream: str) -> Broken | None:
+    """What is wrong with the beginning that a fork took; None where it stands in its parent as it stands here."""
+    entries = recorded(store.read(stream))
+    start = entries[0].event
+    if not isinstance(start, ConversationStarted) or not start.forks:
+        return None
+    ref = start.forks[-1]
+    there = recorded(store.read(ref.conversation, limit=ref.version)) if ref.version else []
+    if ref.version > len(entries) or len(there) < ref.version or not store.head(ref.conversation).length:
+        return Broken(stream, 0, f"It was forked from {ref.conversation}, of which this log lacks the beginning.")
+    if there and there[-1].leaf.hex() != ref.leaf:
+        return Broken(stream, 0, f"Its parent {ref.conversation} has another leaf at event {ref.version - 1}.")
+    for version, (one, was) in enumerate(zip(entries, there, strict=False)):
+        event = one.event
+        if version == 0 and isinstance(was.event, ConversationStarted):
+            event = start.changed(origin=was.event.origin, forks=start.forks[:-1])
+        if (event, one.envelope.at, one.envelope.actor) != (was.event, was.envelope.at, was.envelope.actor):
+            return Broken(stream, version, f"The event stands otherwise in its parent {ref.conversation}.")
+    return None
 
 
 def _first_of_each(found: Iterable[Broken], streams: Sequence[str] | None) -> tuple[Broken, ...]:

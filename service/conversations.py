@@ -75,7 +75,7 @@ class Conversations:
         entries = await asyncio.to_thread(self._store.read, conversation)
         if not entries:
             return None
-        live = loaded(conversation, entries, self.pinned)
+        live = loaded(conversation, entries, self.pinned, self._store.flow)
         summary = await asyncio.to_thread(self._store.summary, conversation)
         live.owner = summary.owner if summary else ""
         return live

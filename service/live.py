@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..contracts.envelope import Head
 from ..contracts.events import (
@@ -10,6 +10,7 @@ from ..contracts.events import (
     AgentReturned,
     AgentToolEnded,
     Event,
+    FlowChanged,
     MessageReceived,
     ReplySent,
     RoutingDecided,
@@ -19,6 +20,7 @@ from ..contracts.events import (
     TransitionTaken,
 )
 from ..contracts.facts import KnownFact
+from ..contracts.flow import Flow
 from ..fsm.conversation import Conversation
 from ..fsm.evolve import fold, known_after
 from ..fsm.program import Program
@@ -41,6 +43,8 @@ class Line:
     template: str
     known: Mapping[str, KnownFact]
     candidates: tuple[str, ...] = ()
+    flow: Flow | None = None
+    """The flow that said it, where the conversation has moved to another since."""
 
 
 @dataclass(slots=True)
@@ -56,6 +60,8 @@ class Live:
     """Agent results, tool calls and agents asked as tools in the present visit."""
     keys: dict[str, int] = field(default_factory=dict)
     started_at: str = ""
+    flows: Mapping[str, Flow] = field(default_factory=dict)
+    """Those that it ran on before, by digest."""
     owner: str = ""
     """The process that performs this conversation's effects."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -73,6 +79,8 @@ class Live:
         version, known, candidates = self.conversation.version, self.conversation.known, self.conversation.candidates
         events = []
         for event, key, at in recorded:
+            if isinstance(event, FlowChanged):
+                self._moved(event)
             if key is not None:
                 self.keys[key] = version
             if version == 0:
@@ -96,11 +104,16 @@ class Live:
         elif isinstance(event, ReplySent) or (isinstance(event, MessageReceived) and event.disposition != "refused"):
             self.lines.append(_line(version, event, known, candidates))
 
+    def _moved(self, event: FlowChanged) -> None:
+        """What was said so far was said by the flow that is left."""
+        left = self.flows.get(event.before.digest)
+        self.lines = [line if line.flow is not None else replace(line, flow=left) for line in self.lines]
+
     def become(self, other: "Live") -> None:
         """Take everything but the locks from a fresh reading of the same stream."""
         self.program, self.conversation, self.head = other.program, other.conversation, other.head
         self.lines, self.rounds, self.keys, self.started_at = other.lines, other.rounds, other.keys, other.started_at
-        self.owner = other.owner
+        self.owner, self.flows = other.owner, other.flows
 
 
 def _line(

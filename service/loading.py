@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 
 from ..contracts.envelope import Head, opened
 from ..contracts.errors import CallError, LogBroken, NotEncodable
-from ..contracts.events import ConversationStarted
+from ..contracts.events import ConversationStarted, FlowChanged
+from ..contracts.flow import Flow
 from ..contracts.imported import ConversationImported
-from ..contracts.store import StoredEntry
+from ..contracts.store import FlowRow, StoredEntry
 from ..fsm.conversation import Conversation
 from ..fsm.program import Program
 from ..fsm.replay import Recorded, check_states
@@ -30,8 +31,19 @@ def recorded(entries: Sequence[StoredEntry]) -> list[Recorded]:
     return found
 
 
-def loaded(conversation: str, entries: Sequence[StoredEntry], pinned: Callable[[str], Program]) -> Live:
-    """The live conversation after `entries`. `pinned` gives the program of a flow digest, or raises."""
+def recorded_flow(row: FlowRow) -> Flow:
+    """The flow as the log keeps it."""
+    return Flow.model_validate_json(row.body)
+
+
+def loaded(
+    conversation: str,
+    entries: Sequence[StoredEntry],
+    pinned: Callable[[str], Program],
+    kept: Callable[[str], FlowRow | None] = lambda _: None,
+) -> Live:
+    """The live conversation after `entries`. `pinned` gives the program of a flow digest, or raises; `kept` the row of
+    a flow that it ran on before, for what that said: no code of it is needed."""
     opened_entries = recorded(entries)
     first = opened_entries[0].event
     if isinstance(first, ConversationImported):
@@ -44,8 +56,12 @@ def loaded(conversation: str, entries: Sequence[StoredEntry], pinned: Callable[[
         raise LogBroken(
             "The stream does not begin with its start.", stream=conversation, version=0, fix="Run `interlock verify`."
         )
-    live = Live(conversation, pinned(first.flow.digest), Conversation(id=conversation), Head(conversation))
-    for version, one in enumerate(opened_entries):
+    moves = [(version, one.event) for version, one in enumerate(opened_entries) if isinstance(one.event, FlowChanged)]
+    since, now = (moves[-1][0], moves[-1][1].flow) if moves else (0, first.flow)
+    live = Live(conversation, pinned(now.digest), Conversation(id=conversation), Head(conversation))
+    before = {move.before.digest: kept(move.before.digest) for _, move in moves}
+    live.flows = {digest: recorded_flow(row) for digest, row in before.items() if row is not None}
+    for version, one in enumerate(opened_entries[since:], since):
         check_states(live.program, conversation, version, one.event)
     live.take(
         ((one.event, one.envelope.key, entry.at) for one, entry in zip(opened_entries, entries, strict=True)),

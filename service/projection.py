@@ -7,9 +7,13 @@ from ..fsm.conversation import Conversation
 
 
 def summary_of(conversation: Conversation, at: str, started_at: str, owner: str) -> Summary:
-    """Derived from the fold alone, but for the times and the owner."""
-    flow, visit = conversation.flow, conversation.visit
-    timers = tuple(TimerRow(conversation.id, timer, written_time(due)) for timer, due in conversation.timers)
+    """Derived from the fold alone, but for the times and the owner.
+
+    A fork has no timers and nothing undecided here: nobody acts in it but who asks for it, and its deadlines passed
+    when those of its parent did.
+    """
+    flow, visit, acts = conversation.flow, conversation.visit, not conversation.forks
+    timers = tuple(TimerRow(conversation.id, timer, written_time(due)) for timer, due in conversation.timers if acts)
     tasks = (visit.task,) if isinstance(visit.opened, TaskOpened) and visit.task is not None else ()
     return Summary(
         stream=conversation.id,
@@ -22,7 +26,7 @@ def summary_of(conversation: Conversation, at: str, started_at: str, owner: str)
         length=conversation.version,
         started_at=started_at,
         updated_at=at,
-        undecided=len(conversation.undecided) + len(conversation.children),
+        undecided=len(conversation.undecided) + len(conversation.children) if acts else 0,
         owner=owner,
         timers=timers,
         tasks=tasks,

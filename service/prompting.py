@@ -48,7 +48,7 @@ class Prompts:
         if request.purpose == "summary":
             history.append(ChatMessage("user", SUM_UP))
         known = live.conversation.known
-        words = await self._texts.fact_texts(live.id, program, known, request.facts)
+        words = await self._texts.fact_texts(live.id, program.flow, known, request.facts)
         personal = {name: text for name, text in words.items() if known[name].sealed is not None}
         facts = {name: text for name, text in words.items() if name not in personal}
         schema = contract.model_json_schema() if contract else None

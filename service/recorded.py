@@ -9,13 +9,14 @@ are public here.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from ..agents.recorded import RecordedAgent
-from ..contracts.commands import Actor, CommandBody, Fire
+from ..contracts.commands import Actor, CommandBody, Fire, Migrate
 from ..contracts.envelope import Entry, Head
 from ..contracts.errors import CallError
 from ..contracts.events import RoutingDecided, command_of
@@ -36,7 +37,7 @@ from .runtime import Runtime
 from .submission import Submission
 
 __all__ = ["Answered", "Changed", "Recordings", "Reran", "Rerun", "Tape", "Unfit", "recordings", "rerun"]
-FROM_OUTSIDE = ("c:", "t:", "w:")
+FROM_OUTSIDE = ("c:", "t:", "w:", "m:")
 """Prefixes of the keys whose commands are submitted again; all others follow from those."""
 Changed = Mapping[tuple[str, int], tuple[CommandBody, tuple[Payload, ...]]]
 """Other answers than the recorded ones: by stream and the version of the answer's event."""
@@ -130,8 +131,9 @@ class Rerun(Runtime):
     async def run(self) -> Reran:
         """Go on from wherever the streams in the store end until all that was recorded is there, or something
         differs. What a run before this one left undone is done again."""
-        tasks = [asyncio.create_task(self._resumed(stream)) for stream in self.tapes if self._lengths[stream]]
-        tasks += [asyncio.create_task(self._submit_all(tape)) for tape in self.tapes.values()]
+        works = [self._resumed(stream) for stream in self.tapes if self._lengths[stream]]
+        works += [self._submit_all(tape) for tape in self.tapes.values()]
+        tasks = [asyncio.create_task(self._or_end(work)) for work in works]
         with suppress(_Over):
             await self._wait(lambda: all(self._lengths[one.stream] >= len(one.entries) for one in self.tapes.values()))
         await self._end()
@@ -141,6 +143,14 @@ class Rerun(Runtime):
                 raise failure
         events = sum(self._lengths.values())
         return Reran(len(self.tapes), events, self.answered, tuple(self.differences.values()))
+
+    async def _or_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever goes wrong ends the run: nobody waits for what will not come."""
+        try:
+            await work
+        except BaseException:
+            await self._end()
+            raise
 
     async def _submit_all(self, tape: Tape) -> None:
         """Give the stream what came from outside, each at its version."""
@@ -153,10 +163,17 @@ class Rerun(Runtime):
             if live is None:
                 program = self._conversations.pinned(tape.entries[0].envelope.flow)
                 live = self._conversations.opened(tape.stream, program)
+            if isinstance(told.body, Migrate):
+                self._under(live, told.body)
             given = Submission(told.key, told.actor, lambda _, told=told: (told.body, told.payloads), True, True)  # type: ignore[misc]
             turns.append(asyncio.create_task(self._submitted(live, given)))
             await self._wait(lambda told=told: self._lengths[tape.stream] > told.version, turns[-1])  # type: ignore[misc]
         await asyncio.gather(*turns)
+
+    def _under(self, live: Live, body: Migrate) -> None:
+        """The move is decided by the flow that it leads to."""
+        live.flows = {**live.flows, body.before.digest: live.program.flow}
+        live.program = self._conversations.pinned(body.flow.digest)
 
     async def _resumed(self, stream: str) -> None:
         live = await self._conversations.known(stream)

@@ -5,10 +5,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from ..contracts.facts import KnownFact
+from ..contracts.flow import Flow
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.store import Store
-from ..fsm.program import Program
-from ..fsm.render import CHOICES, ERASED, filled, places_in, said
+from ..fsm.render import CHOICES, ERASED, filled, places_in, said, template_of
 from .live import Line, Live
 
 _Place = tuple[str, int, str]
@@ -52,10 +52,11 @@ class Texts:
             self._cache.popitem(last=False)
 
     async def fact_texts(
-        self, stream: str, program: Program, known: Mapping[str, KnownFact], names: Iterable[str]
+        self, stream: str, flow: Flow, known: Mapping[str, KnownFact], names: Iterable[str]
     ) -> dict[str, str]:
         """Facts in words, as a customer or an agent is told them; unknown ones are left out."""
         found: dict[str, str] = {}
+        specs = {one.name: one for one in flow.facts}
         for name in names:
             fact = known.get(name)
             if fact is None:
@@ -63,7 +64,7 @@ class Texts:
             if fact.sealed is not None:
                 found[name] = await self.text(stream, fact.sealed.version, fact.sealed.name)
             elif fact.value is not None:
-                found[name] = said(program.facts[name], fact.value, program.flow.currency)
+                found[name] = said(specs[name], fact.value, flow.currency)
         return found
 
     async def line(self, live: Live, line: Line) -> str:
@@ -73,19 +74,20 @@ class Texts:
         place = (live.id, line.version, "")
         if place in self._cache:
             return self._cache[place]
-        said_then = await self._filled(live, line, live.program.template(line.template))
+        said_then = await self._filled(live, line, line.flow or live.program.flow)
         self._put(place, said_then)
         return said_then
 
-    async def _filled(self, live: Live, line: Line, template: str) -> str:
+    async def _filled(self, live: Live, line: Line, flow: Flow) -> str:
+        template = template_of(flow, line.template)
         names = places_in(template)
         values = dict.fromkeys(names, "")
-        values |= await self.fact_texts(live.id, live.program, line.known, names)
-        values |= self._choices(live.program, line.candidates)
+        values |= await self.fact_texts(live.id, flow, line.known, names)
+        values |= self._choices(flow, line.candidates)
         values["reference"] = live.id[:8]
-        values["limit"] = str(live.program.flow.limits.message_bytes)
+        values["limit"] = str(flow.limits.message_bytes)
         return filled(template, values)
 
-    def _choices(self, program: Program, candidates: tuple[str, ...]) -> dict[str, str]:
-        words = {label: text for router in program.flow.routers for label, text in router.labels.items()}
+    def _choices(self, flow: Flow, candidates: tuple[str, ...]) -> dict[str, str]:
+        words = {label: text for router in flow.routers for label, text in router.labels.items()}
         return {name: words.get(label, label) for name, label in zip(CHOICES, candidates, strict=False)}

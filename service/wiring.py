@@ -23,6 +23,7 @@ from ..persistence.presence import Presence
 from ..persistence.sqlite_store import SqliteStore
 from .clock import Clock
 from .codes import codes_of
+from .loading import recorded_flow
 from .project import Project, load_project
 from .runtime import Runtime
 from .telemetry import observer_told_by
@@ -186,11 +187,6 @@ class FoundFlow:
     problem: str = ""
     today: Program | None = None
     """The flow as it stands at its source today, whatever its digest."""
-
-
-def recorded_flow(row: FlowRow) -> Flow:
-    """The flow as the log keeps it."""
-    return Flow.model_validate_json(row.body)
 
 
 def found_flow(
