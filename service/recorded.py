@@ -37,7 +37,7 @@ from .runtime import Runtime
 from .submission import Submission
 
 __all__ = ["Answered", "Changed", "Recordings", "Reran", "Rerun", "Tape", "Unfit", "recordings", "rerun"]
-FROM_OUTSIDE = ("c:", "t:", "w:", "m:")
+FROM_OUTSIDE = ("c:", "t:", "w:", "m:", "x:")
 """Prefixes of the keys whose commands are submitted again; all others follow from those."""
 Changed = Mapping[tuple[str, int], tuple[CommandBody, tuple[Payload, ...]]]
 """Other answers than the recorded ones: by stream and the version of the answer's event."""
