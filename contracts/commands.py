@@ -51,6 +51,8 @@ class Reading(Value):
     facts: tuple[FactReading, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     digression: RoutingEvidence | None = None
+    sensitive: tuple[Name, ...] = added(())
+    """Classes of what was found in the text that is sensitive, whether it was replaced or not."""
 
 
 class Start(Value):

@@ -36,6 +36,7 @@ from .codes import CODE
 from .foreign import ForeignConversation, ForeignMessage
 from .foreign_files import Read, records
 from .projection import summary_of
+from .redactor import Redactor
 
 RECORD_VERSION = 8
 """Of the UUIDs that imported streams are named by."""
@@ -46,6 +47,7 @@ _TOGETHER = 64
 _SIDES: dict[str, Side] = {"user": "customer", "assistant": "agent", "system": "system", "developer": "system"}
 _AGENT = Actor(kind="agent", id="imported")
 _TOOL = Actor(kind="tool", id="imported")
+_REDACTOR = Redactor()
 _ACTORS = {"user": CUSTOMER, "assistant": _AGENT, "tool": _TOOL, "function": _TOOL}
 
 
@@ -296,7 +298,7 @@ def _answered(conversation: ForeignConversation, message: ForeignMessage) -> tup
 def _call(payloads: list[Payload], number: int, message: ForeignMessage, marking: Marking) -> ImportedCall:
     call = message.calls[number]
     is_name = NAME.fullmatch(call.name) is not None
-    kept = minted(f"call.{number}", "arguments", bytes_of(call.arguments))
+    kept = minted(f"call.{number}", "arguments", bytes_of(_REDACTOR.written(call.arguments)))
     payloads.append(kept)
     return ImportedCall(
         tool=call.name if is_name else None,
@@ -313,6 +315,6 @@ def _text_kind(role: str) -> PayloadClass:
 def _kept(payloads: list[Payload], name: str, kind: PayloadClass, text: str | None) -> PayloadRef | None:
     if text is None:
         return None
-    payload = minted(name, kind, bytes_of(text))
+    payload = minted(name, kind, bytes_of(_REDACTOR.written(text)))
     payloads.append(payload)
     return payload.ref

@@ -40,6 +40,7 @@ from .outcome import TurnOutcome, Undecided
 from .perform import Performer, performer_of, repeatable, too_large
 from .projection import summary_of
 from .protection import Protection, Resilience
+from .redactor import Redactor
 from .submission import Submission, check_same
 from .texts import Texts
 from .waiting import Pause, Waits, wanted
@@ -72,6 +73,7 @@ class TurnLoop:
         waiting: int = WAITING,
         resilience: Resilience | None = None,
         budgets: Budgets | None = None,
+        redactor: Redactor | None = None,
         pause: Pause = asyncio.sleep,
     ) -> None:
         programs = (programs,) if isinstance(programs, Program) else tuple(programs)
@@ -79,9 +81,9 @@ class TurnLoop:
         self._conversations = Conversations(store, programs, remembered)
         self.texts = Texts(store)
         self._observer = observer or Unobserved()
-        protection = Protection(resilience or Resilience(), self.clock)
-        ledger = Ledger(store, budgets or Budgets(), self.clock)
-        self.performer = Performer(self._observer.around(agents), self.texts, protection, ledger)
+        protection, self.redactor = Protection(resilience or Resilience(), self.clock), redactor or Redactor()
+        ledger, heard = Ledger(store, budgets or Budgets(), self.clock), self._observer.around(agents)
+        self.performer = Performer(self.redactor.around(heard), self.texts, protection, ledger, self.redactor)
         self._children = Children(store, self._conversations, self.texts, self._turn, self._once, self._perform_all)
         self._waits, self._presence_given = Waits(self.clock, pause), presence
         self._sources, self._codes, self._on_event = dict(sources or {}), dict(codes or {}), on_event
@@ -91,9 +93,7 @@ class TurnLoop:
     @property
     def _presence(self) -> Presence:
         """This process, known to the others on the same log from the first time it is asked for."""
-        if self._presence_given is None:
-            own = getattr(self.store, "presence", OnlyProcess)
-            self._presence_given = own()
+        self._presence_given = self._presence_given or getattr(self.store, "presence", OnlyProcess)()
         return self._presence_given
 
     async def __aenter__(self) -> Self:

@@ -48,6 +48,7 @@ from .facts import readings_from
 from .live import Live
 from .prompting import Prompts
 from .protection import Protection
+from .redactor import Redactor
 from .reports import Performed, failed, labelled, reported
 from .texts import Texts
 
@@ -60,9 +61,15 @@ class Performer:
     """Calls agents and tools for the runtime. Never retries, never decides."""
 
     def __init__(
-        self, agents: Agent | Mapping[str, Agent], texts: Texts, protection: Protection, ledger: Ledger
+        self,
+        agents: Agent | Mapping[str, Agent],
+        texts: Texts,
+        protection: Protection,
+        ledger: Ledger,
+        redactor: Redactor | None = None,
     ) -> None:
         self._agents, self._texts, self.protection, self.ledger = agents, texts, protection, ledger
+        self._redactor = redactor or Redactor()
         self.bounds = Bounds()
         self.answers = Answers()
         self._prompts = Prompts(texts)
@@ -191,11 +198,12 @@ class Performer:
         run = await run_tool(tool, arguments, context, request.timeout_seconds, allowed=_allowed(program, request))
         payloads: list[Payload] = []
         result = None
-        shown = written(run.data) if run.outcome == "done" else run.detail
+        data = self._redactor.value(run.data)
+        shown = written(data) if run.outcome == "done" else self._redactor.written(run.detail)
         if shown:
             result = minted("result", "result", bytes_of(shown))
             payloads.append(result)
-        readings, sealed = readings_from(program, run.data, before.known)
+        readings, sealed = readings_from(program, data, before.known)
         return Performed(
             ToolReport(
                 outcome=run.outcome,

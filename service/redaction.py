@@ -1,4 +1,4 @@
-"""Redaction: a short look at a text with what could name a person or open a door taken out.
+"""Redaction for records: a short look at a text with what could name a person or open a door taken out.
 
 Rules find what has a form (card numbers, accounts, addresses, phone numbers, identity numbers, keys); what
 has none, such as a name, is found only where the conversation knows it as a sealed fact. So a preview is
@@ -10,6 +10,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Any
+
+from .sensitive import SECRETS, luhn
 
 PREVIEW_CHARACTERS = 200
 _READ = 2_000
@@ -31,15 +33,7 @@ _KEYED = re.compile(
     r"(\W{0,3}(?:is|was|:|=|->)?\W{0,3}(?:bearer |basic )?)([^\s\"',;]+)"
 )
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-----BEGIN [^-]{0,60}-----.*?(?:-----END [^-]{0,60}-----|\Z)", re.DOTALL), "[secret]"),
-    (re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}"), "[secret]"),
-    (
-        re.compile(
-            r"\b(?:sk|pk|rk|whsec|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[abeoprs]|AKIA|ASIA|AIza|hf|npm|pypi)"
-            r"[-_]?[A-Za-z0-9_-]{12,}"
-        ),
-        "[secret]",
-    ),
+    *((pattern, "[secret]") for pattern in SECRETS),
     (re.compile(r"(?<!\S)\S+[ \t]?@[ \t]?\S+"), "[e-mail]"),
     (re.compile(r"(?i)\b[a-z]{2} ?\d{2} ?\d{2} ?\d{2} ?[a-d]\b"), "[id]"),
     (re.compile(r"(?i)\b[a-z]{3} ?[a-z]{3} ?\d{2}[a-z]\d{2} ?[a-z]\d{3}[a-z]\b"), "[id]"),
@@ -115,16 +109,10 @@ def _account(found: re.Match[str]) -> str:
 
 
 def _number(found: re.Match[str]) -> str:
-    digits = [int(one) for one in found[0] if one.isdecimal()]
-    if 13 <= len(digits) <= 19 and _luhn(digits):
+    digits = "".join(str(int(one)) for one in found[0] if one.isdecimal())
+    if 13 <= len(digits) <= 19 and luhn(digits):
         return "[card]"
     return "[phone]" if found[0].startswith(("+", "(", "0")) else "[number]"
-
-
-def _luhn(digits: list[int]) -> bool:
-    """ISO/IEC 7812: from the right, every second digit doubled."""
-    doubled = [digit * 2 - 9 if digit > 4 else digit * 2 for digit in digits[-2::-2]]
-    return (sum(digits[::-2]) + sum(doubled)) % 10 == 0
 
 
 def _opaque(found: re.Match[str]) -> str:

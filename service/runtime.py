@@ -88,7 +88,7 @@ class Runtime(TurnLoop):
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
             if not live.head.length:
                 live.program = program
-            readings, payloads = given_facts(live.program, facts or {})
+            readings, payloads = given_facts(live.program, self.redactor.value(facts or {}))
             return Start(flow=program.ref, subject=subject, facts=readings, tenant=tenant), payloads
 
         async def found() -> Live:
@@ -104,10 +104,12 @@ class Runtime(TurnLoop):
         If the caller goes away (cancellation), the turn goes on. Raises `UnknownConversation`, `KeyReused`,
         or `LogError` if the log cannot be written: then no effect was performed.
         """
-        message = minted("message", "message", bytes_of(text))
+        kept = self.redactor.text(text)
+        message = minted("message", "message", bytes_of(kept.text))
 
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
-            reading, payloads = message_read(live, text, len(message.plaintext))
+            reading, payloads = message_read(live, kept.text, len(message.plaintext))
+            reading = reading.changed(sensitive=kept.tags) if kept.tags else reading
             return Say(message=message.ref, token_bound=len(message.plaintext), reading=reading), (message, *payloads)
 
         return await self._submit(conversation, submitted(key, actor, body))
@@ -124,7 +126,7 @@ class Runtime(TurnLoop):
         """A named input that is not a message: a state's `inputs`, or an operator's (`operator_kill`, ...)."""
 
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
-            readings, payloads = given_facts(live.program, facts or {})
+            readings, payloads = given_facts(live.program, self.redactor.value(facts or {}))
             return Give(name=name, facts=readings), payloads
 
         return await self._submit(conversation, submitted(key, actor, body, intervenes=name in OPERATOR_INPUTS))
@@ -145,7 +147,7 @@ class Runtime(TurnLoop):
         `shown` is the digest of what the person was shown (`Task.shown`); where the facts are others by now, the
         decision is refused and the task opened anew. A task that asks for an approval is not decided without it.
         """
-        written = minted("reason", "reason", bytes_of(reason)) if reason else None
+        written = minted("reason", "reason", bytes_of(self.redactor.text(reason).text)) if reason else None
 
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
             return (

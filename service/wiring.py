@@ -25,6 +25,7 @@ from .clock import Clock
 from .codes import codes_of
 from .loading import recorded_flow
 from .project import Project, load_project
+from .redactor import redactor_named
 from .runtime import Runtime
 from .telemetry import observer_told_by
 
@@ -311,6 +312,7 @@ def wired(
             codes=codes,
             on_event=on_event,
             observer=observer_told_by(),
+            redactor=redactor_named(os.environ.get("INTERLOCK_REDACT", "")),
         )
         yield Wired(store, runtime, agents, project)
     finally:
