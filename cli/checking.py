@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts.errors import CallError, FlowError
+from ..contracts.flow import Flow
 from ..fsm.describe import described
+from ..fsm.prove.findings import Proof
 from ..fsm.prove.promela import promela
 from ..fsm.prove.proof import proved
-from ..service.project import load_project
+from ..fsm.prove.versions import Versus, versus
+from ..service.project import Project, load_project
+from .against import against_document, moves_of, old_project, show_against
 from .flows import checked_document, faults_document, show_checked, show_faulty
 from .junit import junit
 from .progress import Progress
@@ -31,6 +35,8 @@ class Wanted:
     junit: Path | None = None
     promela: Path | None = None
     tests: Path | None = None
+    against: str = ""
+    moves: tuple[str, ...] = ()
 
 
 def check(flow: str, wanted: Wanted) -> int:
@@ -55,16 +61,38 @@ def check(flow: str, wanted: Wanted) -> int:
         proof = proved(project.program, project.lines, told=progress)
     found = project.program.flow
     written = write_tests(project, flow, proof, wanted.tests) if wanted.tests is not None else ()
+    compared = _compared(project, proof, wanted) if wanted.against else None
     if wanted.as_json:
         document = checked_document(project) | {"ok": proof.holds, "proof": proof_document(found, proof)}
         tests = {"tests": [one.document() for one in written]} if wanted.tests is not None else {}
-        write_json(document | tests)
+        other = against_document(compared.versus, compared.flows, compared.proofs) if compared else None
+        write_json(document | tests | ({"against": other} if other else {}))
     else:
         show_proof(terminal, found, proof, project.file)
         _show_written(terminal, written, wanted.tests)
+        if compared is not None:
+            show_against(terminal, compared.versus, compared.flows, compared.proofs)
         terminal.line(("--describe prints it in English for its owner to read.", "dim"), indent=2)
     _write_reports(wanted, found.name, project.file, {"flow": found, "proof": proof})
-    return 0 if proof.holds else 1
+    return 0 if proof.holds and (compared is None or compared.versus.safe) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The flow against an older version of it."""
+
+    versus: Versus
+    flows: tuple[Flow, Flow]
+    proofs: tuple[Proof, Proof]
+
+
+def _compared(project: Project, proof: Proof, wanted: Wanted) -> Compared:
+    old = old_project(wanted.against, project)
+    flows = (old.program.flow, project.program.flow)
+    with Progress() as progress:
+        proofs = (proved(old.program, old.lines, told=progress), proof)
+    found = versus(old.program, project.program, proofs, moves_of(wanted.moves, *flows))
+    return Compared(found, flows, proofs)
 
 
 def _show_written(terminal: Terminal, written: tuple[Written, ...], folder: Path | None) -> None:

@@ -87,13 +87,20 @@ def check(
         Path | None,
         typer.Option("--write-tests", metavar="DIR", help="Write each counterexample as a failing pytest."),
     ] = None,
+    against: Annotated[
+        str, typer.Option("--against", metavar="OLD", help="Compare with an older version: a flow, or its file alone.")
+    ] = "",
+    moves: Annotated[
+        list[str] | None,
+        typer.Option("--moves", metavar="OLD=NEW", help="With --against: a state that has another name now."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Prove what a flow can do, before it runs: faults with line and fix, verdicts, ways to what is wrong, the bill."""
     from .checking import Wanted
     from .checking import check as run
 
-    _end(run(flow, Wanted(describe, json, sarif, junit, promela, tests)))
+    _end(run(flow, Wanted(describe, json, sarif, junit, promela, tests, against, tuple(moves or ()))))
 
 
 def draw(

@@ -48,14 +48,19 @@ def proof_document(flow: Flow, proof: Proof) -> dict[str, Any]:
             }
             for one in proof.findings
         ],
-        "bill": {
-            "turn": _costs(proof.bills.turn),
-            "conversation": dict(proof.bills.conversation),
-            "unbounded": bool(proof.bills.turn.cycle),
-            "why": proof.bills.why,
-            "currency": flow.currency,
-            "path": [_step(flow, step) for step in proof.bills.steps],
-        },
+        "bill": bill_document(flow, proof.bills),
+    }
+
+
+def bill_document(flow: Flow, bills: Bills) -> dict[str, Any]:
+    """`{"turn", "conversation", "unbounded", "why", "currency", "path": [step]}`."""
+    return {
+        "turn": _costs(bills.turn),
+        "conversation": dict(bills.conversation),
+        "unbounded": bool(bills.turn.cycle),
+        "why": bills.why,
+        "currency": flow.currency,
+        "path": [_step(flow, step) for step in bills.steps],
     }
 
 
@@ -155,19 +160,24 @@ def _counter(flow: Flow, name: str, value: int) -> str:
 
 def _show_bill(terminal: Terminal, flow: Flow, bills: Bills) -> None:
     terminal.rule("What it costs at worst")
-    turn = _costs(bills.turn)
     terminal.table(
         ("", "between two inputs", "in a whole conversation"),
-        (
-            (words or flow.currency, _amount(name, turn, flow), _amount(name, bills.conversation, flow))
-            for name, words in _UNITS.items()
-        ),
+        ((name, *both) for name, both in amounts(flow, bills).items()),
         right=(1, 2),
     )
     terminal.hang(terminal.text(("    bound", "dim")), bills.why)
     if bills.steps and not bills.turn.cycle:
         way = " > ".join((bills.steps[0].state, *(one.target for one in bills.steps)))
         terminal.hang(terminal.text(("      way", "dim")), way)
+
+
+def amounts(flow: Flow, bills: Bills) -> dict[str, tuple[str, str]]:
+    """What is counted, between two inputs and in a whole conversation, in words."""
+    turn = _costs(bills.turn)
+    return {
+        words or flow.currency: (_amount(name, turn, flow), _amount(name, bills.conversation, flow))
+        for name, words in _UNITS.items()
+    }
 
 
 def _amount(name: str, costs: Mapping[str, int | None], flow: Flow) -> str:

@@ -204,9 +204,10 @@ def _digest_of(*modules: ModuleType | None) -> str:
     return sha256_hex("\n".join(found).encode()) if found else ""
 
 
-def read_file(path: Path, code: Code) -> LoadedFlow:
-    """The flow in a file. Artefacts are read from the same folder only."""
-    return read_flow(_bytes_of(path), code, file=str(path), folder_reader=lambda name: _artefact(path, name))
+def read_file(path: Path, code: Code, folder: Path | None = None) -> LoadedFlow:
+    """The flow in a file. Artefacts are read from the same folder only, or from `folder`."""
+    beside = folder / path.name if folder is not None else path
+    return read_flow(_bytes_of(path), code, file=str(path), folder_reader=lambda name: _artefact(beside, name))
 
 
 def _artefact(path: Path, name: str) -> bytes:
