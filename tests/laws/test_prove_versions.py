@@ -72,8 +72,8 @@ def test_every_change_is_reported(old: str, new: str, where: str, says: str) -> 
 def test_a_row_that_leads_elsewhere_adds_and_removes_behaviour() -> None:
     """With the shortest sequence of events that tells both apart."""
     found = against(MENDED, changed((PAID, CLOSED)))
-    path = ("enter:greeting", "message", "enter:asking", "result:asking", "enter:details")
-    path += ("message", "confirmed:details", "enter:paying")
+    there = ("enter:greeting", "message", "enter:asking", "result:asking", "enter:details")
+    path = (*there, "message", "confirmed:details", "enter:paying")
     asked = ("tool:pay_back", "done:pay_back")
     assert Behaviour("paying", (*asked, "enter:closed", "end:closed"), path) in found.behaviours.added
     assert Behaviour("paying", (*asked, "enter:more"), path) in found.behaviours.removed
@@ -118,7 +118,8 @@ def test_an_answer_that_was_proved_and_is_refuted_is_weaker() -> None:
     assert "P305 was refuted and is proved." in [one.says for one in against(lax, MENDED).strengthened]
 
 
-POLICY = "policies:\n  looked_first: {says: "Nobody is paid unasked.", never: tool:pay_back, unless_before: confirmed:details}\n"
+RULE = "{says: Nobody is paid unasked., never: tool:pay_back, unless_before: confirmed:details}"
+POLICY = f"policies:\n  looked_first: {RULE}\n"
 
 
 def test_a_policy_that_is_gone_or_another_is_weaker() -> None:
