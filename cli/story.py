@@ -56,6 +56,7 @@ from ..fsm.replay import Recorded
 from .story_children import came_up, child_words
 from .story_imported import imported_words
 from .story_lineage import lineage_words
+from .story_routing import routed_words, scope_of
 from .story_work import working_words
 from .terminal import counted, safe
 
@@ -211,7 +212,7 @@ class _Teller:
             case RoutingDecided():
                 return (
                     "unsure" if event.decision.outcome in ("unsure", "blocked") else "route"
-                ), f"{_scope(event)}{_routed(event)}"
+                ), f"{scope_of(event)}{routed_words(event)}"
             case _:
                 assert_never(event)
 
@@ -317,39 +318,6 @@ _DROPPED = {
     "person": "a person has the case",
     "limit": "a limit was reached",
 }
-_STAGE = {
-    "rules": "a rule",
-    "picked": "the customer's choice",
-    "classifier": "the classifier",
-    "screen": "the screen",
-    "escalation": "an escalation rule",
-    "queued": "its turn",
-    "model": "the model",
-    "sticky": "who has the conversation",
-}
-
-
-def _scope(event: RoutingDecided) -> str:
-    return "" if event.agent is None else f"for the scope of {event.agent}: "
-
-
-def _routed(event: RoutingDecided) -> str:
-    decision, scores = event.decision, event.evidence.scores
-    best = ", ".join(f"{one.label} {one.score[:4]}" for one in scores[:2])
-    if decision.outcome == "blocked":
-        return f"screened out: {next(one.said for one in decision.verdicts if one.stage == 'screen')}"
-    if decision.asks_model:
-        return "abstains, and asks a model for the label"
-    if decision.outcome == "unsure":
-        stage = "classifier" if scores else "rules"
-        why = next((one.said for one in decision.verdicts if one.stage == stage), "nothing fits")
-        if not scores:
-            return f"abstains: {why}"
-        needs = f"needs {(decision.threshold or '0')[:4]}, and {(decision.margin or '0')[:4]} between them"
-        return f"abstains: {why}; {best} ({needs})"
-    by = _STAGE.get(decision.stage, decision.stage)
-    waits = f"; {', '.join(one.label for one in event.issues)} waits" if event.issues else ""
-    return f"routed to {decision.outcome} by {by}{f' ({best})' if decision.stage == 'classifier' else ''}{waits}"
 
 
 def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:

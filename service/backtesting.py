@@ -21,10 +21,10 @@ from ..fsm.unopened import Unopened
 from ..persistence.scanning import Scan
 from ..persistence.sqlite_store import SqliteStore
 from .executing import Executor
+from .loading import recorded_flow
 from .project import load_project
 from .remeasuring import Changes, Remeasured
 from .tally import Tally, read_tally
-from .wiring import recorded_flow
 
 PIECE = 250
 """Conversations that a process takes at once."""

@@ -63,6 +63,10 @@ class Forked:
     stopped: str = ""
 
 
+SAID_AGAIN = ("c:", "t:", "w:")
+"""Prefixes of the keys of what is given again; a move to another flow, or an erasure, is not."""
+
+
 class _Stopped(Exception):
     """The fork goes no further by itself; the sentence says why."""
 
@@ -211,7 +215,8 @@ class ForkRuntime(Runtime):
         try:
             live = await self._conversations.known(self.forked.stream)
             await self._perform_all(live, list(effects_of(live.conversation)))
-            steps = [one for one in self.tape.outside if one.version and one.version >= self.forked.version]
+            outside = [one for one in self.tape.outside if one.key.startswith(SAID_AGAIN)]
+            steps = [one for one in outside if one.version and one.version >= self.forked.version]
             if self.change.message is not None:
                 steps = [one for one in steps if one.version > self.forked.version]
                 await self.say(self.forked.stream, self.change.message)

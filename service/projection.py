@@ -9,12 +9,11 @@ from ..fsm.conversation import Conversation
 def summary_of(conversation: Conversation, at: str, started_at: str, owner: str) -> Summary:
     """Derived from the fold alone, but for the times and the owner.
 
-    A fork has no timers and nothing undecided here: nobody acts in it but who asks for it, and its deadlines passed
-    when those of its parent did.
+    A fork has no timers, no tasks and nothing undecided here: nobody acts in it but who asks for it.
     """
     flow, visit, acts = conversation.flow, conversation.visit, not conversation.forks
     timers = tuple(TimerRow(conversation.id, timer, written_time(due)) for timer, due in conversation.timers if acts)
-    tasks = (visit.task,) if isinstance(visit.opened, TaskOpened) and visit.task is not None else ()
+    tasks = (visit.task,) if isinstance(visit.opened, TaskOpened) and visit.task is not None and acts else ()
     return Summary(
         stream=conversation.id,
         flow_name=flow.name if flow else "",
