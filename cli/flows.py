@@ -88,7 +88,7 @@ def show_checked(terminal: Terminal, project: Project) -> None:
         ("digest", project.program.ref.digest),
         ("states", joined(f"{count} {kind}" for kind, count in kinds.items())),
         ("checked", f"{len(CHECKS)} kinds of fault: {CHECKED}"),
-        ("not yet", "policies over time"),
+        *([("policies", joined(one.name for one in flow.policies))] if flow.policies else ()),
     ):
         terminal.hang(terminal.text((f"{name:>9}", "dim")), words)
 

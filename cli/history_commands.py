@@ -97,3 +97,27 @@ def backtest(
     code = backtested(wishes)
     if code:
         raise typer.Exit(code)
+
+
+def audit(
+    conversations: Annotated[
+        list[str] | None, typer.Argument(metavar="CONVERSATION", help="The beginnings of their ids; all by default.")
+    ] = None,
+    flow: Annotated[str, typer.Option("--flow", metavar="FLOW", help="The flow whose policies are meant.")] = "",
+    policies: Annotated[
+        Path | None, typer.Option("--policies", metavar="FILE", help="A file of policies alone, without a flow.")
+    ] = None,
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Judge recorded and imported conversations by policies: which keep them, which broke one, and with which event.
+
+    By default each conversation is judged by the policies of the flow it began on. With --flow, those that any version
+    of the flow led are judged by its policies of today; with --policies, all conversations by that file. Exits with 1
+    where a policy is broken.
+    """
+    from .policing import audit as run
+
+    code = run(conversations or (), flow=flow, policies=policies, db=db, as_json=json)
+    if code:
+        raise typer.Exit(code)

@@ -41,6 +41,7 @@ from ...contracts.events import (
     ToolReturned,
     TransitionTaken,
 )
+from ...contracts.imported import ConversationImported, MessageImported, words_of
 from ...contracts.policies import MESSAGE
 from ...contracts.subflow_events import ParentLeft, SubflowEnded, SubflowStarted
 
@@ -63,6 +64,32 @@ class Seen:
 
 
 NOTHING_SEEN = Seen()
+TELLING: tuple[type[Event], ...] = (
+    AgentRequested,
+    AgentReturned,
+    BroadcastEnded,
+    ConversationEnded,
+    ConversationImported,
+    ConversationStarted,
+    EffectResolved,
+    InputReceived,
+    LateResult,
+    LimitReached,
+    MessageImported,
+    MessageReceived,
+    MessageTaken,
+    ParentLeft,
+    QuestionAsked,
+    RoutingDecided,
+    SubflowEnded,
+    SubflowStarted,
+    TaskDecided,
+    TaskOpened,
+    ToolRequested,
+    ToolReturned,
+    TransitionTaken,
+)
+"""The events that have words, or are needed to name later ones; any other is nothing to policies."""
 
 
 class Observed(NamedTuple):
@@ -103,6 +130,8 @@ def observed(event: Event, version: int, seen: Seen = NOTHING_SEEN) -> Observed:
             return Observed((f"decided:{seen.task}.{event.decision}",), replace(seen, task=""))
         case LateResult() if event.heard:
             return Observed(("result:late",), seen)
+        case ConversationImported() | MessageImported():
+            return Observed(words_of(event), seen)
         case BroadcastEnded() if event.outcome in ("complete", "partial"):
             return Observed((f"result:{event.state}",), seen)
     return _of_work(event, version, seen)

@@ -7,7 +7,7 @@ from ...contracts.flow import Flow
 from ..reserving import reserve
 from .endings import NOTHING, Cost
 from .explore import Explored
-from .model import Move
+from .moving import Move
 
 UNBOUNDED = ("calls", "tools")
 """What no limit bounds where a loop pays. The budgets of the turn still bound tokens, money and time."""

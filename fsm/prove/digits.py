@@ -1,6 +1,6 @@
 """What is counted of a flow: each counter with its most, and by how much a visit moves it; and words of a visit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ...contracts.flow import ANY, CACHED, RETURN, AgentState, Flow
 from .counters import COUNTED
@@ -85,3 +85,15 @@ def tools_in(events: tuple[str, ...]) -> Iterator[tuple[int, int]]:
 def without_yes(events: tuple[str, ...]) -> tuple[str, ...]:
     """The events without the customer's yes to a form, which is there only once its row is taken."""
     return tuple(one for one in events if not one.startswith("confirmed:"))
+
+
+def any_limit(events: tuple[str, ...], limits: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The events where a limit in them may be any of these, or none of them."""
+    at = next((at for at, one in enumerate(events) if one.startswith("limit:")), None)
+    if at is None or not limits:
+        yield events
+        return
+    rest = tuple(one for one in events[at:] if not one.startswith("limit:"))
+    yield (*events[:at], *rest)
+    for limit in limits:
+        yield (*events[:at], limit, *rest)

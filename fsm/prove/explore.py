@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .counters import LOCATIONS
-from .model import Model, Move
+from .model import Model
+from .moving import Move
 
 MOST_CONFIGURATIONS = 2_000_000
 """Past this many, a search stops and proves nothing any more."""

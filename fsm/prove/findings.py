@@ -8,7 +8,7 @@ from typing import Literal
 from ...contracts.flow import Flow
 from .bill import Bill
 from .explore import Explored
-from .model import Move
+from .moving import Move
 
 Verdict = Literal["proved", "refuted", "bounded", "unknown", "noted", "accepted"]
 """`accepted`: it does not hold, and the flow says why that may be. `bounded`: nothing was found, and not everything was

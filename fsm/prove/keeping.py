@@ -10,11 +10,14 @@ from ...contracts.values import listed
 from ..policies.english import rule_of
 from ..policies.words import is_refusable, meanings_of, words_of
 from .counters import LOCATIONS
-from .explore import Explored, connected, explore
+from .explore import Explored, Told, connected, explore, nobody
 from .findings import Finding, Step, happened, line_of, rows_of, steps_of
-from .model import POLICY, Model, Move
+from .model import POLICY, Model
 from .monitor import Kept
+from .moving import Move
 
+MOST_LOOSE = 200_000
+"""Configurations looked at before anything is counted."""
 MOST_AT_LOADING = 50_000
 """Configurations looked at while a flow is loaded."""
 
@@ -70,18 +73,16 @@ def owed_for_ever(explored: Explored, at: int, kept: Kept) -> list[int]:
 
 
 def policies_kept(explored: Explored, lines: Mapping[str, int], complete: bool) -> Iterator[Finding]:
-    """P311: each policy, with the shortest way to a step that would break it."""
-    model = explored.model
-    policies = {one.name: one for one in model.flow.policies}
-    for at, kept in model.kept:
-        yield _judged(explored, lines, complete, policies[kept.watch.name], at, kept)
+    """P311: each policy, with the shortest way to a step that would break it. Those that are not watched here were
+    found to be kept before."""
+    watched = {kept.watch.name: (at, kept) for at, kept in explored.model.kept}
+    for policy in explored.model.flow.policies:
+        finding = _found(explored, lines, policy, *watched[policy.name]) if policy.name in watched else None
+        yield _judged(policy, finding, lines, complete or policy.name not in watched)
 
 
-def _judged(
-    explored: Explored, lines: Mapping[str, int], complete: bool, policy: Policy, at: int, kept: Kept
-) -> Finding:
+def _judged(policy: Policy, finding: Finding | None, lines: Mapping[str, int], complete: bool) -> Finding:
     place = f"policies.{policy.name}"
-    finding = _found(explored, lines, policy, at, kept)
     if finding is None:
         says = f"The rows keep the policy {policy.name!r}: {rule_of(policy)}"
         return Finding("P311", "proved" if complete else "bounded", says, where=place, line=line_of(lines, place))
@@ -156,11 +157,27 @@ def words_occur(flow: Flow, reached: frozenset[str], lines: Mapping[str, int]) -
             yield Finding("P312", "noted", says, (), line_of(lines, place), place, fix)
 
 
+def kept_anyway(flow: Flow, watches: tuple[Watch, ...], told: Told = nobody) -> frozenset[str]:
+    """Policies that the rows keep even if any limit could stop any step: then nothing has to be counted for them."""
+    if not watches:
+        return frozenset()
+    explored = explore(Model(flow, monitors=tuple(Kept(watch) for watch in watches), loose=True), MOST_LOOSE, told)
+    if not explored.complete:
+        return frozenset()
+    return frozenset(
+        one.watch.name
+        for at, one in explored.model.kept
+        if first_broken(explored, at) is None
+        and first_held(explored, one.watch.name) is None
+        and not owed_for_ever(explored, at, one)
+    )
+
+
 def at_loading(flow: Flow, watches: tuple[Watch, ...]) -> tuple[bool, list[str]]:
     """Whether steps may have to be refused, and which policies can be broken by what cannot be: looked at without
     counting, so more than can happen."""
     kept = tuple(Kept(watch) for watch in watches)
-    explored = explore(Model(flow, monitors=kept), MOST_AT_LOADING)
+    explored = explore(Model(flow, monitors=kept, loose=True), MOST_AT_LOADING)
     model = explored.model
     refused = not explored.complete or any(first_held(explored, one.watch.name) for one in kept)
     broken = [one.watch.name for at, one in model.kept if first_broken(explored, at) is not None]

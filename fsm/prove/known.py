@@ -10,7 +10,8 @@ from ..program import Program
 from .choices import choices, is_built_in
 from .endings import LIMIT, Ending
 from .giving import Given, gives
-from .model import POLICY, Location, Model, Move, Rows
+from .model import POLICY, Model, Rows
+from .moving import Location, Move
 
 ABOUT_A_FACT = ("known", "is_true", "is_", "at_most", "at_least")
 """Built-in guards that do not hold where the fact is missing."""

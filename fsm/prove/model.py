@@ -6,9 +6,7 @@ whatever the counters are; any other move adds a fixed difference.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 from ...contracts.flow import (
     ANY,
@@ -23,65 +21,17 @@ from ...contracts.flow import (
     WaitState,
 )
 from .choices import Choice, choices, counted_visits, sanitised_by
-from .counters import COUNTED, LOCATIONS, Bump, Check, Counters, product_of
-from .digits import cost_of, digits, handed, tools_in, without_yes
+from .counters import COUNTED, LOCATIONS, Bump, Counters, product_of
+from .digits import any_limit, cost_of, digits, handed, tools_in, without_yes
 from .endings import LIMIT, NOTHING, STAYS, Cost, Ending, endings
 from .monitor import Kept, Monitor, following
+from .moving import Led, Location, Move
 
 POLICY = "policy"
 """The trigger of the rows that are taken where a step would break a policy."""
 Watched = tuple[int, ...]
 Events = tuple[str, ...]
 NEW_TURN = ("input", "person", "operator")
-
-
-class Location(NamedTuple):
-    """Where a conversation is, but for its counters. `fresh`: no time has passed in this turn yet."""
-
-    state: str
-    frames: tuple[str, ...] = ()
-    last_agent: str = ""
-    fresh: bool = True
-    watched: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One move: what ended the visit, the row taken (None where an input is taken without one), and where it leads.
-
-    `to` is a difference to the configuration, or with `new_turn` the configuration itself.
-    """
-
-    ending: Ending
-    on: str
-    row: int | None
-    target: int
-    checks: tuple[Check, ...]
-    to: int
-    new_turn: bool
-    cost: Cost
-    """What the limits of the turn count, at most."""
-    beside: Cost = NOTHING
-    """What they do not count: a child conversation's turn, and what is asked again in the background."""
-    limit: str = ""
-    given: tuple[tuple[str, bool | None], ...] = ()
-    held: tuple[str, ...] = ()
-    """The policies that the step would have broken in whose place this row is taken."""
-    instead: int | None = None
-    """The row that was not taken for them; None of a tool."""
-
-
-class Led(NamedTuple):
-    """Where a row leads, or the row on `policy` in its place."""
-
-    choice: Choice
-    on: str
-    limit: str
-    target: int
-    counted: str
-    """The state that counts as entered."""
-    held: tuple[str, ...] = ()
-    instead: int | None = None
 
 
 Rows = tuple[tuple[int, Transition], ...]
@@ -96,8 +46,12 @@ class Model:
         counted: frozenset[str] = frozenset(),
         monitors: tuple[Monitor, ...] = (),
         below: dict[str, Cost] | None = None,
+        *,
+        loose: bool = False,
     ) -> None:
         self.flow, self.monitors = flow, monitors
+        self.loose = loose
+        """Any limit may stop any step: more can happen then than with every limit counted."""
         self.below = below or {}
         """The bill of a turn of each child flow."""
         self.states: dict[str, State] = {one.name: one for one in flow.states}
@@ -110,6 +64,8 @@ class Model:
         self.tells_agents = bool({"handoffs", "same_pair", "self_handoffs"} & counted)
         self._follow = following(monitors)
         self.kept = tuple((at, one) for at, one in enumerate(monitors) if isinstance(one, Kept))
+        self.limits = sorted({word for _, one in self.kept for word in one.watch.steps if word.startswith("limit:")})
+        """Limits that policies speak of: which one is reached is not told apart, so it may be any, at any time."""
         self.refused: dict[int, dict[str, str]] = {}
         """By location: the policies that some step there would break, and what that is."""
         self._endings = {name: tuple(endings(flow, state)) for name, state in self.states.items()}
@@ -174,7 +130,7 @@ class Model:
             if any(least > 0 for _, least, _ in choice.visits):
                 continue
             events = ending.events + ((f"limit:{limit}",) if limit and limit != ending.limit else ())
-            for led in self._led(index, began, choice, on, limit, events):
+            for led in self._led_by(index, began, choice, on, limit, events):
                 digits = sum(one.delta for name in ("steps",) for one in self.counters.bumps(name)[:1])
                 if led.counted:
                     digits += self.counters.bumps(f"visits:{led.counted}")[0].delta
@@ -263,7 +219,7 @@ class Model:
     ) -> Iterator[Move]:
         for choice, on_, limit_ in self._taken(left, on, limit):
             said = events + ((f"limit:{limit_}",) if limit_ and limit_ != limit else ())
-            for led in self._led(index, left, choice, on_, limit_, said):
+            for led in self._led_by(index, left, choice, on_, limit_, said):
                 target = led.target
                 stepped = self.counters.bumps("steps")
                 if on_ != LIMIT:
@@ -286,7 +242,10 @@ class Model:
                         led.held,
                         led.instead,
                     )
-        if on != LIMIT:
+        if on != LIMIT and self.loose:
+            for said in (("limit:steps",), (*events, "limit:steps")):
+                yield from self._stepping(index, left, ending, LIMIT, "steps", said, used, cost)
+        elif on != LIMIT:
             yield from self._stopped(index, left, ending, events, used, cost)
 
     def _stopped(
@@ -313,6 +272,10 @@ class Model:
             if counter is not None:
                 checks.append(counter.within(least, most))
         return Bump(tuple(checks))
+
+    def _led_by(self, index: int, left: Location, choice: Choice, on: str, limit: str, events: Events) -> Iterator[Led]:
+        for said in any_limit(events, self.limits):
+            yield from self._led(index, left, choice, on, limit, said)
 
     def _led(
         self, index: int, left: Location, choice: Choice, on: str, limit: str, events: tuple[str, ...]
@@ -381,6 +344,8 @@ class Model:
     def _tools(self, index: int, here: Location) -> Iterator[Move]:
         """Tools that the agent at work may run: only monitors can tell."""
         state = self.states[here.state]
+        for limit in self.limits if state.kind != "final" else ():
+            yield from self._happening(index, here, (limit,))
         if not isinstance(state, AgentState):
             return
         changing = {one.name for one in self.flow.tools if one.consequential}
@@ -391,7 +356,10 @@ class Model:
                 self._note(index, held, f"the tool {tool}")
                 continue
             for events in (asked, (*asked, f"done:{tool}")):
-                target = self.index(here._replace(watched=self._follow(here.watched, events)))
-                if target != index:
-                    ending = Ending("", "work", events)
-                    yield Move(ending, "", None, target, (), target - index, False, NOTHING)
+                yield from self._happening(index, here, events)
+
+    def _happening(self, index: int, here: Location, events: Events) -> Iterator[Move]:
+        """What happens within a visit: only monitors can tell."""
+        target = self.index(here._replace(watched=self._follow(here.watched, events)))
+        if target != index:
+            yield Move(Ending("", "work", events), "", None, target, (), target - index, False, NOTHING)

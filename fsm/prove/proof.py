@@ -8,6 +8,7 @@ from .codes import QUESTION
 from .endings import Cost
 from .explore import MOST_CONFIGURATIONS, Told, nobody
 from .findings import Bills, Finding, Proof, steps_of
+from .keeping import kept_anyway
 from .monitor import Kept, Monitor, Untrusted
 from .questions import ASKED, Asked
 from .reviewing import reviews_of
@@ -55,8 +56,9 @@ def search_of(program: Program, most: int = MOST_CONFIGURATIONS, told: Told = no
     consequential = frozenset(one.name for one in program.flow.tools if one.consequential)
     below: dict[str, Cost] = {name: search_of(child, most, told).bill.most for name, child in program.children.items()}
     sanitising = frozenset(one.name for one in program.flow.tools if one.sanitises)
-    kept = (Kept(watch) for watch in program.watches)
-    monitors: tuple[Monitor, ...] = (Untrusted(consequential, sanitising), *kept, *reviews_of(program.flow))
+    kept = kept_anyway(program.flow, program.watches, told)
+    watched = (Kept(watch) for watch in program.watches if watch.name not in kept)
+    monitors: tuple[Monitor, ...] = (Untrusted(consequential, sanitising), *watched, *reviews_of(program.flow))
     return searched(program.flow, monitors, below, most, told)
 
 

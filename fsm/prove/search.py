@@ -9,8 +9,9 @@ from .bill import Bill, declared_bill, edges, paying_cycle, turn_bill
 from .counters import COUNTED
 from .endings import Cost
 from .explore import MOST_CONFIGURATIONS, Explored, Told, components, explore, nobody
-from .model import Model, Move
+from .model import Model
 from .monitor import Monitor
+from .moving import Move
 
 OF_A_TURN = ("steps", "agent_calls", "tool_calls", "handoffs", "same_pair", "self_handoffs")
 """Limits of a turn that count moves and calls."""
