@@ -6,7 +6,8 @@ from dataclasses import replace
 from ...contracts.flow import Flow
 from .explore import Explored, connected, explore
 from .findings import Finding, Step, Verdict, happened, line_of, steps_of
-from .model import Model, Move
+from .model import Model
+from .moving import Move
 
 FAILING = {
     "agent": ("invalid", "timeout", "failed"),

@@ -157,11 +157,13 @@ def words_occur(flow: Flow, reached: frozenset[str], lines: Mapping[str, int]) -
             yield Finding("P312", "noted", says, (), line_of(lines, place), place, fix)
 
 
-def kept_anyway(flow: Flow, watches: tuple[Watch, ...], told: Told = nobody) -> frozenset[str]:
+def kept_anyway(flow: Flow, watches: tuple[Watch, ...], most: int = MOST_LOOSE, told: Told = nobody) -> frozenset[str]:
     """Policies that the rows keep even if any limit could stop any step: then nothing has to be counted for them."""
     if not watches:
         return frozenset()
-    explored = explore(Model(flow, monitors=tuple(Kept(watch) for watch in watches), loose=True), MOST_LOOSE, told)
+    explored = explore(
+        Model(flow, monitors=tuple(Kept(watch) for watch in watches), loose=True), min(most, MOST_LOOSE), told
+    )
     if not explored.complete:
         return frozenset()
     return frozenset(

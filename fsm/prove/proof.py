@@ -56,7 +56,7 @@ def search_of(program: Program, most: int = MOST_CONFIGURATIONS, told: Told = no
     consequential = frozenset(one.name for one in program.flow.tools if one.consequential)
     below: dict[str, Cost] = {name: search_of(child, most, told).bill.most for name, child in program.children.items()}
     sanitising = frozenset(one.name for one in program.flow.tools if one.sanitises)
-    kept = kept_anyway(program.flow, program.watches, told)
+    kept = kept_anyway(program.flow, program.watches, most, told)
     watched = (Kept(watch) for watch in program.watches if watch.name not in kept)
     monitors: tuple[Monitor, ...] = (Untrusted(consequential, sanitising), *watched, *reviews_of(program.flow))
     return searched(program.flow, monitors, below, most, told)

@@ -7,7 +7,8 @@ from ...fsm.program import Program
 from ...fsm.prove.counters import LOCATIONS
 from ...fsm.prove.explore import Explored, explore
 from ...fsm.prove.graph import distances
-from ...fsm.prove.model import Model, Move
+from ...fsm.prove.model import Model
+from ...fsm.prove.moving import Move
 from ...fsm.prove.proof import search_of
 from .driver import Driver
 from .way import Step

@@ -81,7 +81,7 @@ BANK = (PATTERNS.parent / "bank" / "flow.yaml").read_text("utf-8")
 @pytest.mark.parametrize(
     ("old", "new", "code"),
     [
-        (', confirm: "You want {amount} back because: {refund_reason}. Is that right?"', "", "P309"),
+        (', confirm: "You want {amount} back because: {refund_reason}. Is that right?"', "", "P311"),
         (
             "all_of(customer_is_verified, payment_was_found, amount_at_most(100))",
             "all_of(customer_is_verified, not_(customer_is_verified))",
