@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from ..contracts.events import ConversationStarted
 from ..contracts.facts import KnownFact
-from ..contracts.payload import Payload, PayloadAt
+from ..contracts.flow import Flow
+from ..contracts.payload import Payload
 from ..contracts.store import Store
 from ..fsm.conversation import Conversation
 from ..fsm.evolve import evolve
+from ..fsm.render import said
 from ..fsm.replay import Recorded
 from ..persistence.evidence.bundle import Told
 from ..persistence.evidence.notes import Checkpoint
@@ -77,11 +79,12 @@ def _lines(store: Store, one: Told) -> Iterator[Line]:
     entries = recorded(one.entries)
     digest = entries[0].envelope.flow if entries else ""
     withheld = {at: _not_shown(payload) for at, payload in store.payloads(one.stream).items() if at not in one.payloads}
-    events = told(entries, flow_of(store, digest), {**one.payloads, **withheld})
+    flow = flow_of(store, digest) if digest else None
+    events = told(entries, flow, {**one.payloads, **withheld})
     before = Conversation(id=one.stream)
     for entry, event in zip(entries, events, strict=True):
         after = evolve(before, entry.event)
-        was, now = _changes(before, after)
+        was, now = _changes(before, after, flow)
         why = "; ".join([*([event.policy] if event.policy else []), *(note.text for note in event.notes)])
         yield Line(
             one.stream,
@@ -108,7 +111,7 @@ def _who(entry: Recorded) -> str:
     return f"{actor.kind} {actor.id}{roles}"
 
 
-def _changes(before: Conversation, after: Conversation) -> tuple[str, str]:
+def _changes(before: Conversation, after: Conversation, flow: Flow | None) -> tuple[str, str]:
     """What the event changed, as it was and as it is: the state, and each fact."""
     was, now = [], []
     if before.state != after.state:
@@ -117,14 +120,18 @@ def _changes(before: Conversation, after: Conversation) -> tuple[str, str]:
     for name in sorted({*before.known, *after.known}):
         old, new = before.known.get(name), after.known.get(name)
         if old != new:
-            was.append(f"{name} {_fact(old)}" if old else "")
-            now.append(f"{name} {_fact(new)}" if new else f"{name} forgotten")
+            was.append(f"{name} {_fact(old, flow)}" if old else "")
+            now.append(f"{name} {_fact(new, flow)}" if new else f"{name} forgotten")
     return "; ".join(part for part in was if part), "; ".join(now)
 
 
-def _fact(fact: KnownFact) -> str:
-    at: PayloadAt | None = fact.sealed
-    return f"[text {at.name!r} of event {at.version}]" if at is not None else str(fact.value)
+def _fact(fact: KnownFact, flow: Flow | None) -> str:
+    if fact.sealed is not None:
+        return f"[text {fact.sealed.name!r} of event {fact.sealed.version}]"
+    spec = next((one for one in flow.facts if one.name == fact.name), None) if flow is not None else None
+    if spec is None or flow is None or fact.value is None:
+        return str(fact.value)
+    return said(spec, fact.value, flow.currency)
 
 
 # -- the page -----------------------------------------------------------------------------------------------
@@ -143,7 +150,7 @@ th,td{text-align:left;vertical-align:top;padding:7px 10px;border-bottom:1px soli
 th{font-size:12px;color:var(--dim);font-weight:600;position:sticky;top:0;background:#fff}
 td.n{color:var(--dim);font-variant-numeric:tabular-nums}
 tr.customer td,tr.reply td{background:var(--soft)}tr.bad td,tr.refused td{color:var(--bad)}
-col.v{width:44px}col.t{width:104px}col.w{width:132px}col.y{width:22%}col.c{width:15%}
+col.v{width:44px}col.t{width:124px}col.w{width:150px}col.y{width:21%}col.c{width:14%}
 small{display:block;color:var(--dim);font-size:12px}
 @media print{main{padding:0;max-width:none}th{position:static}tr{break-inside:avoid}body{font-size:11px}}
 """
@@ -179,9 +186,10 @@ of the log. Times are UTC.</p>
 
 def _row(line: Line) -> str:
     day, _, clock = line.when.rstrip("Z").partition("T")
+    clock, _, part = clock.partition(".")
     cells = (line.who, line.what, line.why, line.before, line.after)
     shown = "".join(f"<td>{_escaped(cell)}</td>" for cell in cells)
-    when = f'<td class="n">{clock[:12]}<small>{day}</small></td>'
+    when = f'<td class="n">{clock}<small>.{part[:3]} {day}</small></td>'
     return f'<tr class="{line.kind}"><td class="n">{line.version}</td>{when}{shown}</tr>\n'
 
 

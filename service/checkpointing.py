@@ -21,7 +21,7 @@ from ..persistence.evidence.anchors import Anchor
 from ..persistence.evidence.checking import ROTATION
 from ..persistence.evidence.keys import Signer, signed
 from ..persistence.evidence.notes import Checkpoint, Note, Signature, checkpoint_of, note_of, signature_of
-from ..persistence.evidence.signing import HeadMemory, signed_head
+from ..persistence.evidence.signing import HeadMemory, extended, signed_head
 from .clock import Clock, SystemClock
 
 log = structlog.get_logger("interlock.checkpointing")
@@ -77,6 +77,7 @@ class Checkpointer:
             signed_before = self.tree.checkpoints()
             self._drain()
             if signed_before and signed_before[-1][0] == self.tree.size():
+                extended(self.tree.size(), self.tree.nodes, self.memory)
                 note, fresh = note_of(signed_before[-1][1]), False
             else:
                 note, fresh = self._sign(), True
@@ -92,6 +93,7 @@ class Checkpointer:
             self._signers = (old, new)
             note = self._sign()
             memory.moved(lambda _: checkpoint_of(note))
+            self.memory.retire()
             self._signers, self.memory = (new,), memory
         return self._shown(note, True)
 

@@ -1,7 +1,8 @@
 """Where a log's evidence is by default, and a checkpointer put together from it.
 
 `INTERLOCK_SIGNING_KEY` names the signing key, `INTERLOCK_POLICY` the policy file with the witnesses; without them
-they are looked for beside the log. What was signed last is remembered beside the key.
+they are looked for beside the log. `INTERLOCK_ANCHORS` names folders that checkpoints are copied to. What was signed
+last is remembered beside the key.
 """
 
 import os
@@ -25,6 +26,11 @@ def signing_key_path(db: Path, given: Path | None = None) -> Path:
 
 def policy_path(db: Path, given: Path | None = None) -> Path:
     return given or Path(os.environ.get("INTERLOCK_POLICY") or db.with_name(f"{db.name}.policy"))
+
+
+def anchor_folders() -> list[Path]:
+    """The folders of `INTERLOCK_ANCHORS`, parted as those of PATH."""
+    return [Path(one) for one in os.environ.get("INTERLOCK_ANCHORS", "").split(os.pathsep) if one]
 
 
 def signing_key(db: Path, log: str, given: Path | None = None) -> SigningKey:

@@ -21,8 +21,10 @@ from ..fsm.program import Program, compiled, with_children
 from ..persistence.keyfile import KeyFile
 from ..persistence.presence import Presence
 from ..persistence.sqlite_store import SqliteStore
+from .checkpointing import Checkpointer
 from .clock import Clock
 from .codes import codes_of
+from .evidence import anchor_folders, anchors_at, checkpointer_of, signing_key_path
 from .loading import recorded_flow
 from .project import Project, load_project
 from .redactor import redactor_named
@@ -294,7 +296,9 @@ def wired(
     agents = agents_for(project, choice)
     store = open_log(path, create=create)
     presence: Presence | None = None
+    signing: Checkpointer | None = None
     try:
+        signing = _signing(path, store)
         presence = store.presence()
         others = tuple(others)
         programs, sources = _programs(project, others)
@@ -318,7 +322,22 @@ def wired(
     finally:
         if presence is not None:
             presence.close()
+        if signing is not None:
+            signing.close()
         store.close()
+
+
+def _signing(path: Path, store: SqliteStore) -> Checkpointer | None:
+    """Where the log has a signing key: checkpoints while it runs, and one at the end.
+
+    Raises `SigningRefused` at once for a database that does not extend what was signed last.
+    """
+    if not signing_key_path(path).is_file():
+        return None
+    made = checkpointer_of(path, store.tree(), anchors=anchors_at(anchor_folders()))
+    made.checkpoint()
+    made.start()
+    return made
 
 
 def _programs(project: Project, others: Iterable[FoundFlow]) -> tuple[dict[str, Program], Mapping[str, str]]:

@@ -37,6 +37,10 @@ class HeadMemory(Protocol):
         """
         ...
 
+    def retire(self) -> None:
+        """The key was changed for another: it signs no more."""
+        ...
+
 
 class FileMemory:
     """Keeps the head in a file, replaced as a whole; one process at a time."""
@@ -58,6 +62,12 @@ class FileMemory:
                 fix="Restore the file; without it nobody can say that this log is not an old copy. `interlock verify` "
                 "names the newest checkpoint that others hold.",
             ) from error
+        if said.get("retired"):
+            raise SetupError(
+                "This key was changed for another, and signs no more.",
+                where=str(self.path),
+                fix="Give the new key with --key or INTERLOCK_SIGNING_KEY.",
+            )
         if head.origin != self.origin:
             raise SetupError(
                 f"This key has signed for the log {head.origin!r}, not for {self.origin!r}.",
@@ -76,8 +86,11 @@ class FileMemory:
         finally:
             lock.close()
 
-    def _write(self, head: Checkpoint) -> None:
-        said = {"origin": head.origin, "root": base64.b64encode(head.root).decode(), "size": head.size}
+    def retire(self) -> None:
+        self._write(self.read(), retired=True)
+
+    def _write(self, head: Checkpoint, **more: bool) -> None:
+        said = {"origin": head.origin, "root": base64.b64encode(head.root).decode(), "size": head.size, **more}
         written_whole(self.path, json.dumps(said).encode() + b"\n")
 
 
@@ -108,14 +121,28 @@ def signed_head(size: int, nodes: Nodes, *, signers: Sequence[Signer], memory: H
     """
 
     def advance(last: Checkpoint) -> Checkpoint:
-        if last.size > size:
-            raise _refused(f"it has {size} leaves, and {last.size} were signed for")
-        if root_at(last.size, nodes) != last.root:
-            raise _refused(f"its first {last.size} leaves are not those that were signed for")
+        _compare(last, size, nodes)
         return Checkpoint(last.origin, size, root_at(size, nodes))
 
     head = memory.moved(advance)
     return head, signed(head.text, *signers)
+
+
+def extended(size: int, nodes: Nodes, memory: HeadMemory) -> None:
+    """Raises `SigningRefused` if the tree does not extend what was signed last; signs nothing."""
+
+    def same(last: Checkpoint) -> Checkpoint:
+        _compare(last, size, nodes)
+        return last
+
+    memory.moved(same)
+
+
+def _compare(last: Checkpoint, size: int, nodes: Nodes) -> None:
+    if last.size > size:
+        raise _refused(f"it has {size} leaves, and {last.size} were signed for")
+    if root_at(last.size, nodes) != last.root:
+        raise _refused(f"its first {last.size} leaves are not those that were signed for")
 
 
 def _refused(why: str) -> SigningRefused:

@@ -48,6 +48,9 @@ class Remembered:
         self.head = advance(self.head)
         return self.head
 
+    def retire(self) -> None:
+        """A key of a test is not used again."""
+
 
 def filled(store: Store, conversations: int, *, seed: int = 0, turns: int = 4) -> list[str]:
     """Append turns of that many conversations, mixed; gives their names."""

@@ -1,0 +1,166 @@
+"""`checkpoint`, `key`, `receipt`, `witness`, `verify` and `export --bundle`: what they print, and how they end."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interlock.persistence.evidence import verify_bundle
+from interlock.persistence.evidence.notes import note_of
+from interlock.persistence.evidence.policy import policy_of
+
+
+@pytest.fixture
+def signed(run: Any, log: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The demo's log with a signing key."""
+    for name in ("INTERLOCK_SIGNING_KEY", "INTERLOCK_POLICY", "INTERLOCK_ANCHORS"):
+        monkeypatch.delenv(name, raising=False)
+    assert run("key", "new", "--db", log).code == 0
+    return log
+
+
+def test_a_log_is_signed_anchored_and_verified(run: Any, signed: Path, tmp_path: Path) -> None:
+    """From SELF-ATTESTED to ANCHORED, by a copy elsewhere; and a word on what is not covered."""
+    bucket = tmp_path / "bucket"
+    made = run("checkpoint", "--db", signed, "--anchor", bucket, "--json").json
+    assert (made["fresh"], made["failures"]) == (True, [])
+    assert run("checkpoint", "--db", signed, "--json").json["fresh"] is False
+    plain = run("verify", "--db", signed, "--json").json
+    assert (plain["ok"], plain["attestation"], plain["tree"]["signed"]) == (True, "SELF-ATTESTED", made["size"])
+    anchored = run("verify", "--db", signed, "--anchors", bucket)
+    assert anchored.code == 0
+    assert f"tree of {made['size']} leaves: signed up to {made['size']}, anchored up to" in anchored.words
+    assert "ANCHORED: the checkpoints that you gave are of this very log" in anchored.words
+
+
+def test_a_log_that_was_rewritten_is_told_from_what_was_anchored(run: Any, signed: Path, tmp_path: Path) -> None:
+    """Another log of the same name, signed with the same key: the copy of the checkpoint tells."""
+    bucket, other = tmp_path / "bucket", tmp_path / "other"
+    run("checkpoint", "--db", signed, "--anchor", bucket)
+    (copy,) = list(bucket.rglob("*.checkpoint"))
+    shutil.copytree(bucket, other)
+    forged = next(other.rglob("*.checkpoint"))
+    text = copy.read_text("utf-8").split("\n")
+    forged.write_text("\n".join([text[0], str(int(text[1]) + 5), *text[2:]]), "utf-8")
+    ran = run("verify", "--db", signed, "--anchors", other)
+    assert ran.code == 1
+    assert "was signed and is kept elsewhere; this tree has" in ran.words
+
+
+def test_an_old_backup_is_not_signed(run: Any, signed: Path, tmp_path: Path) -> None:
+    """Nor started on: whoever restores it is told, before anything happens."""
+    backup = tmp_path / "backup.db"
+    run("checkpoint", "--db", signed)
+    memory = signed.with_name(f"{signed.name}.signing-key.head")
+    said = json.loads(memory.read_text())
+    memory.write_text(json.dumps(said | {"size": said["size"] + 1}))
+    shutil.copy(signed, backup)
+    ran = run("checkpoint", "--db", signed)
+    assert (ran.code, "The tree does not extend what was signed last" in ran.words) == (1, True)
+    chat = run("chat", "bank", "--db", signed, stdin="hello\n")
+    assert (chat.code, "The tree does not extend what was signed last" in chat.words) == (1, True)
+
+
+def test_a_conversation_is_checkpointed_when_its_process_ends(run: Any, signed: Path) -> None:
+    """Nothing that was acknowledged stays without a signature."""
+    assert run("chat", "bank", "--db", signed, stdin="hello\n").code == 0
+    found = run("verify", "--db", signed, "--json").json["tree"]
+    assert (found["waiting"], found["signed"]) == (0, found["leaves"])
+    assert found["leaves"] > 0
+
+
+def test_a_bundle_is_checked_without_the_package(run: Any, signed: Path, ids: Any, tmp_path: Path) -> None:
+    """By the one file in it, with Python alone: no site-packages, so not even `cryptography`."""
+    key, bundle = run("key", "show", "--db", signed).out.strip(), tmp_path / "bundle.zip"
+    one = sorted(ids)[0] if isinstance(ids, dict) else ids[0]
+    made = run("export", ids[one] if isinstance(ids, dict) else one, "--bundle", bundle, "--db", signed, "--json")
+    assert (made.code, made.json["verdict"], made.json["conversations"]) == (0, "SELF-ATTESTED", 1)
+    folder = tmp_path / "unzipped"
+    shutil.unpack_archive(bundle, folder)
+    command = [sys.executable, "-I", "-S", folder / "verify_bundle.py", bundle, "--key", key]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": ""})
+    assert (ran.returncode, ran.stdout.split(":")[0]) == (20, "SELF-ATTESTED"), ran.stdout + ran.stderr
+    (folder / "report.csv").write_text("who,what\n")
+    ran = subprocess.run([*command[:4], folder, "--key", key], capture_output=True, text=True, check=False)
+    assert (ran.returncode, "altered, missing or added: report.csv" in ran.stdout) == (1, True)
+
+
+def test_the_same_log_gives_the_same_bundle(run: Any, signed: Path, tmp_path: Path) -> None:
+    for name in ("one.zip", "two.zip"):
+        assert run("export", "--all", "--bundle", tmp_path / name, "--db", signed).code == 0
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+
+
+def test_texts_are_disclosed_as_asked_and_the_others_proved_to_exist(run: Any, signed: Path, tmp_path: Path) -> None:
+    everything = run("export", "--all", "--bundle", tmp_path / "all", "--db", signed, "--json").json
+    some = run("export", "--all", "--bundle", tmp_path / "some", "--disclose", "reply", "--db", signed, "--json").json
+    none = run("export", "--all", "--bundle", tmp_path / "none", "--disclose", "none", "--db", signed, "--json").json
+    count = everything["texts_disclosed"]
+    assert everything["texts_withheld"] == 0
+    assert 0 < some["texts_disclosed"] < count
+    assert some["texts_disclosed"] + some["texts_withheld"] == count
+    assert (none["texts_disclosed"], none["texts_withheld"]) == (0, count)
+    secret = b"hello I would like a refund for a blender that arrived broken, 250 euros"[:72]
+    for one in ("none", "some"):
+        assert not any(b64encode(secret) in data for data in verify_bundle.read(tmp_path / one).values())
+    assert any(b64encode(secret) in data for data in verify_bundle.read(tmp_path / "all").values())
+
+
+def test_a_receipt_is_held_against_a_bundle(run: Any, signed: Path, tmp_path: Path) -> None:
+    key = run("key", "show", "--db", signed).out.strip()
+    stream = run("log", "--db", signed, "--json").json["conversations"][0]["id"]
+    receipt = tmp_path / "receipt"
+    receipt.write_text(run("receipt", stream, "--db", signed).out, "utf-8")
+    run("export", "--all", "--bundle", tmp_path / "b", "--db", signed)
+    arguments = [str(tmp_path / "b"), "--key", key, "--receipt", str(receipt)]
+    assert verify_bundle.main(arguments) == 20
+    assert verify_bundle.main([*arguments, "--require", "self-attested"]) == 0
+    assert verify_bundle.main([*arguments, "--require", "anchored"]) == 20
+    other = run("key", "rotate", "--to", tmp_path / "new", "--db", signed).out.strip()
+    assert other != key
+    assert run("checkpoint", "--db", signed, "--key", tmp_path / "new").code == 0
+    retired = run("checkpoint", "--db", signed)
+    assert (retired.code, "This key was changed for another, and signs no more." in retired.words) == (2, True)
+
+
+def test_a_key_that_was_rotated_still_leads_to_the_new_one(run: Any, signed: Path, tmp_path: Path) -> None:
+    """Who has only the old key, or only the new one, follows the statement that both have signed."""
+    old, new = run("key", "show", "--db", signed).out.strip(), tmp_path / "new"
+    run("checkpoint", "--db", signed)
+    made = run("key", "rotate", "--to", new, "--db", signed).out.strip()
+    run("export", "--all", "--bundle", tmp_path / "b", "--db", signed, "--key", new)
+    for key in (old, made):
+        assert verify_bundle.main([str(tmp_path / "b"), "--key", key]) == 20
+        assert run("verify", "--db", signed, "--vkey", key).code == 0
+
+
+def test_wrong_calls_are_named(run: Any, signed: Path, log: Path, tmp_path: Path) -> None:
+    for words, says in (
+        (("export", "--bundle", tmp_path / "b"), "Say what to export."),
+        (("export",), "A test is of one conversation."),
+        (("key", "new"), "The key file cannot be made"),
+        (("witness", "serve", "--key", f"{signed}.signing-key", "--log", "x", "--folder", tmp_path), "is a log's"),
+        (("receipt", "zzz"), "There is no conversation 'zzz'"),
+    ):
+        db = [] if words[0] == "witness" else ["--db", signed]
+        ran = run(*words, *db)
+        assert ran.code == 2, ran.words
+        assert says in ran.words
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    ran = run("export", "--all", "--bundle", tmp_path / "full", "--db", signed)
+    assert (ran.code, "There is something in this place." in ran.words) == (2, True)
+
+
+def test_a_witness_has_a_key_and_a_policy_names_it(run: Any, tmp_path: Path) -> None:
+    made = run("witness", "key", "witness.example/w", "--key", tmp_path / "w").out.strip()
+    policy = policy_of(f"witness W {made}\nquorum W\n")
+    assert policy.witnesses[0].key.name == "witness.example/w"
+    with pytest.raises(Exception, match="This is no signed note"):
+        note_of(made)
