@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..service.project import Project, load_project
 from .against import against_document, moves_of, old_project, show_against
 from .flows import checked_document, faults_document, show_checked, show_faulty
 from .junit import junit
+from .prices import priced
 from .progress import Progress
 from .proving import proof_document, show_proof
 from .sarif import sarif
@@ -37,6 +38,7 @@ class Wanted:
     tests: Path | None = None
     against: str = ""
     moves: tuple[str, ...] = ()
+    prices: Path | None = None
 
 
 def check(flow: str, wanted: Wanted) -> int:
@@ -49,6 +51,8 @@ def check(flow: str, wanted: Wanted) -> int:
         _write_reports(wanted, flow, error.where, {"faults": error.faults})
         write_json(faults_document(error)) if wanted.as_json else show_faulty(error)
         return 1
+    if wanted.prices is not None:
+        project = replace(project, program=priced(project.program, wanted.prices))
     if wanted.describe:
         write_json(checked_document(project)) if wanted.as_json else sys.stdout.write(described(project.program.flow))
         return 0

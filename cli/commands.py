@@ -94,13 +94,16 @@ def check(
         list[str] | None,
         typer.Option("--moves", metavar="OLD=NEW", help="With --against: a state that has another name now."),
     ] = None,
+    prices: Annotated[
+        Path | None, typer.Option("--prices", metavar="FILE", help="Prices of models, for the bill: a dated table.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Prove what a flow can do, before it runs: faults with line and fix, verdicts, ways to what is wrong, the bill."""
     from .checking import Wanted
     from .checking import check as run
 
-    _end(run(flow, Wanted(describe, json, sarif, junit, promela, tests, against, tuple(moves or ()))))
+    _end(run(flow, Wanted(describe, json, sarif, junit, promela, tests, against, tuple(moves or ()), prices)))
 
 
 def draw(

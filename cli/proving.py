@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..contracts.flow import Flow
+from ..contracts.limits import Price
 from ..fsm.prove.bill import Bill
 from ..fsm.prove.codes import QUESTION
 from ..fsm.prove.findings import Bills, Finding, Proof, Step, rows_of
@@ -53,7 +54,8 @@ def proof_document(flow: Flow, proof: Proof) -> dict[str, Any]:
 
 
 def bill_document(flow: Flow, bills: Bills) -> dict[str, Any]:
-    """`{"turn", "conversation", "unbounded", "why", "currency", "path": [step]}`."""
+    """`{"turn", "conversation", "unbounded", "why", "currency", "path": [step], "paths": {figure: [step]}, "no_price":
+    [agent]}`: `path` is that of the most calls; what agents with `no_price` cost is not in `nano`."""
     return {
         "turn": _costs(bills.turn),
         "conversation": dict(bills.conversation),
@@ -61,7 +63,14 @@ def bill_document(flow: Flow, bills: Bills) -> dict[str, Any]:
         "why": bills.why,
         "currency": flow.currency,
         "path": [_step(flow, step) for step in bills.steps],
+        "paths": {name: [_step(flow, step) for step in steps] for name, steps in bills.ways.items()},
+        "no_price": list(unpriced(flow)),
     }
+
+
+def unpriced(flow: Flow) -> tuple[str, ...]:
+    """Agents whose model has no price."""
+    return tuple(one.name for one in flow.agents if one.price == Price())
 
 
 def _costs(bill: Bill) -> dict[str, int | None]:
@@ -166,9 +175,24 @@ def _show_bill(terminal: Terminal, flow: Flow, bills: Bills) -> None:
         right=(1, 2),
     )
     terminal.hang(terminal.text(("    bound", "dim")), bills.why)
-    if bills.steps and not bills.turn.cycle:
-        way = " > ".join((bills.steps[0].state, *(one.target for one in bills.steps)))
-        terminal.hang(terminal.text(("      way", "dim")), way)
+    _show_ways(terminal, flow, bills)
+    if missing := unpriced(flow):
+        names = ", ".join(map(repr, missing))
+        says = f"no price known for {names}: give `price:` in the flow, or --prices with a table of models"
+        terminal.hang(terminal.text(("    price", "yellow")), says)
+
+
+def _show_ways(terminal: Terminal, flow: Flow, bills: Bills) -> None:
+    """The way to the most of each figure; one line where it is the same of all."""
+    ways: dict[str, list[str]] = {}
+    most = _costs(bills.turn)
+    for name, steps in bills.ways.items():
+        if steps and most[name]:
+            way = " > ".join((steps[0].state, *(one.target for one in steps)))
+            ways.setdefault(way, []).append(_UNITS[name] or flow.currency)
+    for way, names in ways.items() if not bills.turn.cycle else ():
+        of = f"{', '.join(names)}: " if len(ways) > 1 else ""
+        terminal.hang(terminal.text(("      way", "dim")), (of, "dim"), way)
 
 
 def amounts(flow: Flow, bills: Bills) -> dict[str, tuple[str, str]]:
@@ -180,8 +204,16 @@ def amounts(flow: Flow, bills: Bills) -> dict[str, tuple[str, str]]:
     }
 
 
+def _money(nano: int, flow: Flow) -> str:
+    """An amount; where some model has no price, what is known of it, and where none has, that nothing is."""
+    missing = unpriced(flow)
+    if missing and len(missing) == len(flow.agents):
+        return "no price known"
+    return f"{nano / 1_000_000_000:,.2f}{' and more' if missing else ''}"
+
+
 def _amount(name: str, costs: Mapping[str, int | None], flow: Flow) -> str:
     value = costs[name]
     if value is None:
         return "unbounded"
-    return f"{value / 1_000_000_000:,.2f}" if name == "nano" else f"{value:,}"
+    return _money(value, flow) if name == "nano" else f"{value:,}"

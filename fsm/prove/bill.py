@@ -9,6 +9,7 @@ from .endings import NOTHING, Cost
 from .explore import Explored
 from .moving import Move
 
+FIGURES = ("calls", "tools", "tokens", "nano", "seconds")
 UNBOUNDED = ("calls", "tools")
 """What no limit bounds where a loop pays. The budgets of the turn still bound tokens, money and time."""
 
@@ -25,6 +26,8 @@ class Bill:
     """What the ways through add up to, whatever limits there are."""
     turns: Mapping[int, Cost] = field(default_factory=dict)
     """The most of each turn, by the configuration that it begins in."""
+    paths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The way that uses most of each figure; they may be several."""
 
 
 def edges(explored: Explored, here: int) -> Iterator[tuple[Move, int]]:
@@ -32,7 +35,7 @@ def edges(explored: Explored, here: int) -> Iterator[tuple[Move, int]]:
     return ((move, there) for move, there in explored.moves_from(here) if not move.new_turn)
 
 
-UNBOUNDED_BESIDE = ("calls", "tools", "tokens", "nano", "seconds")
+UNBOUNDED_BESIDE = FIGURES
 """What nothing bounds that was looked at, where children and background calls come beside."""
 Both = tuple[Cost, Cost]
 """What the limits of the turn count, and what is used beside."""
@@ -41,7 +44,7 @@ Both = tuple[Cost, Cost]
 def turn_bill(explored: Explored, parts: list[list[int]]) -> Bill:
     """The most between two inputs, whichever turn it is."""
     best: dict[int, Both] = {}
-    chosen: dict[int, int] = {}
+    chosen: dict[str, dict[int, int]] = {name: {} for name in FIGURES}
     for part in parts:
         inside = frozenset(part)
         loops = len(part) > 1 or part[0] in explored.compiled.within_turn(part[0])
@@ -51,46 +54,68 @@ def turn_bill(explored: Explored, parts: list[list[int]]) -> Bill:
             return Bill(budget, tuple(explored.path_to(cycle[0])), cycle, UNBOUNDED)
         own = beside = NOTHING
         for here in part:
-            chosen[here], most = _most_from(explored, here, inside, best)
+            along, most = _most_from(explored, here, inside, best)
+            for name, there in along.items():
+                chosen[name][here] = there
             own, beside = own.most(most[0]), beside.most(most[1])
         for here in part:
             best[here] = (own, beside)
     return _worst(explored, best, chosen)
 
 
-def _most_from(explored: Explored, here: int, inside: frozenset[int], best: dict[int, Both]) -> tuple[int, Both]:
-    """Where most is used from here, and how much; within a part that goes round for nothing, what leads out of it."""
+def _most_from(
+    explored: Explored, here: int, inside: frozenset[int], best: dict[int, Both]
+) -> tuple[dict[str, int], Both]:
+    """Where most is used from here, of each figure, and how much; within a part that goes round for nothing, what
+    leads out of it."""
     own = beside = NOTHING
-    along, dearest = here, (0, 0)
+    along = dict.fromkeys(FIGURES, here)
+    dearest = dict.fromkeys(FIGURES, (0, 0))
     for move, there in edges(explored, here):
         rest = (NOTHING, NOTHING) if there in inside else best.get(there)
         if rest is None:
             continue
         total, more = move.cost.plus(rest[0]), move.beside.plus(rest[1])
-        if (total.calls + more.calls, total.tools + more.tools) > dearest:
-            along, dearest = there, (total.calls + more.calls, total.tools + more.tools)
+        whole = total.plus(more)
+        for name in FIGURES:
+            if (amount := _of(whole, name)) > dearest[name]:
+                along[name], dearest[name] = there, amount
         own, beside = own.most(total), beside.most(more)
     return along, (own, beside)
 
 
-def _worst(explored: Explored, best: dict[int, Both], chosen: dict[int, int]) -> Bill:
+def _of(cost: Cost, name: str) -> tuple[int, int]:
+    """What is made as large as can be; of ways that are alike in it, the one with more tools, or more calls."""
+    return getattr(cost, name), cost.tools if name == "calls" else cost.calls
+
+
+def _worst(explored: Explored, best: dict[int, Both], chosen: dict[str, dict[int, int]]) -> Bill:
     own = beside = NOTHING
     turns: dict[int, Cost] = {}
-    start, dearest = explored.model.initial, (-1, -1)
+    start = dict.fromkeys(FIGURES, explored.model.initial)
+    dearest = dict.fromkeys(FIGURES, (-1, -1))
     for one in explored.turns:
         if one in best:
             more = best[one][1].plus(started(explored, one))
             total = best[one][0]
             turns[one] = capped(explored.model.flow, total).plus(more)
-            if (total.calls + more.calls, total.tools + more.tools) > dearest:
-                start, dearest = one, (total.calls + more.calls, total.tools + more.tools)
+            for name in FIGURES:
+                if (amount := _of(total.plus(more), name)) > dearest[name]:
+                    start[name], dearest[name] = one, amount
             own, beside = own.most(total), beside.most(more)
+    paths = {name: _along(explored, start[name], chosen[name]) for name in FIGURES}
+    most = capped(explored.model.flow, own).plus(beside)
+    return Bill(most, paths["calls"], uncapped=own, turns=turns, paths=paths)
+
+
+def _along(explored: Explored, start: int, chosen: Mapping[int, int]) -> tuple[int, ...]:
+    """The way to where the turn begins, and on to where it ends."""
     path = explored.path_to(start)
     seen = {start}
     while chosen[path[-1]] not in seen:
         seen.add(chosen[path[-1]])
         path.append(chosen[path[-1]])
-    return Bill(capped(explored.model.flow, own).plus(beside), tuple(path), uncapped=own, turns=turns)
+    return tuple(path)
 
 
 def started(explored: Explored, turn: int) -> Cost:

@@ -1,7 +1,7 @@
 """What was found out: a verdict to each question, and where it does not hold, the shortest way there as a table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -57,6 +57,8 @@ class Bills:
     conversation: Mapping[str, int | None]
     """None where nothing bounds it."""
     why: str = ""
+    ways: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    """The way that uses most of each figure (`calls`, `tools`, `tokens`, `nano`, `seconds`) between two inputs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,11 @@ def proved(
     explored, bill = search.explored, search.bill
     path = (*bill.path, *bill.cycle[1:], bill.cycle[0]) if bill.cycle else bill.path
     steps = steps_of(explored, path, lines, len(bill.path) if bill.cycle else None)
+    ways = {name: steps_of(explored, one, lines) for name, one in bill.paths.items()}
     conversation, why = conversation_bill(search)
     return Proof(
         tuple(findings),
-        Bills(bill, steps, conversation, why),
+        Bills(bill, steps, conversation, why, ways),
         len(explored.before),
         explored.transitions,
         tuple(sorted(search.counted)),
