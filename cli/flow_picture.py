@@ -53,8 +53,10 @@ def sankey(ways: Sequence[Flowing]) -> str:
     """The diagram; nothing for no ways."""
     if not ways:
         return ""
-    left, right = _nodes(ways, "was"), _nodes(ways, "now")
-    tall = max(node.top + node.height for node in (*left.values(), *right.values())) + 8
+    most = max(len({way.was for way in ways}), len({way.now for way in ways}))
+    scale = max(_TALL - _GAP * (most - 1), 60) / sum(way.number for way in ways)
+    left, right = _nodes(ways, "was", scale), _nodes(ways, "now", scale)
+    tall = max(node.top + max(node.height, 14.0) for node in (*left.values(), *right.values())) + 8
     colours = {name: _COLOURS[at % len(_COLOURS)] for at, name in enumerate(left)}
     bands = "".join(_bands(ways, left, right, colours))
     labels = "".join(
@@ -65,13 +67,11 @@ def sankey(ways: Sequence[Flowing]) -> str:
     return f'<svg viewBox="0 0 {_WIDTH} {tall:.0f}" role="img" aria-label="{html.escape(says)}">{bands}{labels}</svg>'
 
 
-def _nodes(ways: Sequence[Flowing], side: str) -> dict[str, _Node]:
+def _nodes(ways: Sequence[Flowing], side: str, scale: float) -> dict[str, _Node]:
     sums: dict[str, int] = {}
     for way in ways:
         name = way.was if side == "was" else way.now
         sums[name] = sums.get(name, 0) + way.number
-    scale = (_TALL - _GAP * (len(sums) - 1)) / sum(sums.values()) if len(sums) * _GAP < _TALL else 1.0
-    scale = max(scale, 60 / sum(sums.values()))
     found, top = {}, 8.0
     for name, number in sorted(sums.items(), key=lambda item: -item[1]):
         found[name] = _Node(name, number, top, scale)
@@ -85,11 +85,11 @@ def _bands(
     places = list(right)
     for name, node in left.items():
         for way in sorted((one for one in ways if one.was == name), key=lambda one: places.index(one.now)):
-            (start, thick), (end, other) = node.slot(way.number), right[way.now].slot(way.number)
+            (start, thick), (end, _) = node.slot(way.number), right[way.now].slot(way.number)
             begin, middle = _LEFT + _NODE, (_LEFT + _RIGHT) / 2
             yield (
                 f'<path d="M{begin},{start:.1f} C{middle:.0f},{start:.1f} {middle:.0f},{end:.1f} {_RIGHT},{end:.1f}" '
-                f'fill="none" stroke="{colours[name]}" stroke-opacity=".45" stroke-width="{(thick + other) / 2:.1f}">'
+                f'fill="none" stroke="{colours[name]}" stroke-opacity=".45" stroke-width="{thick:.1f}">'
                 f"<title>{html.escape(way.was)} → {html.escape(way.now)}: {way.number:,}</title></path>"
             )
 

@@ -45,6 +45,15 @@ def import_(
         raise typer.Exit(code)
 
 
+Thresholds = Annotated[
+    list[str] | None, typer.Option("--threshold", metavar="ROUTER=X", help="Another threshold; may be repeated.")
+]
+Classifiers = Annotated[
+    list[str] | None,
+    typer.Option("--classifier", metavar="ROUTER=FILE", help="Another trained table; may be repeated."),
+]
+
+
 def backtest(
     flow: Annotated[
         str, typer.Argument(metavar="FLOW", help="The flow to try, named as for `check`; its history is taken by name.")
@@ -59,13 +68,8 @@ def backtest(
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", help="Of the drawing: the same seed, the same sample.")
     ] = 0,
-    threshold: Annotated[
-        list[str] | None, typer.Option("--threshold", metavar="ROUTER=X", help="Another threshold; may be repeated.")
-    ] = None,
-    classifier: Annotated[
-        list[str] | None,
-        typer.Option("--classifier", metavar="ROUTER=FILE", help="Another trained table; may be repeated."),
-    ] = None,
+    threshold: Thresholds = None,
+    classifier: Classifiers = None,
     fail_over: Annotated[
         list[str] | None,
         typer.Option(

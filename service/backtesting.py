@@ -25,6 +25,7 @@ from .loading import recorded_flow
 from .project import load_project
 from .remeasuring import Changes, Remeasured
 from .tally import Tally, read_tally
+from .wiring import open_log
 
 PIECE = 250
 """Conversations that a process takes at once."""
@@ -161,7 +162,7 @@ class Bench:
 
     def _log(self) -> SqliteStore:
         if self._store is None:
-            self._store = SqliteStore(self._path)
+            self._store = open_log(self._path)
         return self._store
 
     def close(self) -> None:
