@@ -230,6 +230,10 @@ def decide(
     shown: Annotated[
         str, typer.Option("--shown", metavar="DIGEST", help="What you were shown, as `interlock tasks` lists it.")
     ] = "",
+    sign: Annotated[
+        Path | None, typer.Option("--sign", metavar="FILE", help="Sign with this key (`interlock approver new`).")
+    ] = None,
+    meaning: Annotated[str, typer.Option("--meaning", metavar="TEXT", help="What your signature stands for.")] = "",
     flow: FlowOption = "",
     base_url: BaseUrl = "",
     model: Model = "",
@@ -240,7 +244,20 @@ def decide(
     from .people import Place
     from .people import decide as run
 
-    _end(run(Place(db, conversation, flow, base_url, model), task, decision, who, role, reason, shown, as_json=json))
+    _end(
+        run(
+            Place(db, conversation, flow, base_url, model),
+            task,
+            decision,
+            who,
+            role,
+            reason,
+            shown,
+            sign,
+            meaning,
+            as_json=json,
+        )
+    )
 
 
 def resolve(

@@ -23,6 +23,8 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done,
 
 keys = typer.Typer(cls=Commands, help="The keys that texts are encrypted under.", no_args_is_help=True)
 
+approvers = typer.Typer(cls=Commands, help="People who sign what they approve.", no_args_is_help=True)
+
 
 def erase(
     subject: Subject,
@@ -119,6 +121,46 @@ def keys_rotate(who: Who = "", db: Db = None, json: Json = False) -> None:
     from .keeping import rotate
 
     rotate(db, who, as_json=json)
+
+
+@approvers.command(cls=Command, name="new")
+def approver_new(
+    person: Annotated[str, typer.Argument(metavar="PERSON", help="A pseudonym of the person, however many accounts.")],
+    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Where the private key goes: a new file.")],
+    account: Annotated[
+        list[str] | None, typer.Option("--account", metavar="NAME", help="Another name the person decides under.")
+    ] = None,
+    who: Who = "",
+    ground: Ground = "",
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Make a key (Ed25519) for a person who approves, and record that they sign with it from now on."""
+    from .approving import new
+
+    new(db, person, key, account or [], who, ground, as_json=json)
+
+
+@approvers.command(cls=Command, name="revoke")
+def approver_revoke(
+    person: Annotated[str, typer.Argument(metavar="PERSON")],
+    who: Who = "",
+    ground: Ground = "",
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Record that the person's key counts no more from now on; what it signed before still verifies."""
+    from .approving import revoke
+
+    revoke(db, person, who, ground, as_json=json)
+
+
+@approvers.command(cls=Command, name="list")
+def approver_list(db: Db = None, json: Json = False) -> None:
+    """List who signs, and with which key."""
+    from .approving import listing
+
+    listing(db, as_json=json)
 
 
 def _end(code: int) -> None:

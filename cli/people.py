@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..contracts.approval import SignedApproval
 from ..contracts.commands import Actor
 from ..contracts.envelope import opened
 from ..contracts.errors import CallError, SetupError
@@ -133,17 +134,34 @@ def decide(
     roles: Sequence[str],
     reason: str,
     shown: str = "",
+    sign: Path | None = None,
+    meaning: str = "",
     *,
     as_json: bool,
 ) -> int:
-    """Decide an open task as `who`, of what `shown` digests; 1 if the conversation refused it."""
+    """Decide an open task as `who`, of what `shown` digests, under a signature where a key file is given to `sign`;
+    1 if the conversation refused it."""
     actor = _actor(who, roles)
     digest = _digest_meant(place, task, shown)
+    signed = _signed(place, task, decision, sign, meaning) if sign is not None else None
 
     async def act(runtime: Runtime, stream: str) -> TurnOutcome:
-        return await runtime.decide_task(stream, task, decision, actor=actor, reason=reason, shown=digest)
+        return await runtime.decide_task(
+            stream, task, decision, actor=actor, reason=reason, shown=digest, signed=signed
+        )
 
     return _acted(place, act, as_json, task)
+
+
+def _signed(place: Place, task: int, decision: str, key: Path, meaning: str) -> SignedApproval:
+    from .approving import signature
+
+    with existing_log(place.db) as store:
+        stream = stream_named(store, place.prefix)
+        event = _opening(store, stream, task)
+        if event is None:
+            raise CallError(f"Event {task} opened no task.", fix="`interlock tasks` lists those that are open.")
+        return signature(store, stream, task, event, decision, key=key, meaning=meaning)
 
 
 def resolve(place: Place, effect: int, how: str, who: str, *, as_json: bool) -> int:
@@ -263,6 +281,9 @@ _WHY = {
     "changed": "the facts are others than you were shown; `interlock tasks` lists what stands there now",
     "not_a_person": "only a person can approve",
     "requester": "nobody approves what they asked for themselves; the attempt is in the log",
+    "not_signed": "the task asks for a signature: `--sign` with your key file",
+    "bad_signature": "the signature does not hold for this task, person and decision; the attempt is in the log",
+    "expired_signature": "the signature has expired; sign again",
     "same_person": "you have approved it before; somebody else must, too",
     "not_pending": "no such effect is undecided there; `interlock log` lists them",
     "ended": "the conversation has ended",

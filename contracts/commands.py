@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .agents import AgentOutcome
+from .approval import Doubt, SignedApproval
 from .facts import Control, FactReading, Unreadable
 from .keeping import Erase
 from .limits import LimitHit, Usage
@@ -228,6 +229,9 @@ class Decide(Value):
     decision: Name
     reason: PayloadRef | None = None
     shown: Digest | None = None
+    signed: SignedApproval | None = None
+    doubt: Doubt | None = None
+    """Why the signature is not believed; None where it was checked and holds, or there is none."""
 
 
 class Fire(Value):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, assert_never
 from pydantic import Field, TypeAdapter
 
 from .agents import AgentOutcome
+from .approval import SignedApproval
 from .commands import (
     AgentEnded,
     AgentReport,
@@ -522,6 +523,8 @@ class TaskOpened(Value):
     """How many different people must give it."""
     issues: tuple[Name, ...] = added(())
     """What the customer also asked about, and is not taken up yet."""
+    signed: bool = added(False)
+    """The approval must be signed by a named approver."""
 
 
 class TaskEndorsed(Value):
@@ -533,6 +536,7 @@ class TaskEndorsed(Value):
     by: ActorId
     shown: Digest
     reason: PayloadRef | None = None
+    signed: SignedApproval | None = None
 
 
 class TaskDecided(Value):
@@ -544,6 +548,7 @@ class TaskDecided(Value):
     shown: Digest | None = None
     by: ActorId | None = None
     """Who decided, where the task asks for an approval."""
+    signed: SignedApproval | None = None
 
 
 class TimerSet(Value):
@@ -594,6 +599,9 @@ class CommandRefused(Value):
         "not_a_person",
         "requester",
         "same_person",
+        "not_signed",
+        "bad_signature",
+        "expired_signature",
     ]
 
 
@@ -691,10 +699,10 @@ def command_of(event: Event) -> CommandBody | None:
             return AgentEnded(effect=event.effect, report=event.report, undercounted=event.undercounted)
         case ToolReturned():
             return ToolEnded(effect=event.effect, report=event.report)
-        case TaskDecided():
-            return Decide(task=event.task, decision=event.decision, reason=event.reason, shown=event.shown)
-        case TaskEndorsed():
-            return Decide(task=event.task, decision=event.decision, reason=event.reason, shown=event.shown)
+        case TaskDecided() | TaskEndorsed():
+            return Decide(
+                task=event.task, decision=event.decision, reason=event.reason, shown=event.shown, signed=event.signed
+            )
         case TimerFired():
             return Fire(timer=event.timer)
         case EffectResolved():

@@ -288,6 +288,8 @@ class HumanState(_State):
     """Which of the decisions is an approval: of exactly what was shown, never by who asked for it, used once."""
     approvals: Annotated[int, Field(ge=1, le=9)] = added(1)
     """How many different people must approve; 2 for four eyes."""
+    signed: bool = added(False)
+    """An approval counts only under the signature of a named approver's own key."""
     shows: tuple[Name, ...] = ()
     say: str = ""
     meanwhile: str = ""

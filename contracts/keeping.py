@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .values import ActorId, Count, Digest, Name, SubjectId, Value
+from .values import ActorId, Count, Digest, SubjectId, Value
 
 Ground = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")]
 """Why somebody acted: one line of at most 200 characters. It is kept as long as the log: no personal data."""
@@ -103,13 +103,15 @@ class KeysChanged(Value):
 
 
 class ApproverNamed(Value):
-    """From here on `person` signs approvals with the Ed25519 key `key` (hexadecimal); None takes the key away."""
+    """From here on `person` signs approvals with this Ed25519 key (hexadecimal), under any of `accounts`; without a
+    key, from here on with none."""
 
     type: Literal["approver_named"] = "approver_named"
     by: ActorId
+    ground: Ground = ""
     person: ActorId
-    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    roles: tuple[Name, ...] = ()
+    accounts: tuple[ActorId, ...] = ()
+    key: Digest | None = None
 
 
 Act = (

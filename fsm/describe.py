@@ -239,7 +239,8 @@ def _approving(state: HumanState) -> str:
     if state.approves is None:
         return ""
     who = "somebody" if state.approvals == 1 else f"{state.approvals} different people"
-    return f"; {state.approves} is an approval of what is shown, by {who} who did not ask for it"
+    signed = ", under a signature of their own" if state.signed else ""
+    return f"; {state.approves} is an approval of what is shown, by {who} who did not ask for it{signed}"
 
 
 def _call(flow: Flow, state: CallState) -> str:

@@ -180,6 +180,7 @@ STATE_KEYS: Mapping[str, tuple[type[Value], Mapping[str, Key]]] = {
             "decisions": _LIST_OF_NAMES,
             "approves": Key(name),
             "approvals": _NUMBER,
+            "signed": Key(yes_no),
             "shows": _NAMES,
             "say": _TEXT,
             "meanwhile": _TEXT,

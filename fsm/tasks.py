@@ -26,6 +26,7 @@ def open_task(draft: Draft, state: HumanState, issues: tuple[Issue, ...] = ()) -
         approves=state.approves,
         approvals=state.approvals,
         issues=tuple(one.label for one in issues),
+        signed=state.signed,
     )
     draft.record(opened)
     return opened
@@ -44,7 +45,14 @@ def decided(draft: Draft, body: Decide) -> str | None:
     approves = body.decision == task.approves
     if approves and body.shown is not None and len(visit.endorsed) + 1 < task.approvals:
         draft.record(
-            TaskEndorsed(task=body.task, decision=body.decision, by=actor.id, shown=body.shown, reason=body.reason)
+            TaskEndorsed(
+                task=body.task,
+                decision=body.decision,
+                by=actor.id,
+                shown=body.shown,
+                reason=body.reason,
+                signed=body.signed,
+            )
         )
         return None
     draft.record(
@@ -55,6 +63,7 @@ def decided(draft: Draft, body: Decide) -> str | None:
             turn_due=draft.turn_due,
             shown=body.shown,
             by=actor.id if task.approves is not None else None,
+            signed=body.signed,
         )
     )
     return body.decision
@@ -74,6 +83,8 @@ def _refusal(draft: Draft, body: Decide) -> str | None:
         return "not_shown" if task.approves is not None else None
     if body.shown != task.shown or task.shown != shown_digest(conversation.known, task.facts):
         return "changed"
+    if (unsigned := _signature_refused(draft, body, task)) is not None:
+        return unsigned
     if body.decision != task.approves:
         return None
     if actor.kind != "human":
@@ -81,6 +92,17 @@ def _refusal(draft: Draft, body: Decide) -> str | None:
     if _is_one_of(actor.id, conversation.requesters):
         return "requester"
     return "same_person" if _is_one_of(actor.id, visit.endorsed) else None
+
+
+def _signature_refused(draft: Draft, body: Decide, task: TaskOpened) -> str | None:
+    """Why the signature, or its absence, stands against the decision. That it verifies was found out before."""
+    signed = body.signed
+    if signed is None:
+        return "not_signed" if task.signed and body.decision == task.approves else None
+    under = (signed.conversation, signed.task, signed.decision, signed.shown)
+    if body.doubt is not None or under != (draft.conversation.id, body.task, body.decision, body.shown):
+        return "bad_signature"
+    return None if signed.signed_at <= draft.command.at < signed.expires else "expired_signature"
 
 
 def _open_anew(draft: Draft) -> None:

@@ -13,6 +13,8 @@ from ..fsm.replay import check_import
 from ..persistence.beside import Stray, strays
 from ..persistence.sqlite_store import SqliteStore
 from ..persistence.verify import Broken, Verified, verify
+from .approvers import Approvers, approvers_of, signatures_broken
+from .journal import is_keeping
 from .loading import recorded
 from .projection import summary_of
 
@@ -33,7 +35,13 @@ def audited(
 
     forks: list[str] = []
 
+    signers = approvers_of(store) if is_keeping(store) else Approvers(())
+    unsigned: list[Broken] = []
+
     def projected(entries: Sequence[StoredEntry]) -> Summary:
+        if any(b'"signed":' in one.data for one in entries):
+            wrong = signatures_broken(entries, recorded(entries), signers)
+            unsigned.extend(Broken(entries[0].stream, *one) for one in (wrong,) if one is not None)
         if b'"forks":' in entries[0].data:
             forks.append(entries[0].stream)
         summary = projection_of(entries)
@@ -47,6 +55,7 @@ def audited(
     wanted = None if streams is None else set(streams)
     more = [
         *_flows_broken(flows, used),
+        *unsigned,
         *(broken for stream in forks if (broken := fork_broken(store, stream)) is not None),
         *(Broken(one.stream, one.version, one.what) for one in rows if not one.foreign),
     ]

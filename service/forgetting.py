@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeGuard
 
 from ..contracts.keeping import ErasureAsked, ErasureDone
-from ..contracts.protection import KeepingStore
 from ..contracts.store import Store
 from .conversations import Conversations
-from .journal import Journal
+from .journal import Journal, is_keeping
 from .texts import Texts
 
 
@@ -17,7 +15,7 @@ class Forgetting:
 
     def __init__(self, store: Store, texts: Texts, conversations: Conversations) -> None:
         """A store without records has no erasures: then there is nothing to look at."""
-        self._journal = Journal(store) if _keeps(store) else None
+        self._journal = Journal(store) if is_keeping(store) else None
         self._texts, self._conversations = texts, conversations
         self._seen, self._asked = 0, dict[int, str]()
 
@@ -35,7 +33,3 @@ class Forgetting:
                     self._texts.forget(stream)
                     if not in_hand(stream):
                         self._conversations.forget(stream)
-
-
-def _keeps(store: Store) -> TypeGuard[KeepingStore]:
-    return hasattr(store, "streams_of") and hasattr(store, "tree")

@@ -7,6 +7,7 @@ flow, so it belongs to no conversation.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeGuard
 
 from ..contracts.canonical import leaf_hash
 from ..contracts.errors import LogBroken, NotEncodable
@@ -14,6 +15,7 @@ from ..contracts.keeping import Act, HoldPlaced, HoldReleased, ReadThrough, Text
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.protection import KeepingStore
 from ..contracts.records import HeadsTaken, KeyRotated, RecordEnvelope, record_bytes, record_of
+from ..contracts.store import Store
 from ..contracts.tree import KeptRecord
 from ..contracts.values import written_time
 from .clock import Clock, SystemClock
@@ -73,3 +75,8 @@ class Journal:
         """The texts of a conversation for a person to see: recorded first, so that no reading goes unrecorded."""
         self.note(TextsRead(by=by, ground=ground, through=through, conversation=stream))
         return self.store.payloads(stream)
+
+
+def is_keeping(store: Store) -> TypeGuard[KeepingStore]:
+    """Whether the store has records of its own: every one of ours has."""
+    return hasattr(store, "streams_of") and hasattr(store, "tree")

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from ..contracts.approval import Doubt, SignedApproval
 from ..contracts.commands import (
     CUSTOMER,
     SYSTEM,
@@ -33,6 +34,7 @@ from ..contracts.flow import OPERATOR_INPUTS, BroadcastState, SubflowState
 from ..contracts.payload import Payload, bytes_of
 from ..contracts.store import Summary, TimerRow
 from ..contracts.values import SubjectId, written_time
+from .approvers import looked_at
 from .beside import Work
 from .clock import chosen_id, minted, random_id
 from .facts import given_facts
@@ -140,20 +142,27 @@ class Runtime(TurnLoop):
         actor: Actor,
         reason: str = "",
         shown: str | None = None,
+        signed: SignedApproval | None = None,
         key: str | None = None,
     ) -> TurnOutcome:
         """A person's decision on an open task. One who lacks the role is refused, on the record.
 
         `shown` is the digest of what the person was shown (`Task.shown`); where the facts are others by now, the
         decision is refused and the task opened anew. A task that asks for an approval is not decided without it.
+        `signed` is the person's signature under it; one that does not hold is refused, on the record.
         """
         written = minted("reason", "reason", bytes_of(self.redactor.text(reason).text)) if reason else None
 
+        doubt: Doubt | None = None
+        if signed is not None:
+            live = await self._conversations.current(conversation)
+            look = partial(looked_at, self.store, live.conversation, task, signed, actor, self.clock.now())
+            actor, doubt = await asyncio.to_thread(look)
+
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:
-            return (
-                Decide(task=task, decision=decision, reason=written.ref if written else None, shown=shown),
-                (written,) if written else (),
-            )
+            reason_ref = written.ref if written else None
+            decide = Decide(task=task, decision=decision, reason=reason_ref, shown=shown, signed=signed, doubt=doubt)
+            return decide, (written,) if written else ()
 
         return await self._submit(conversation, submitted(key, actor, body))
 

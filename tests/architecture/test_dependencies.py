@@ -11,6 +11,7 @@ DISTRIBUTIONS = {
     "opentelemetry": "opentelemetry-api",
     "pyrate_limiter": "pyrate-limiter",
     "rfc3161_client": "rfc3161-client",
+    "presidio_analyzer": "presidio-analyzer",
     "sklearn": "scikit-learn",
     "uuid_utils": "uuid-utils",
     "yaml": "pyyaml",

@@ -74,7 +74,7 @@ def test_each_form_is_found(kind: str, text: str) -> None:
         for behind in BEHIND:
             kept = everything.text(f"{before}{text}{behind}")
             assert (kept.text, kind in kept.tags) == (f"{before}[{kind}]{behind}", True)
-    assert everything.text(kept.text).text == kept.text
+            assert everything.text(kept.text).text == kept.text
 
 
 @pytest.mark.parametrize(

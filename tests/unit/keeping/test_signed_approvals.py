@@ -1,0 +1,271 @@
+"""Signed approvals under attack: none counts that is not this person's, of this entry, now, and once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interlock.agents.scripted import ScriptedAgent, gives
+from interlock.contracts.approval import SignedApproval
+from interlock.contracts.commands import Actor
+from interlock.contracts.errors import CallError
+from interlock.contracts.events import CommandRefused, TaskDecided, TaskEndorsed, TaskOpened
+from interlock.fsm.code import Code
+from interlock.fsm.load import read_flow
+from interlock.fsm.program import compiled
+from interlock.persistence.evidence.keys import SigningKey, new_key
+from interlock.persistence.memory_store import MemoryStore
+from interlock.service.approvers import name_approver, signed_approval
+from interlock.service.auditing import audited
+from interlock.service.clock import ManualClock
+from interlock.service.loading import recorded
+from interlock.service.outcome import TurnOutcome
+from interlock.service.runtime import Runtime
+from support.runtime import check_log
+
+FLOW = b"""
+flow: signing
+version: 1
+owner: tests
+initial: start
+facts:
+  amount: {type: money, ask: "How much?", says: the amount, minimum: "0.01", maximum: "9000.00"}
+states:
+  start:    {kind: wait, say: "Hello.", deadline: 30m, inputs: [new_amount]}
+  approval: {kind: human, role: clerk, decisions: [approved, rejected, again], approves: approved, approvals: 2,
+             signed: true, shows: [amount], deadline: 4h}
+  paid:     {kind: final, say: "Paid."}
+  refused:  {kind: final, say: "No."}
+transitions:
+  - [start,    message,    otherwise, approval, A-1]
+  - [start,    new_amount, otherwise, approval, A-1]
+  - [start,    expired,    otherwise, refused,  A-1]
+  - [approval, approved,   otherwise, paid,     A-2]
+  - [approval, rejected,   otherwise, refused,  A-2]
+  - [approval, again,      otherwise, start,    A-2]
+  - [approval, expired,    otherwise, refused,  A-2]
+  - [any,      limit,      otherwise, refused,  A-3]
+"""
+PROGRAM = compiled(read_flow(FLOW, Code()).flow, Code())
+MANY = 20
+
+
+@dataclass
+class Office:
+    """A runtime with two approvers, and what they do."""
+
+    store: MemoryStore
+    runtime: Runtime
+    clock: ManualClock
+    keys: dict[str, SigningKey]
+
+    async def opened(self, name: str = "talk", amount: int = 5_00) -> int:
+        await self.runtime.start(conversation=name, facts={"amount": amount})
+        return self.task(await self.runtime.say(name, "please"))
+
+    def task(self, outcome: TurnOutcome) -> int:
+        assert outcome.task
+        return outcome.task.number
+
+    def sign(self, key: str, task: int, name: str = "talk", decision: str = "approved", **other: Any) -> Any:
+        entry = self.store.read(name, after=task, limit=1)
+        (opened,) = recorded(entry)
+        assert isinstance(opened.event, TaskOpened)
+        values = {"conversation": name, "task": task, "decision": decision, "meaning": "I approve this payment"}
+        return signed_approval(
+            self.keys[person],
+            **(
+                {"person": person, "opened": opened.event, "leaf": entry[0].leaf, "now": self.clock.now()}
+                | values
+                | other
+            ),
+        )
+
+    async def decide(
+        self,
+        who: str,
+        task: int,
+        signed: SignedApproval | None,
+        name: str = "talk",
+        decision: str = "approved",
+        **kw: Any,
+    ) -> TurnOutcome:
+        entry = recorded(self.store.read(name, after=task, limit=1))[0].event
+        shown = kw.pop("shown", entry.shown if isinstance(entry, TaskOpened) else None)
+        actor = Actor(kind="human", id=who, roles=("clerk",))
+        return await self.runtime.decide_task(name, task, decision, actor=actor, shown=shown, signed=signed, **kw)
+
+    def refusals(self, name: str = "talk") -> list[str]:
+        return [one.event.reason for one in recorded(self.store.read(name)) if isinstance(one.event, CommandRefused)]
+
+    def accepted(self, name: str = "talk") -> int:
+        events = [one.event for one in recorded(self.store.read(name))]
+        return sum(isinstance(one, TaskEndorsed | TaskDecided) for one in events)
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    store, clock = MemoryStore(origin="log"), ManualClock()
+    keys = {name: new_key(tmp_path / name, name) for name in ("anna", "bert", "mallory")}
+    for person, accounts in (("anna", ("anna", "anna.admin")), ("bert", ("bert",))):
+        name_approver(store, by="ops", person=person, accounts=accounts, key=keys[person].verifier().public.hex())
+    clock.moment += timedelta(days=400)  # the records above have the machine's time
+    async with Runtime(store, PROGRAM, ScriptedAgent(lambda _: gives()), clock=clock) as runtime:
+        yield Office(store, runtime, clock, keys)
+    assert audited(store).ok
+    check_log(store, PROGRAM)
+
+
+async def test_two_people_sign_and_it_is_paid(office: Office) -> None:
+    """Each signature stands in the entry of its decision, and the log verifies with them."""
+    task = await office.opened()
+    await office.decide("anna", task, office.sign("anna", task))
+    outcome = await office.decide("bert", task, office.sign("bert", task))
+    assert (outcome.state, office.refusals()) == ("paid", [])
+    events = [one.event for one in recorded(office.store.read("talk"))]
+    signed = [one.signed for one in events if isinstance(one, TaskEndorsed | TaskDecided)]
+    assert [one.person for one in signed if one] == ["anna", "bert"]
+
+
+async def test_without_a_signature_nothing_counts(office: Office) -> None:
+    """A session alone is no signature; saying no needs none."""
+    task = await office.opened()
+    await office.decide("anna", task, None)
+    assert (office.refusals(), office.accepted()) == (["not_signed"], 0)
+    outcome = await office.decide("anna", task, None, decision="rejected")
+    assert outcome.state == "refused"
+
+
+# -- attacks -------------------------------------------------------------------------------------------
+
+
+async def replayed(office: Office, number: int) -> list[str]:
+    """A good signature, put under another conversation's task of the same amount."""
+    task = await office.opened(f"one-{number}")
+    good = office.sign("anna", task, f"one-{number}")
+    other = await office.opened(f"two-{number}")
+    await office.decide("anna", other, good, f"two-{number}")
+    forged = good.changed(conversation=f"two-{number}", task=other)
+    await office.decide("anna", other, forged, f"two-{number}")
+    return [f"two-{number}"]
+
+
+async def reused(office: Office, number: int) -> list[str]:
+    """Used once, then again: for the same task, and for the same task opened anew."""
+    name = f"talk-{number}"
+    task = await office.opened(name)
+    good = office.sign("anna", task, name)
+    await office.decide("anna", task, good, name)
+    assert office.accepted(name) == 1
+    await office.decide("anna", task, good, name)
+    await office.decide("bert", task, None, name, decision="again")
+    again = office.task(await office.runtime.say(name, "please"))
+    before = office.accepted(name)
+    await office.decide("anna", again, good, name)
+    await office.decide("anna", again, good.changed(task=again), name)
+    assert office.accepted(name) == before
+    return []
+
+
+async def expired(office: Office, number: int) -> list[str]:
+    """Signed too long ago, signed for later, and with an expiry that was pushed out after signing."""
+    name = f"talk-{number}"
+    task = await office.opened(name)
+    good = office.sign("anna", task, name)
+    office.clock.advance(15 * 60)
+    await office.decide("anna", task, good, name)
+    await office.decide("anna", task, good.changed(expires=good.expires + timedelta(days=1)), name)
+    early = office.sign("anna", task, name, now=office.clock.now() + timedelta(minutes=5))
+    await office.decide("anna", task, early, name)
+    return [name]
+
+
+async def same_person(office: Office, number: int) -> list[str]:
+    """One person, two accounts: the second approval is refused, whichever account it comes from."""
+    name = f"talk-{number}"
+    task = await office.opened(name)
+    await office.decide("anna", task, office.sign("anna", task, name), name)
+    await office.decide("anna.admin", task, office.sign("anna", task, name), name)
+    await office.decide("ANNA", task, office.sign("anna", task, name), name)
+    assert office.accepted(name) == 1
+    return []
+
+
+async def as_another(office: Office, number: int) -> list[str]:
+    """Another's key, another's name, no key of anybody: a thief of a session cannot sign."""
+    name = f"talk-{number}"
+    task = await office.opened(name)
+    await office.decide("bert", task, office.sign("anna", task, name), name)
+    await office.decide("bert", task, office.sign("anna", task, name, person="bert"), name)
+    await office.decide("anna", task, office.sign("mallory", task, name, person="anna"), name)
+    good = office.sign("anna", task, name)
+    flipped = f"{int(good.signature[0], 16) ^ 1:x}{good.signature[1:]}"
+    await office.decide("anna", task, good.changed(signature=flipped), name)
+    return [name]
+
+
+async def edited(office: Office, number: int) -> list[str]:
+    """Signed for one amount, shown another; or for another decision, or with other words under the signature."""
+    name = f"talk-{number}"
+    task = await office.opened(name)
+    good = office.sign("anna", task, name)
+    await office.decide("anna", task, good, name, shown="ab" * 32)
+    await office.decide("anna", task, good.changed(shown="ab" * 32), name, shown="ab" * 32)
+    await office.decide("anna", task, office.sign("anna", task, name, decision="rejected"), name)
+    await office.decide("anna", task, good.changed(meaning="I approve everything"), name)
+    return [name]
+
+
+ATTACKS = (replayed, reused, expired, same_person, as_another, edited)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)
+async def test_no_attack_is_accepted(office: Office, attack: Any) -> None:
+    """20 of each: not one endorsement that should not be; every attempt stands in the log."""
+    for number in range(MANY):
+        for name in await attack(office, number):
+            assert office.accepted(name) == 0
+            assert office.refusals(name)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)
+async def test_no_attack_is_accepted_at_length(office: Office, attack: Any) -> None:
+    """1,000 of each."""
+    for number in range(1_000):
+        for name in await attack(office, number):
+            assert office.accepted(name) == 0
+
+
+async def test_a_race_of_two_approvals_counts_each_person_once(office: Office) -> None:
+    """Both at once, and each twice at once: two endorsements' worth, and one payment."""
+    for number in range(MANY):
+        name = f"talk-{number}"
+        task = await office.opened(name)
+        await asyncio.gather(
+            *(office.decide(who, task, office.sign(who, task, name), name) for who in ("anna", "bert", "anna", "bert"))
+        )
+        assert office.accepted(name) == 2
+        outcome = await office.runtime.outcome(name)
+        assert outcome.state == "paid"
+
+
+async def test_a_revoked_key_signs_no_more(office: Office) -> None:
+    """What it signed before still verifies: it was good then."""
+    task = await office.opened()
+    await office.decide("anna", task, office.sign("anna", task))
+    name_approver(office.store, by="ops", person="bert", accounts=("bert",), key=None)
+    other = await office.opened("late")
+    await office.decide("bert", other, office.sign("bert", other, "late"), "late")
+    assert office.refusals("late") == ["bad_signature"]
+
+
+async def test_one_key_is_one_persons(office: Office) -> None:
+    """A key cannot be named for a second person: they would be two where there is one."""
+    key = office.keys["anna"].verifier().public.hex()
+    with pytest.raises(CallError, match="This key is anna's"):
+        name_approver(office.store, by="ops", person="anna2", key=key)
