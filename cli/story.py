@@ -57,7 +57,7 @@ from .story_children import came_up, child_words
 from .story_imported import imported_words
 from .story_lineage import lineage_words
 from .story_routing import routed_words, scope_of
-from .story_work import working_words
+from .story_work import limit_words, working_words
 from .terminal import counted, safe
 
 
@@ -355,9 +355,7 @@ def _plain_words(event: Event, actor: Actor, reason: str) -> tuple[str, str]:
         case Erased():
             return "unsure", f"the texts of this conversation were erased: {counted(event.payloads, 'text')}"
         case LimitReached():
-            if event.limit == "no_return":
-                return "unsure", "limit reached: an agent does not get back what it handed on"
-            return "unsure", f"limit reached: {event.limit.replace('_', ' ')}, {event.value} of {event.maximum}"
+            return "unsure", f"limit reached: {limit_words(event)}"
         case EffectResolved():
             return "task", f"{who} resolves effect {event.effect}: {event.how}"
         case CommandRefused():

@@ -11,6 +11,7 @@ from ..contracts.events import (
     HistorySummarised,
     Judged,
     LateResult,
+    LimitReached,
     OverBudget,
     PolicyKept,
     RetryPlanned,
@@ -107,3 +108,10 @@ def _asked(event: AgentRequested) -> str:
     if event.cached:
         return f"looks for an earlier answer of {event.agent} to the same question"
     return f"asks {event.agent}{extra} (at most {event.reserved_tokens:,} tokens)"
+
+
+def limit_words(event: LimitReached) -> str:
+    """Which limit, and how far it went."""
+    if event.limit == "no_return":
+        return "an agent does not get back what it handed on"
+    return f"{event.limit.replace('_', ' ')}, {event.value} of {event.maximum}"

@@ -77,11 +77,9 @@ class Office:
         assert isinstance(opened.event, TaskOpened)
         values = {"conversation": name, "task": task, "decision": decision, "meaning": "I approve this payment"}
         return signed_approval(
-            self.keys[person],
+            self.keys[key],
             **(
-                {"person": person, "opened": opened.event, "leaf": entry[0].leaf, "now": self.clock.now()}
-                | values
-                | other
+                {"person": key, "opened": opened.event, "leaf": entry[0].leaf, "now": self.clock.now()} | values | other
             ),
         )
 
