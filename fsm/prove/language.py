@@ -11,8 +11,9 @@ from ...contracts.flow import AgentState, Flow
 from ..policies.judging import watches_of
 from .counters import LOCATIONS
 from .explore import MOST_CONFIGURATIONS, explore
-from .model import Model, Move
+from .model import Model
 from .monitor import Kept
+from .moving import Move
 
 Letter = tuple[str, ...]
 """What is observed of one step: words of fsm/prove/monitor.py, in their order."""

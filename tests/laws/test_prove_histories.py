@@ -13,7 +13,7 @@ from interlock.contracts.events import (
     TaskDecided,
     TransitionTaken,
 )
-from interlock.contracts.flow import Flow
+from interlock.contracts.flow import BroadcastState, Flow
 from interlock.contracts.limits import Limits
 from interlock.fsm.prove.search import Search, searched
 from support.flows import FlowCase, flows
@@ -39,7 +39,11 @@ def small_cases(draw: st.DrawFn) -> FlowCase:
             repeats=st.none() | st.just(2),
         )
     )
-    return FlowCase(case.flow.changed(limits=limits))
+    states = tuple(
+        one.changed(most=min(one.most, limits.agent_calls)) if isinstance(one, BroadcastState) else one
+        for one in case.flow.states
+    )
+    return FlowCase(case.flow.changed(limits=limits, states=states))
 
 
 @lru_cache(maxsize=64)
