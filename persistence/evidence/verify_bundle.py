@@ -73,6 +73,28 @@ def strict_json(data):
     return value
 
 
+def _once(pairs):
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice")
+    return value
+
+
+def _never(text):
+    raise ValueError(f"{text} is no whole number")
+
+
+ENTRY = json.JSONDecoder(object_pairs_hook=_once, parse_float=_never, parse_constant=_never)
+
+
+def entry_value(data):
+    """What an entry says. Its bytes are bound by the tree; here no key may say two things, and no number be rounded."""
+    try:
+        return ENTRY.decode(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise Bad(f"it cannot be read ({error})") from None
+
+
 # -- Ed25519 (RFC 8032): `cryptography` if it is there, else the arithmetic of section 6 of the RFC -----------
 
 P, Q = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
@@ -545,7 +567,7 @@ class Check:
 
     def _take(self, index, entry, leaf):
         try:
-            value = strict_json(entry)
+            value = entry_value(entry)
             if value["log"] != self.origin or value["v"] != 1:
                 raise Bad("it is of another log")
             if "record" in value:

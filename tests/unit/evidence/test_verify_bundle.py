@@ -191,6 +191,13 @@ def test_a_time_stamp_anchors_a_checkpoint():
     assert report(authority.pem(), later).verdict == "BROKEN"
 
 
+@pytest.mark.parametrize("entry", [b'{"a":1,"a":2}', b'{"a":1.5}', b'{"a":NaN}', b"{", b"\xff", b"[" * 100_000])
+def test_an_entry_says_one_thing(entry: bytes):
+    """No key twice, no number that readers would round, nothing that no JSON reader takes."""
+    with pytest.raises(alone.Bad, match="it cannot be read"):
+        alone.entry_value(entry)
+
+
 def test_a_bundle_that_cannot_be_read_is_a_wrong_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "b.zip").write_bytes(b"nonsense")
     assert alone.main([str(tmp_path / "b.zip")]) == 2
