@@ -176,6 +176,8 @@ class Performer:
         started = time.perf_counter()
         tool = program.tool(request.tool)
         before = live.conversation
+        if before.forks and program.tools[request.tool].consequential:  # a fork changes nothing outside
+            return Performed(ToolReport(outcome="failed", reason="forked"))
         if not is_covered(before, request):  # an operator's input changed them since
             return Performed(ToolReport(outcome="failed", reason="unapproved"))
         told = request.facts if request.caller == "state" else approved_facts(before, request)

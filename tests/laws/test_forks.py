@@ -23,11 +23,13 @@ from interlock.fsm.evolve import fold
 from interlock.fsm.program import Program, with_children
 from interlock.fsm.replay import redecide
 from interlock.persistence.memory_store import MemoryStore
+from interlock.persistence.presence import OnlyProcess
 from interlock.service.auditing import audited, fork_broken
 from interlock.service.comparing import compared
 from interlock.service.fork_points import NOTHING, Change, forkable
 from interlock.service.forking import Forked, Wiring, forked
 from interlock.service.loading import recorded
+from interlock.service.runtime import Runtime
 from support.plays import STREAM, Play, played, plays
 from support.runtime import Bank, mini
 
@@ -217,3 +219,19 @@ async def test_a_fork_whose_parent_was_altered_is_found() -> None:
     broken = fork_broken(other, made.stream)
     assert broken is not None
     assert f"has another leaf at event {last}" in broken.what
+
+
+async def test_nothing_outside_is_changed_in_a_fork_by_whoever_goes_on_in_it() -> None:
+    """Not even by the ordinary runtime: the tool that changes something fails there, on the record, unrun."""
+    store, _ = await _three_turns()
+    bank = Bank()
+    program = mini(bank)
+    made = await fork(store, program, first_of(store, MessageReceived, 1), alone=True)
+    async with Runtime(store, program, ScriptedAgent([]), presence=OnlyProcess()) as runtime:
+        await runtime.say(made.stream, "pay 12.50")
+        returned = [one.event for one in recorded(store.read(made.stream)) if isinstance(one.event, ToolReturned)]
+        assert [(one.report.outcome, one.report.reason) for one in returned] == [("failed", "forked")]
+        assert bank.calls == []
+        own = await runtime.start("mini")
+        await runtime.say(own.conversation, "pay 12.50")
+    assert bank.names == ["pay"], "the control: elsewhere it is run"
