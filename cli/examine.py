@@ -23,6 +23,7 @@ from ..service.auditing import audited
 from ..service.loading import recorded
 from ..service.parking import parked
 from ..service.wiring import found_flows, open_log
+from .examine_keeping import keeping
 from .terminal import counted
 
 PACKAGES = ("pydantic", "sqlalchemy", "sqlmodel", "openai", "transitions", "typer", "rich", "structlog")
@@ -148,6 +149,7 @@ def _log(store: SqliteStore, full: bool) -> Iterator[Finding]:
     yield from _open_ends(store)
     yield from _flows(store)
     yield from _parked(store)
+    yield from (Finding(one.name, one.result, one.says, one.fix) for one in keeping(store))
     yield _clock(store)
 
 

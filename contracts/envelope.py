@@ -11,7 +11,7 @@ is that first event's version. `prev` is the leaf hash of the stream's previous 
 would be null are absent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Union, get_args
@@ -21,8 +21,9 @@ from pydantic import Field, TypeAdapter, ValidationError, create_model
 from .canonical import canonical, leaf_hash, parsed
 from .commands import Actor, Command, Key
 from .errors import NotEncodable
-from .events import SCHEMA, Event
+from .events import Event
 from .payload import Payload
+from .upcast import UPCASTERS, Upcaster, current, upcast
 from .values import Count, Digest, Instant, Name, Value, written_time
 
 FORMAT = 1
@@ -38,8 +39,8 @@ class Envelope(Value):
     stream: str
     ver: Count
     type: Name
-    schema_number: Literal[1] = Field(alias="schema")
-    """A number that this release does not know is refused: an upcaster for it comes with the release that does."""
+    schema_number: Count = Field(alias="schema")
+    """The event's, as its shape is today. Older ones are brought to it (`upcast`), newer ones refused."""
     key: Key | None = None
     cause: Count
     at: Instant
@@ -51,11 +52,20 @@ class Envelope(Value):
 
 def _envelope_of(event: type[Value]) -> type[Envelope]:
     """The envelope around one type of event, so that stored bytes are read in a single pass."""
-    fields: dict[str, Any] = {"type": (event.model_fields["type"].annotation, ...), "data": (event, ...)}
+    kind = event.model_fields["type"].default
+    fields: dict[str, Any] = {
+        "type": (event.model_fields["type"].annotation, ...),
+        "schema_number": (Literal[current(kind)], Field(alias="schema")),
+        "data": (event, ...),
+    }
     return create_model(f"EnvelopeOf{event.__name__}", __base__=Envelope, **fields)
 
 
 _ANY_ENVELOPE: Any = Union[tuple(_envelope_of(event) for event in get_args(get_args(Event)[0]))]  # noqa: UP007
+_NUMBERS = {
+    event.model_fields["type"].default: current(event.model_fields["type"].default)
+    for event in get_args(get_args(Event)[0])
+}
 _STORED: TypeAdapter[Any] = TypeAdapter(Annotated[_ANY_ENVELOPE, Field(discriminator="type")])
 
 
@@ -162,7 +172,7 @@ class _Frame:
                 self._log,
                 b',"prev":"%b"' % previous.hex().encode() if previous else b"",
                 b',"schema":%d,"stream":%b,"type":"%b","v":%d,"ver":%d}'
-                % (SCHEMA, self._stream, kind.encode(), FORMAT, version),
+                % (_NUMBERS[kind], self._stream, kind.encode(), FORMAT, version),
             )
         )
         if len(data) > MAX_ENTRY_BYTES:
@@ -174,8 +184,8 @@ class _Frame:
         return data
 
 
-def opened(data: bytes) -> tuple[Envelope, Event]:
-    """The envelope and event that stored bytes stand for. Raises `NotEncodable` for anything else.
+def opened(data: bytes, upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS) -> tuple[Envelope, Event]:
+    """The envelope and event that stored bytes stand for, in today's shape. Raises `NotEncodable` for anything else.
 
     Canonical form is not looked at again: the hash is over the bytes as stored, and `verify` reads them
     with `checked`.
@@ -183,11 +193,28 @@ def opened(data: bytes) -> tuple[Envelope, Event]:
     try:
         stored = _STORED.validate_json(data)
     except ValidationError as error:
+        if (older := _older(data, upcasters)) is not None:
+            return older
         raise NotEncodable(
             f"The entry is no known event: {error.errors(include_url=False, include_input=False)[0]['type']}.",
             fix="Verify the log; if it verifies, this release does not know the event's schema number.",
         ) from error
     return stored, stored.data
+
+
+def _older(data: bytes, upcasters: Mapping[tuple[str, int], Upcaster]) -> tuple[Envelope, Event] | None:
+    """The same of an entry in an older shape; None where it is in today's, or no entry."""
+    try:
+        fields = parsed(data)
+        brought = (
+            upcast(fields, upcasters)
+            if isinstance(fields, dict) and fields.get("schema") != _NUMBERS.get(str(fields.get("type")))
+            else None
+        )
+        stored = None if brought is None else _STORED.validate_json(canonical(brought))
+    except (NotEncodable, ValidationError):
+        return None
+    return None if stored is None else (stored, stored.data)
 
 
 def checked(data: bytes) -> tuple[Envelope, Event]:

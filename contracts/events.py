@@ -43,9 +43,6 @@ from .subflow import Failing, ParentRef
 from .subflow_events import ParentLeft, SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted
 from .values import ActorId, Count, Digest, Instant, Name, SubjectId, Value, added
 
-SCHEMA = 1
-"""Schema number of every event type; a changed shape gets the next number and an upcaster."""
-
 
 class Verdict(Value):
     """What one guard said when a row was tried; rows after the one taken are `not_reached`."""

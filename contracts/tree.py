@@ -85,7 +85,7 @@ class TreeStore(Protocol):
         ...
 
     def records(self, after: int = 0) -> Sequence[bytes]:
-        """The entries of the records from number `after` on, in order."""
+        """The entries of the records from number `after` on, in order; those of the tree itself may be left out."""
         ...
 
     def last_record(self) -> tuple[int, bytes]:

@@ -70,7 +70,7 @@ class SqlTree(Generic[C]):
         self._ask(add)
 
     def records(self, after: int = 0) -> Sequence[bytes]:
-        return tuple(entry for (entry,) in self._rows(sql.ALL_RECORDS, first=after))
+        return tuple(entry for (entry,) in self._rows(sql.ACTS, first=after))
 
     def kept_records(self) -> Sequence[KeptRecord]:
         return tuple(KeptRecord(*row) for row in self._rows(sql.RECORDS_KEPT))

@@ -72,7 +72,11 @@ WAITING_RECORDS = compiled(
 )
 COUNT_RECORDS = compiled(select(func.coalesce(func.max(RECORD.c.number) + 1, 0)))
 LAST_RECORD = compiled(select(RECORD.c.number, RECORD.c.leaf).order_by(RECORD.c.number.desc()).limit(1))
-ALL_RECORDS = compiled(select(RECORD.c.entry).where(RECORD.c.number >= bindparam("first")).order_by(RECORD.c.number))
+ACTS = compiled(
+    select(RECORD.c.entry)
+    .where(RECORD.c.number >= bindparam("first"), RECORD.c.type != "heads_taken", RECORD.c.type != "key_rotated")
+    .order_by(RECORD.c.number)
+)
 RECORDS_KEPT = compiled(select(*(RECORD.c[name] for name in columns(RECORD))).order_by(RECORD.c.number))
 ADD_RECORD = compiled(insert(RECORD), columns(RECORD))
 

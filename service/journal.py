@@ -50,16 +50,16 @@ class Journal:
 
     def acts(self, after: int = 0) -> Iterator[Recorded]:
         """Every act from record `after` on, in order. Raises `LogBroken` at a record that is none."""
-        for offset, entry in enumerate(self._tree.records(after)):
-            envelope, found = self._opened(after + offset, entry)
+        for entry in self._tree.records(after):
+            envelope, found = self._opened(entry)
             if not isinstance(found, HeadsTaken | KeyRotated):
                 yield Recorded(envelope.record, envelope.at, found, leaf_hash(entry))
 
-    def _opened(self, number: int, entry: bytes) -> tuple[RecordEnvelope, Act | HeadsTaken | KeyRotated]:
+    def _opened(self, entry: bytes) -> tuple[RecordEnvelope, Act | HeadsTaken | KeyRotated]:
         try:
             return record_of(entry)
         except NotEncodable as error:
-            raise LogBroken(error.what, stream="", version=number, where=f"record {number}", fix=error.fix) from error
+            raise LogBroken(error.what, stream="", version=0, where="the log's records", fix=error.fix) from error
 
     def holds(self) -> Mapping[int, HoldPlaced]:
         """The holds that stand, by the number of their record."""

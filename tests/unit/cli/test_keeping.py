@@ -142,3 +142,50 @@ def test_texts_in_clear_are_encrypted(run: Any, tmp_path: Path) -> None:
         assert [one.name for one in tmp_path.iterdir() if one.is_file() and secret in one.read_bytes()] == []
     ran = run("keys", "rotate", "--db", path)
     assert "1 data key wrapped by a new master key" in ran.words
+
+
+def doctor(run: Any, log: Path) -> dict[str, dict[str, Any]]:
+    return {one["name"]: one for one in run("doctor", "--db", log, "--json").json["findings"]}
+
+
+def test_the_doctor_looks_at_keys_texts_holds_and_erasures(run: Any, log: Path, subject: str) -> None:
+    """Each with its result and what to do."""
+    found = doctor(run, log)
+    assert {name: found[name]["result"] for name in ("room", "key", "texts", "erasures", "holds", "checkpoint")} == {
+        "room": "ok",
+        "key": "ok",
+        "texts": "ok",
+        "erasures": "ok",
+        "holds": "ok",
+        "checkpoint": "warn",
+    }
+    assert "none is signed: the log vouches for itself" in found["checkpoint"]["says"]
+    run("erase", "--subject", subject, "--approvals", "2", "--ground", "request 7", "--as", "carl", "--db", log)
+    assert doctor(run, log)["erasures"]["says"] == "1 erasure waiting for another person's approval"
+    run("hold", "--subject", subject, "--ground", "case 4", "--as", "counsel", "--db", log)
+    assert doctor(run, log)["holds"]["says"] == "1 hold; `interlock hold` lists them"
+    file = log.with_name("log.db.key")
+    file.chmod(0o644)
+    found = doctor(run, log)
+    assert (found["key"]["result"], "can be read or written by others" in found["key"]["says"]) == ("fail", True)
+    assert "chmod 600" in found["key"]["fix"]
+    file.rename(log.with_name("elsewhere"))
+    found = doctor(run, log)
+    assert (found["key"]["result"], "The key file is missing" in found["key"]["says"]) == ("fail", True)
+    assert run("doctor", "--db", log).code == 1
+
+
+def test_the_doctor_counts_texts_in_clear(run: Any, tmp_path: Path) -> None:
+    """With the command that encrypts them."""
+    from interlock.contracts.envelope import Head
+    from support.stores import LOG, decided
+
+    with closing(SqliteStore(tmp_path / "log.db", origin=LOG, in_clear=True)) as store:
+        store.append(decided(Head("a"), written=[b"one", b"two"]))
+    found = run("doctor", "--db", tmp_path / "log.db", "--json").json["findings"]
+    (texts,) = [one for one in found if one["name"] == "texts"]
+    assert (texts["result"], texts["says"], texts["fix"]) == (
+        "warn",
+        "2 texts in clear",
+        "Run `interlock keys encrypt`.",
+    )

@@ -75,13 +75,17 @@ class Office:
         entry = self.store.read(name, after=task, limit=1)
         (opened,) = recorded(entry)
         assert isinstance(opened.event, TaskOpened)
-        values = {"conversation": name, "task": task, "decision": decision, "meaning": "I approve this payment"}
-        return signed_approval(
-            self.keys[key],
-            **(
-                {"person": key, "opened": opened.event, "leaf": entry[0].leaf, "now": self.clock.now()} | values | other
-            ),
-        )
+        given: dict[str, Any] = {
+            "person": key,
+            "conversation": name,
+            "task": task,
+            "decision": decision,
+            "opened": opened.event,
+            "meaning": "I approve this payment",
+            "leaf": entry[0].leaf,
+            "now": self.clock.now(),
+        }
+        return signed_approval(self.keys[key], **(given | other))
 
     async def decide(
         self,

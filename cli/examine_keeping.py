@@ -1,0 +1,98 @@
+"""What `interlock doctor` looks at of keeping a log: its keys, texts in clear, holds, erasures, room, checkpoints."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ..contracts.errors import KeyUnavailable
+from ..persistence.keyfile import KeyFile
+from ..persistence.protecting import clear_payloads
+from ..persistence.sqlite_store import SqliteStore
+from ..service.erasing import Eraser
+from .terminal import counted
+
+LEAST_BYTES_FREE = 200_000_000
+"""Room on the log's disk below which it is time to act: a log that cannot be written stops every turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One thing that was looked at: as `examine.Finding`."""
+
+    name: str
+    result: Literal["ok", "warn", "fail"]
+    says: str
+    fix: str = ""
+
+
+def keeping(store: SqliteStore) -> Iterator[Kept]:
+    """One finding a thing, each with what to do."""
+    yield _room(store)
+    yield _key(store)
+    yield _clear(store)
+    yield from _erasures(store)
+    yield _checkpoint(store)
+
+
+def _room(store: SqliteStore) -> Kept:
+    free = shutil.disk_usage(store.path.resolve().parent).free
+    says = f"{free / 1_000_000_000:.1f} GB are free on the log's disk"
+    if free < LEAST_BYTES_FREE:
+        fix = "Free space or move the log: on a full disk every turn is refused, and nothing acknowledged is lost."
+        return Kept("room", "warn", says, fix)
+    return Kept("room", "ok", says)
+
+
+def _key(store: SqliteStore) -> Kept:
+    wrapped, master = store.describe().counts["data_keys"], store.master
+    if not isinstance(master, KeyFile):
+        return Kept("key", "ok", f"{counted(wrapped, 'data key')} under a key service")
+    if not wrapped and not master.exists():
+        return Kept("key", "ok", "none yet: it is made with the first text")
+    try:
+        ids = master.ids()
+    except KeyUnavailable as error:
+        return Kept("key", "fail", f"{master.path}: {error.what}", error.fix)
+    says = f"{counted(len(ids), 'master key')} over {counted(wrapped, 'data key')} in {master.path}"
+    return Kept("key", "ok", f"{says}, for its owner alone; keep a copy elsewhere")
+
+
+def _clear(store: SqliteStore) -> Kept:
+    clear = clear_payloads(store)
+    if clear:
+        return Kept("texts", "warn", f"{counted(clear, 'text')} in clear", "Run `interlock keys encrypt`.")
+    return Kept("texts", "ok", "none lies in clear")
+
+
+def _erasures(store: SqliteStore) -> Iterator[Kept]:
+    eraser = Eraser(store)
+    left = [one for one in eraser.erasings() if one.done is None]
+    ready = [one for one in left if one.is_approved]
+    if ready:
+        says = f"{counted(len(ready), 'erasure')} approved and not complete: a crash, or a hold"
+        yield Kept("erasures", "fail", says, "Run `interlock erase` again for each; `interlock access` lists them.")
+    elif left:
+        says = f"{counted(len(left), 'erasure')} waiting for another person's approval"
+        yield Kept("erasures", "warn", says, "Somebody else runs `interlock erase --subject S --approve`.")
+    else:
+        yield Kept("erasures", "ok", "none waits")
+    holds = eraser.journal.holds()
+    yield Kept("holds", "ok", f"{counted(len(holds), 'hold')}" + ("; `interlock hold` lists them" if holds else ""))
+
+
+def _checkpoint(store: SqliteStore) -> Kept:
+    tree = store.tree()
+    signed = tree.checkpoints()
+    if not signed:
+        fix = "Make a key with `interlock key new`, and sign with `interlock checkpoint`."
+        return Kept("checkpoint", "warn", "none is signed: the log vouches for itself", fix)
+    last = signed[-1][0]
+    anchored = [one for one in tree.anchors() if one.size == last]
+    behind = tree.size() - last + tree.waiting()
+    where = f"anchored at {anchored[-1].place}" if anchored else "anchored nowhere"
+    says = f"the last signs {last} leaves, {where}; {behind} more wait"
+    if anchored:
+        return Kept("checkpoint", "ok", says)
+    fix = "Run `interlock checkpoint` with an anchor that the database's administrator cannot reach."
+    return Kept("checkpoint", "warn", says, fix)
