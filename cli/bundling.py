@@ -71,7 +71,8 @@ def _show(path: Path, found: Any, as_json: bool) -> None:
         terminal.hang(terminal.text((MARKS.bad, "bold red")), (fault, "red"))
     texts = f"{counted(found.disclosed, 'text')} disclosed, {found.withheld} not"
     what = f"{counted(found.conversations, 'conversation')}, {counted(found.entries, 'event')}, {texts}"
-    terminal.hang(terminal.text((MARKS.good, "bold green")), (f"{path}: ", "bold"), f"{what}; {found}")
+    sign = (MARKS.bad, "bold red") if found.faults else (MARKS.good, "bold green")
+    terminal.hang(terminal.text(sign), (f"{path}: ", "bold"), f"{what}; {found}")
     terminal.line(("Checked by `python verify_bundle.py BUNDLE --key VKEY`, without Interlock.", "dim"), indent=2)
 
 

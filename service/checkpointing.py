@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from ..contracts.canonical import leaf_hash
-from ..contracts.errors import InterlockError
+from ..contracts.errors import InterlockError, SetupError
 from ..contracts.records import HeadsTaken, KeyRotated, record_bytes
 from ..contracts.tree import KeptRecord, TreeStore
 from ..contracts.values import written_time
@@ -75,6 +75,7 @@ class Checkpointer:
         """
         with self.tree.sequencing():
             signed_before = self.tree.checkpoints()
+            self._refuse_another_key(signed_before)
             self._drain()
             if signed_before and signed_before[-1][0] == self.tree.size():
                 extended(self.tree.size(), self.tree.nodes, self.memory)
@@ -96,6 +97,15 @@ class Checkpointer:
             self.memory.retire()
             self._signers, self.memory = (new,), memory
         return self._shown(note, True)
+
+    def _refuse_another_key(self, signed_before: Sequence[tuple[int, str]]) -> None:
+        if not signed_before or any(note_of(signed_before[-1][1]).signed_by(one.verifier()) for one in self._signers):
+            return
+        raise SetupError(
+            f"The last checkpoint (size {signed_before[-1][0]}) was signed with another key.",
+            where=self.tree.log,
+            fix="Give that key; to change it for this one, use `interlock key rotate` with the old one.",
+        )
 
     def _drain(self) -> None:
         while self.tree.sequence():

@@ -40,12 +40,13 @@ class Authority:
                 "nonce": request["nonce"],
             }
         )
-        return tsp.TimeStampResp(
+        answer: bytes = tsp.TimeStampResp(
             {
                 "status": {"status": "granted"},
                 "time_stamp_token": {"content_type": "signed_data", "content": self._signed(stamped.dump())},
             }
         ).dump()
+        return answer
 
     def _signed(self, content: bytes) -> cms.SignedData:
         leaf = asn1_x509.Certificate.load(self._leaf.public_bytes(Encoding.DER))

@@ -132,6 +132,16 @@ def test_a_key_is_changed_on_the_record_and_by_both():
     assert f"{old.verifier()}\n{new.verifier()}" in statement.text
 
 
+def test_another_key_signs_only_once_it_was_rotated_to():
+    """A key that somebody made by mistake would sign checkpoints that nobody believes."""
+    store = MemoryStore(origin=ORIGIN)
+    filled(store, 1)
+    size = checkpointer(store.tree()).checkpoint().checkpoint.size
+    with pytest.raises(SetupError) as refused:
+        checkpointer(store.tree(), signer=TestKey(seed=2)).checkpoint()
+    assert refused.value.what == f"The last checkpoint (size {size}) was signed with another key."
+
+
 def test_a_receipt_is_signed_at_once_and_of_one_entry():
     store, key = MemoryStore(origin=ORIGIN), TestKey()
     stream = filled(store, 1)[0]

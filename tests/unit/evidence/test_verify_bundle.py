@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interlock.contracts.tree import MapHead
 from interlock.persistence import heads, merkle
 from interlock.persistence.evidence import verify_bundle as alone
 from interlock.persistence.evidence.anchors import TimestampAnchor
@@ -151,7 +152,7 @@ def test_its_tree_is_the_packages(leaves, data):
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), st.integers(0, 9), max_size=20))
 def test_its_map_of_heads_is_the_packages(ends):
-    known = [heads.MapHead(stream, version, bytes([version]) * 32) for stream, version in ends.items()]
+    known = [MapHead(stream, version, bytes([version]) * 32) for stream, version in ends.items()]
     theirs = alone.map_root([alone.map_leaf(one.stream, one.version, one.leaf) for one in known])[1]
     assert theirs == heads.cell_of([heads.kept(one) for one in known]).hash
 
