@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..agents.contract import checked, outcome_of
@@ -119,6 +119,8 @@ class _Teller:
         self.now: datetime = self.streams[conversation].entries[0].envelope.at
         self.began = self.now
         self.found: list[Told] = [Told(None)]
+        self.due: dict[tuple[str, int], datetime] = {}
+        """When each of them is given up, if nobody answers."""
         self.open: list[tuple[str, int, str, str]] = []
         """Who was asked and has not answered: stream, version, kind, name; in their order."""
         self.erased: list[str] = []
@@ -215,6 +217,7 @@ class _Teller:
             self.command(stream, version, one, body, key)
         if isinstance(event, AgentRequested) and not event.cached:
             self.open.append((stream, version, "agent", event.agent))
+            self.due[stream, version] = one.envelope.at + timedelta(seconds=event.timeout_seconds)
         elif isinstance(event, ToolRequested):
             self.open.append((stream, version, "tool", event.tool))
         if stream == self.top:
@@ -267,7 +270,10 @@ class _Teller:
             act = self.tool_act(stream, version, body, place[3], nth)
         else:
             act = self.agent_act(stream, version, body, place[3], nth)
-        if act is None and not (isinstance(body, ToolEnded) and body.report.outcome == "timeout"):
+        hung = body.report.outcome == "timeout"
+        if hung and isinstance(body, AgentEnded) and at >= self.due[stream, body.effect]:
+            act = None  # time alone ends it
+        if act is None and not hung:
             return
         self.pass_to(at)
         if act is not None:

@@ -267,6 +267,9 @@ class Runtime(TurnLoop):
 
     async def _recovered_or_left(self, summary: Summary) -> list[Undecided]:
         try:
+            # Whoever of its family was recovered before may have written here, and changed the owner.
+            now = await asyncio.to_thread(self.store.summary, summary.stream)
+            summary = summary if now is None else now
             if self._is_performed(summary):
                 await self._let_go_of(summary)
                 return []

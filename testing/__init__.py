@@ -12,6 +12,17 @@ _EXPORTS: dict[str, str] = {
     "Talk": "talk",
     "Outside": "outside",
     "shown": "shown",
+    "machine_for": "machine",
+    "FlowMachine": "machine",
+    "suite_of": "paths",
+    "Coverage": "coverage",
+    "not_as_said": "sentences",
+    "Asked": "checking",
+    "Budget": "checking",
+    "Found": "checking",
+    "first_fault": "checking",
+    "Baseline": "baseline",
+    "recorded_by": "baseline",
 }
 
 __all__ = [*_EXPORTS]  # noqa: PLE0604

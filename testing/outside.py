@@ -61,6 +61,8 @@ class Outside:
         real_tools: bool = False,
     ) -> None:
         self.waiting: list[Asked] = []
+        self.in_hand: set[str] = set()
+        """The effects that this process was asked for, answered or not."""
         self.called: list[Called] = []
         """Every run of a tool, in order."""
         self.requests: list[AgentRequest] = []
@@ -101,10 +103,11 @@ class Outside:
     ) -> Any:
         asked = Asked(kind, name, effect, asyncio.get_running_loop().create_future(), request, arguments or {})
         self.waiting.append(asked)
+        self.in_hand.add(effect)
         try:
             return await asked.answer
         finally:
-            self.waiting.remove(asked)
+            self.waiting[:] = [one for one in self.waiting if one is not asked]
 
     async def tool_run(self, tool: Tool, arguments: dict[str, Any], context: ToolContext) -> Any:
         self.called.append(Called(tool.name, arguments, context.idempotency_key))

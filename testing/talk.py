@@ -9,7 +9,7 @@ Between two acts nothing runs: models and tools that were asked wait for their a
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from ..contracts.envelope import Entry
 from ..contracts.errors import CallError, InterlockError
 from ..contracts.events import Event
 from ..contracts.flow import OPERATOR_INPUTS
-from ..contracts.store import Append, Store
+from ..contracts.store import Store
 from ..contracts.values import listed, written_time
 from ..fsm.conversation import Conversation
 from ..fsm.decide import effects_of
@@ -35,6 +35,7 @@ from ..service.outcome import Task, TurnOutcome
 from ..service.perform import repeatable
 from ..service.runtime import Runtime
 from ..service.texts import Texts
+from .lifeline import Died, Lifeline
 from .outside import Outside
 from .virtual import START, VirtualClock, VirtualLoop
 
@@ -43,38 +44,6 @@ CONVERSATION = "00000000-0000-4000-8000-000000000001"
 """The id of a conversation whose test does not say one."""
 MOST_DEADLINES = 200
 """That pass within one act, before the conversation is taken for one that never rests."""
-
-
-class Died(Exception):
-    """The process is gone: it writes nothing from here on."""
-
-
-class Lifeline:
-    """A process's hold on its store: cut, and nothing more is written; what was acknowledged is there.
-
-    Writes are done when they return, so that nothing comes from another thread at a moment of its own.
-    """
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-        self.writes: int | None = None
-        """How many writes are left; None for no end."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def enqueue(self, append: Append) -> Any:
-        if self.writes is not None:
-            if self.writes <= 0:
-                raise Died
-            self.writes -= 1
-        future = self._store.enqueue(append)
-        future.exception()
-        return future
-
-    def append(self, append: Append) -> int:
-        length: int = self.enqueue(append).result()
-        return length
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +68,22 @@ class Talk:
         starts: datetime = START,
         conversation: str = CONVERSATION,
         tenant: str | None = None,
+        source: str = "",
         actor: Actor = CUSTOMER,
         others: Iterable[Program] = (),
     ) -> None:
         self.real, self.outside = program, outside or Outside()
         self.program = self.outside.around(program)
         self._programs = (self.program, *(self.outside.around(one) for one in others))
+        self._sources = {one.ref.digest: source for one in with_children([program])}
         self.loop = VirtualLoop()
         self.clock = VirtualClock(self.loop, starts)
         self.store: Any = store or MemoryStore(origin="test")
         self.id = conversation
         self.acts: list[Act] = []
         self.facts, self.tenant = dict(facts or {}), tenant
-        self._running: list[asyncio.Task[Any]] = []
+        self._running: list[tuple[asyncio.Task[Any], Callable[[], Awaitable[Any]] | None]] = []
+        """What goes on, with how to send it again where the process dies of it."""
         self.refused: list[InterlockError] = []
         """What the runtime refused of what was done, in order."""
         self.keys: list[str] = []
@@ -119,16 +91,22 @@ class Talk:
         self._folds: dict[str, Conversation] = {}
         self._life: Lifeline
         self._runtime: Runtime
-        self.crashes = 0
+        self.crashes = self.resolved_again = 0
         self.happened: defaultdict[str, list[Event]] = defaultdict(list)
         """Every event of each stream that was recorded while this talk went on."""
+        self.times: defaultdict[str, list[datetime]] = defaultdict(list)
+        """When each of them was recorded."""
+        self.recorded_keys: Counter[tuple[str, str]] = Counter()
+        """How often each command's key stands in each stream."""
         self._died = False
-        self._sending: Callable[[], Awaitable[Any]] | None = None
+        self._unanswered: list[Callable[[], Awaitable[Any]]] = []
+        """What the process died of: it is sent again to the next one."""
         self._begin()
-        start = self._runtime.start(
-            program.ref.name, conversation=self.id, facts=facts, tenant=tenant, key="start", actor=actor
+        self._submit(
+            lambda: self._runtime.start(
+                program.ref.name, conversation=self.id, facts=facts, tenant=tenant, key="start", actor=actor
+            )
         )
-        self._do(start)
 
     # -- acts ---------------------------------------------------------------------------------------
 
@@ -138,7 +116,6 @@ class Talk:
         Raises `CallError` for what cannot be done now: nobody was asked, no task is open, nothing is due.
         """
         before = len(self.happened[self.id])
-        self._sending = None
         match act:
             case Writes():
                 self.outside.said_of(act)
@@ -165,11 +142,9 @@ class Talk:
         return tuple(self.happened[self.id][before:])
 
     def _outlive(self) -> None:
-        """Where the process died of the act: another one recovers, and what got no answer is sent again."""
+        """Where the process died of the act: another one recovers."""
         if self._died:
             self._restart()
-            if self._sending is not None:
-                self._do(self._sending())
 
     def play(self, acts: Iterable[Act]) -> "Talk":
         for act in acts:
@@ -205,6 +180,7 @@ class Talk:
         if not left:
             raise CallError("No effect is left undecided.", fix="Resolve only what a crash has left.")
         stream, effect = left[0]
+        self.resolved_again += how == "again"
         self._submit(lambda: self._runtime.resolve(stream, effect, how, actor=OPERATOR))
 
     def _pass(self, seconds: float | None) -> None:
@@ -238,53 +214,58 @@ class Talk:
 
     def _begin(self) -> None:
         self._life = Lifeline(self.store)
-        self._runtime = Runtime(self._life, self._programs, self.outside, clock=self.clock, on_event=self._recorded)
+        self._runtime = Runtime(
+            self._life, self._programs, self.outside, clock=self.clock, on_event=self._recorded, sources=self._sources
+        )
         self.loop.run(self._runtime.__aenter__())
 
     def _recorded(self, stream: str, entry: Entry) -> None:
         self.happened[stream].append(entry.event)
+        if entry.key is not None:
+            self.recorded_keys[stream, entry.key] += 1
+        self.times[stream].append(self.clock.now())
         self._folds[stream] = evolve(self.conversation(stream), entry.event)
 
     def _restart(self) -> None:
-        """Another process takes over; the customer's client sends again what it got no answer to."""
-        for task in self._running:
+        """Another process takes over; whoever got no answer sends again what they sent, under the same key."""
+        again = [*self._unanswered, *(call for _, call in self._running if call is not None)]
+        for task, _ in self._running:
             task.cancel()
         self._running.clear()
+        self._unanswered.clear()
         self._died = False
-        dying = self.loop.create_task(self._runtime.close(0))
-        self._settle()
-        dying.cancel()
+        self._runtime._presence.close()  # as the system lets a dead process's lock go
         for task in asyncio.all_tasks(self.loop):
             task.cancel()
         self.outside.waiting.clear()
+        self.outside.in_hand.clear()
         self.loop.settle()
         self.crashes += 1
         self._begin()
-        self._running.append(self.loop.create_task(self._runtime.recover()))
+        self._running.append((self.loop.create_task(self._runtime.recover()), None))
         self._settle()
+        for call in again:
+            self._submit(call)
 
     def _submit(self, call: Callable[[], Awaitable[Any]]) -> None:
         """Do it; where the process dies of it, another one recovers, and it is sent again."""
-        self._sending = call
-        self._do(call())
-
-    def _do(self, call: Awaitable[Any]) -> None:
-        self._running.append(self.loop.create_task(call))  # type: ignore[arg-type]
+        self._running.append((self.loop.create_task(call()), call))  # type: ignore[arg-type]
         self._settle()
 
     def _settle(self, seconds: float = 0) -> None:
         self.loop.settle(seconds)
         left = []
-        for task in self._running:
+        for task, call in self._running:
             if not task.done():
-                left.append(task)
+                left.append((task, call))
             elif not task.cancelled() and (error := task.exception()) is not None:
-                self._failed(error)
+                self._failed(error, call)
         self._running = left
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException, call: Callable[[], Awaitable[Any]] | None) -> None:
         if isinstance(error, Died):
             self._died = True
+            self._unanswered += [call] if call is not None else []
         elif isinstance(error, InterlockError):
             self.refused.append(error)
         else:
@@ -296,6 +277,11 @@ class Talk:
     def outcome(self) -> TurnOutcome:
         """Where the conversation stands."""
         return self.loop.run(self._runtime.outcome(self.id))
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether everything that was sent has been answered."""
+        return not self._running
 
     @property
     def task(self) -> Task | None:
