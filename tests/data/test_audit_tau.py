@@ -44,7 +44,7 @@ def test_the_rules_of_the_airline() -> None:
 
 
 def test_the_rules_of_the_shop() -> None:
-    """A clean set but for its style: no account is read before its owner is known, and nothing changes without a yes."""
+    """A clean set but for its style: no account is read before its owner is known, no write lacks a yes."""
     found = audited("retail", "tau2_retail/gpt-4.1_40tasks.json")
     print(f"retail: {dict(broken(found))}")
     hard = broken(found)

@@ -76,10 +76,12 @@ CHANGE = {"reservation_id": "R1", "cabin": "economy", "payment_id": "gift_card_1
 SURE = "Shall I proceed?"
 AIRLINE: list[tuple[Chat, set[str]]] = [
     (airline().agent(SURE).user("Yes, please.").call("update_reservation_flights", flights=[OTHER], **CHANGE), set()),
-    (airline().agent(SURE).user("Let’s use the gift card.").call("update_reservation_flights", flights=[OTHER], **CHANGE), set()),
+    (airline().agent(SURE).user("Let’s use the gift card.")
+     .call("update_reservation_flights", flights=[OTHER], **CHANGE), set()),
     (airline().agent(SURE).user("The cheaper one.").call("update_reservation_flights", flights=[OTHER], **CHANGE),
      {"yes_before_write", "a_yes_for_each_write"}),
-    (airline().agent(SURE).user("yes").agent("Which bag?").user("The red one.").call("update_reservation_baggages", **CHANGE),
+    (airline().agent(SURE).user("yes").agent("Which bag?").user("The red one.")
+     .call("update_reservation_baggages", **CHANGE),
      {"yes_before_write"}),
     (airline().user("yes").call("update_reservation_passengers", reservation_id="R2"), {"read_before_write"}),
     (airline().user("yes").call("cancel_reservation", reservation_id="R1"), {"cancel_only_what_may_be"}),
@@ -128,10 +130,13 @@ def shop(status: str = "pending") -> Chat:
 ITEMS = {"order_id": "#1", "payment_method_id": "paypal_1"}
 RETAIL: list[tuple[Chat, set[str]]] = [
     (shop().user("yes").call("cancel_pending_order", order_id="#1", reason="no longer needed"), set()),
-    (shop().agent(SURE).user("Please cancel it.").call("cancel_pending_order", order_id="#1", reason="no longer needed"), set()),
-    (shop().user("no longer needed").call("cancel_pending_order", order_id="#1", reason="no longer needed"), {"yes_before_write"}),
+    (shop().agent(SURE).user("Please cancel it.")
+     .call("cancel_pending_order", order_id="#1", reason="no longer needed"), set()),
+    (shop().user("no longer needed").call("cancel_pending_order", order_id="#1", reason="no longer needed"),
+     {"yes_before_write"}),
     (shop().user("yes").call("cancel_pending_order", order_id="#1", reason="too dear"), {"reason_to_cancel"}),
-    (shop().user("yes").call("cancel_pending_order", order_id="#2", reason="no longer needed"), {"pending_before_change"}),
+    (shop().user("yes").call("cancel_pending_order", order_id="#2", reason="no longer needed"),
+     {"pending_before_change"}),
     (shop().user("yes").call("return_delivered_order_items", **ITEMS), {"delivered_before_return"}),
     (shop("delivered").user("yes").call("return_delivered_order_items", **ITEMS), set()),
     (shop("delivered").user("yes").call("return_delivered_order_items", order_id="#1", payment_method_id="card_9"),
@@ -142,13 +147,15 @@ RETAIL: list[tuple[Chat, set[str]]] = [
      .user("yes").call("modify_pending_order_items", **ITEMS), {"items_once"}),
     (shop().user("yes").call("modify_pending_order_items", "Error: no such item", **ITEMS)
      .user("yes").call("modify_pending_order_items", order(), **ITEMS), set()),
-    (Chat().user("I am mia").call("get_order_details", order(), order_id="#1"), {"authentication_first", "own_account_only"}),
+    (Chat().user("I am mia").call("get_order_details", order(), order_id="#1"),
+     {"authentication_first", "own_account_only"}),
     (Chat().call("find_user_id_by_email", "Error: not found").call("get_user_details", user_id="mia"),
      {"authentication_first", "own_account_only"}),
     (shop().call("get_order_details", order(user="tom"), order_id="#3"), {"own_account_only"}),
     (shop().call("get_user_details", user_id="tom"), {"own_account_only"}),
     (shop().call("transfer_to_human_agents").call("calculate"), {"nothing_after_transfer"}),
-    (shop().calling([("calculate", {}, "1"), ("calculate", {}, "2")], "Adding up."), {"one_call_at_a_time", "no_talk_with_a_call"}),
+    (shop().calling([("calculate", {}, "1"), ("calculate", {}, "2")], "Adding up."),
+     {"one_call_at_a_time", "no_talk_with_a_call"}),
 ]  # fmt: skip
 
 
