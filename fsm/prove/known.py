@@ -88,6 +88,10 @@ class Paths:
             frontier = following
         return []
 
+    def may_miss(self, fact: str, state: str) -> bool:
+        """Whether the fact may be missing in the state; at the very start it is, unless who starts it gives it."""
+        return state == self.program.flow.initial or bool(self.missing_at(fact, state))
+
     def _way(self, before: dict[Place, tuple[Place, Move] | None], place: Place) -> list[Taken]:
         path: list[Taken] = []
         while (found := before[place]) is not None:

@@ -32,6 +32,14 @@ def is_own(flow: Flow, guard: Guard) -> bool:
     return built_in is None or own.get(guard.name, built_in.spec) != built_in.spec or guard.name == "confidence_below"
 
 
+def looked_at(flow: Flow, guard: Guard) -> bool:
+    """Whether the condition cannot hold unless a guard does that is declared as a sanitiser."""
+    if guard.op == "call":
+        return any(one.name == guard.name and one.sanitises for one in flow.guards)
+    parts = [looked_at(flow, part) for part in guard.parts]
+    return any(parts) if guard.op == "all_of" else bool(parts) and all(parts) and guard.op == "any_of"
+
+
 def visits_asked(flow: Flow, rows: Rows) -> Mapping[str, int]:
     """States whose visits some guard of the rows counts, with the largest number."""
     found: dict[str, int] = {}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import count, product
 
 from ...contracts.flow import ANY, RETURN, CollectState, Flow, State, WaitState
-from .openings import openings, visits_asked
+from .openings import looked_at, openings, visits_asked
 from .promela_visits import LIMIT, Visits
 
 HEAD = """#ifndef CALLS
@@ -112,6 +112,7 @@ class Export(Visits):
     def _row(self, state: State, index: int) -> str:
         row = self.flow.transitions[index]
         clear = "attempt = 0; rounds = 0; fallback = 0; asked = 0; again = 0; on = 0"
+        clear += "; heard = 0" if looked_at(self.flow, row.guard) else ""
         most_steps = self.counted.get("steps")
         step = "skip" if most_steps is None else f"if :: steps < {most_steps} -> steps++ :: else fi"
         if row.push and isinstance(state, WaitState | CollectState):

@@ -182,7 +182,7 @@ class Visits:
             run += f"; if :: heard -> {self.seen('acted', state.tool)} :: else fi"
         elif spec.consequential:
             run += "; heard = 0"
-        yield from self.ends(state, "done", run)
+        yield from self.ends(state, "done", f"{run}; heard = 0" if spec.sanitises else run)
         for on in ("failed", "timeout"):
             yield from self.ends(state, on, f"attempt + 1 >= {state.attempts} && {run}")
         if state.attempts > 1:

@@ -262,7 +262,7 @@ def nothing_untrusted(asked: Asked) -> Iterator[Finding]:
                     f"What a person or a model wrote reaches the tool of {last.state!r}, which changes something, and "
                     "nobody confirmed or approved it on the way."
                 )
-                fix = "Ask with `confirm` in the form before it, or let a person approve (`approval:`)."
+                fix = "Ask with `confirm` in the form before it, or let a person approve (`approval:`), or a sanitiser."
                 yield Finding("P309", "refuted", says, path, asked.line(where), where, fix)
                 return
 

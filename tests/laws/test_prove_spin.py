@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from interlock.contracts.flow import Flow
+from interlock.contracts.guard import GuardSpec
 from interlock.contracts.limits import Limits
-from interlock.fsm.prove.monitor import Untrusted
+from interlock.fsm.guards import known
 from interlock.fsm.prove.promela import Export, promela
 from interlock.fsm.prove.search import Search, searched
 from support.broken import BROKEN, MENDED, program_of
 from support.flows import FlowCase, flows
-from support.small_flows import KINDS, reached, small, small_limits, taken
+from support.small_flows import KINDS, acted, reached, small, small_limits, stuck, taken, torn, watched
 from support.spin import MISSING, Spun, spun
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -26,23 +27,6 @@ many = settings(
 )
 LAX = 10**6
 lax_limits = st.just(Limits(handoffs=LAX, same_pair=LAX, agent_calls=LAX, steps=LAX, tool_rounds=1, digression_depth=1))
-
-
-def watched(flow: Flow) -> Search:
-    return searched(flow, (Untrusted(frozenset(one.name for one in flow.tools if one.consequential)),))
-
-
-def acted(search: Search) -> bool:
-    """Whether something untrusted reaches a tool that changes something."""
-    model = search.explored.model
-    bad = model.monitors[0].bad
-    return any(model.location(one).watched[0] in bad for one in search.explored.before)
-
-
-def stuck(search: Search) -> bool:
-    """Whether some configuration is not final and leads nowhere."""
-    found = search.explored
-    return any(found.model.kind(one) != "final" and next(found.moves_from(one), None) is None for one in found.before)
 
 
 def same(flow: Flow, search: Search, found: Spun) -> None:
@@ -84,10 +68,8 @@ def compared(flow: Flow, folder: Path) -> None:
 def test_spin_finds_the_same_dead_ends(case: FlowCase, limits: Limits, gone: list[int], tmp_path: Path) -> None:
     """In flows of which the rows for some outcomes were torn out."""
     flow = small(case, limits)
-    groups = sorted({(row.source, row.on) for row in flow.transitions if row.on != "limit"})
-    torn = {groups[one % len(groups)] for one in gone}
-    flow = flow.changed(transitions=tuple(row for row in flow.transitions if (row.source, row.on) not in torn))
-    assert stuck(searched(flow)) == ("invalid end state" in spun(flow, tmp_path).broken)
+    flow = torn(flow, gone)
+    assert bool(stuck(searched(flow).explored)) == ("invalid end state" in spun(flow, tmp_path).broken)
 
 
 @many
@@ -120,6 +102,20 @@ def test_spin_finds_what_is_broken(tmp_path: Path) -> None:
     assert "acceptance cycle" not in spun(mended, tmp_path, loops=True).broken
     assert spun(broken["P309"], tmp_path).names("acted") == {"pay_back"}
     assert spun(mended, tmp_path).names("acted") == set()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_spin_takes_a_sanitiser_for_what_it_is(declared: bool, tmp_path: Path) -> None:
+    """A guard of the row before the tool; the same guard without the declaration leaves it untrusted."""
+    flow = program_of(next(one.text for one in BROKEN if one.code == "P309")).flow
+    spec = GuardSpec(name="known", version=2, says="{fact} is known and was looked at", sanitises=declared)
+    rows = tuple(
+        row.changed(guard=known("amount")) if row.source == "details" and row.on == "complete" else row
+        for row in flow.transitions
+    )
+    flow = flow.changed(transitions=rows, guards=(*flow.guards, spec))
+    assert acted(watched(flow)) is not declared
+    assert bool(spun(flow, tmp_path).names("acted")) is not declared
 
 
 def test_the_export_says_what_it_is_of() -> None:

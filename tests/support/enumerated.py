@@ -43,6 +43,8 @@ class Spot:
     handoffs: int = 0
     pairs: tuple[tuple[tuple[str, str], int], ...] = ()
     visits: tuple[tuple[str, int], ...] = ()
+    heard: bool = False
+    """What somebody or a model wrote stands unconfirmed."""
 
 
 @dataclass
@@ -53,10 +55,18 @@ class Enumerated:
     rows: set[int] = field(default_factory=set)
     edges: dict[Spot, list[tuple[Spot, bool, int]]] = field(default_factory=dict)
     """Where each leads, whether that begins a new turn, and the calls made."""
+    helped: dict[Spot, set[Spot]] = field(default_factory=dict)
+    """Where only an operator leads."""
+    acted: set[str] = field(default_factory=set)
+    """Tools that change something, reached by what nobody confirmed."""
 
     @property
     def states(self) -> set[str]:
         return {one.state for one in self.spots}
+
+    def dead_ends(self, finals: set[str]) -> set[str]:
+        """States in which nothing can happen any more, and that are no end."""
+        return {spot.state for spot, targets in self.edges.items() if not targets and spot.state not in finals}
 
     def calls_of_a_turn(self) -> float:
         """The most model calls between two inputs; infinite where a turn need not end."""
@@ -81,7 +91,8 @@ class Enumerated:
         before: dict[Spot, set[Spot]] = {spot: set() for spot in self.spots}
         for spot, targets in self.edges.items():
             for there, _, _ in targets:
-                before[there].add(spot)
+                if there not in self.helped.get(spot, ()):
+                    before[there].add(spot)
         ending = {spot for spot in self.spots if spot.state in finals}
         waiting = list(ending)
         while waiting:
@@ -113,6 +124,9 @@ class Enumerator:
             if len(self.found.spots) > self.most:
                 return None
             targets = list(dict.fromkeys(self.after(spot)))
+            helped = {there for there, _, _ in self.operated(spot)}
+            self.found.helped[spot] = helped - {there for there, _, _ in targets}
+            targets += [one for one in self.operated(spot) if one not in targets]
             self.found.edges[spot] = targets
             waiting += [there for there, _, _ in targets]
         return self.found
@@ -189,7 +203,7 @@ class Enumerator:
 
     def anew(self, spot: Spot, on: str) -> Iterator[tuple[Spot, bool, int]]:
         """An input: a new turn, then the row."""
-        fresh = Spot(spot.state, spot.frames)
+        fresh = Spot(spot.state, spot.frames, heard=spot.heard)
         if on:
             yield from ((there, True, 0) for there, _, _ in self.ended(fresh, on))
         else:
@@ -197,30 +211,33 @@ class Enumerator:
 
     def after(self, spot: Spot) -> Iterator[tuple[Spot, bool, int]]:
         state = self.states[spot.state]
-        for name in OPERATOR_INPUTS if state.kind != "final" else ():
-            if self.rows_for(spot, name):
-                yield from self.anew(spot, name)
+        heard = replace(spot, heard=True)
         if state.kind in ("wait", "collect", "subflow"):
-            yield from self.anew(spot, "limit")  # one message too many
+            yield from self.anew(heard, "limit")  # one message too many
         match state:
             case WaitState():
-                for on in ("message", *(one for one in state.inputs if one != "late_result")):
+                yield from self.anew(heard, "message")
+                for on in (one for one in state.inputs if one != "late_result"):
                     yield from self.anew(spot, on)
                 if "late_result" in state.inputs:
-                    yield from self.ended(replace(spot, early=True), "late_result")
+                    yield from self.ended(replace(heard, early=True), "late_result")
                 if state.next_issue:
                     yield from self.ended(spot, "next_issue")
                 yield from self.ended(replace(spot, early=True), "expired")
             case CollectState():
+                agreed = replace(spot, heard=False) if self.agreed(state) else heard
                 if not state.confirm:
-                    yield from self.ended(spot, "complete")
+                    yield from self.ended(agreed if self.agreed(state) else spot, "complete")
+                    if any(one.confirm for one in self.flow.facts if one.name in state.facts):
+                        yield from self.anew(replace(spot, heard=False), "complete")
                 router = next((one for one in self.flow.routers if one.name == self.flow.digressions), None)
-                for on in ("", "complete", "gave_up", "declined", *(router.labels if router else ())):
-                    yield from self.anew(spot, on)
+                yield from self.anew(agreed, "complete")
+                for on in ("", "gave_up", "declined", *(router.labels if router else ())):
+                    yield from self.anew(heard, on)
                 yield from self.ended(replace(spot, early=True), "expired")
             case HumanState():
                 for on in state.decisions:
-                    yield from self.anew(spot, on)
+                    yield from self.anew(replace(spot, heard=False), on)
                 yield from self.ended(replace(spot, early=True), "expired")
             case RouteState():
                 router = next(one for one in self.flow.routers if one.name == state.router)
@@ -230,16 +247,38 @@ class Enumerator:
                         asked = replace(spot, calls=spot.calls + 1, early=False)
                         yield from ((there, new, 1) for there, new, _ in self.ended(asked, on))
             case SubflowState():
-                yield from self.anew(spot, "")
+                yield from self.anew(heard, "")
                 yield from self.ended(spot, "limit")
                 for on in outcomes_of(self.flow, state):
-                    yield from self.ended(replace(spot, early=True), on)
+                    yield from self.ended(replace(heard, early=True), on)
+                yield from self.ended(replace(spot, early=True), "failed")  # its deadline passed
             case CallState():
                 yield from self.calling(spot, state)
             case AgentState():
                 yield from self.asking(spot, state)
             case BroadcastState():
                 yield from self.broadcasting(spot, state)
+
+    def operated(self, spot: Spot) -> Iterator[tuple[Spot, bool, int]]:
+        for name in OPERATOR_INPUTS if self.states[spot.state].kind != "final" else ():
+            if self.rows_for(spot, name):
+                yield from self.anew(spot, name)
+
+    def agreed(self, state: CollectState) -> bool:
+        """Whether being filled is a yes to what was read back, or to plain questions only."""
+        types = {one.name: one for one in self.flow.facts}
+        return bool(state.confirm) or all(
+            types[name].type == "yes_no" and not types[name].volunteered for name in state.facts
+        )
+
+    def changes(self, spot: Spot, tool: str, approved: bool) -> Spot:
+        """The tool is asked: whether it changes something on what nobody confirmed."""
+        if next(one for one in self.flow.tools if one.name == tool).consequential:
+            if approved:
+                return replace(spot, heard=False)
+            if spot.heard:
+                self.found.acted.add(tool)
+        return spot
 
     def calling(self, spot: Spot, state: CallState) -> Iterator[tuple[Spot, bool, int]]:
         done = spot.inside[0] if spot.inside else 0
@@ -250,6 +289,7 @@ class Enumerator:
         if self.limits.tool_calls is not None and spot.tools >= self.limits.tool_calls:
             return
         run = replace(spot, tools=spot.tools + (self.limits.tool_calls is not None), early=False)
+        run = self.changes(run, state.tool, state.approval is not None)
         yield from self.ended(run, "done")
         for on in ("failed", "timeout"):
             if done + 1 < state.attempts:
@@ -277,8 +317,10 @@ class Enumerator:
         if spot.calls >= limits.agent_calls:
             return
         asked = replace(handed, calls=spot.calls + 1, last=state.agent, early=False)
+        for tool in state.tools:
+            self.changes(replace(asked, heard=True), tool, state.approval is not None)
         for on in ("done", "unsure", "refused"):
-            yield from ((there, new, 1) for there, new, _ in self.ended(asked, on))
+            yield from ((there, new, 1) for there, new, _ in self.ended(replace(asked, heard=True), on))
         for on in ("invalid", "timeout", "failed"):
             if attempt < state.attempts:
                 yield replace(asked, inside=(attempt + 1, rounds)), False, 1
@@ -301,11 +343,12 @@ class Enumerator:
             return
         asked, left = spot.inside
         yield from self.ended(spot, "failed")
+        heard = replace(spot, heard=True)
         if asked:
-            yield from self.ended(spot, "partial")
+            yield from self.ended(heard, "partial")
             yield from self.ended(spot, "limit")
         if asked >= (state.quorum or members):
-            yield from self.ended(spot, "complete")
+            yield from self.ended(heard, "complete")
         if left and spot.calls < limits.agent_calls:
             yield replace(spot, calls=spot.calls + 1, inside=(asked, left - 1), early=False), False, 1
 

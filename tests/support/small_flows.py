@@ -1,5 +1,7 @@
 """Random flows made small: little to count, so that everything they can do can be tried."""
 
+from collections.abc import Sequence
+
 from hypothesis import strategies as st
 
 from interlock.contracts.flow import AgentState, BroadcastState, CallState, Flow
@@ -7,6 +9,8 @@ from interlock.contracts.guard import Guard
 from interlock.contracts.limits import Limits
 from interlock.fsm.guards import visits_at_most
 from interlock.fsm.prove.explore import Explored
+from interlock.fsm.prove.monitor import Untrusted
+from interlock.fsm.prove.search import Search, searched
 from support.flows import FlowCase
 
 KINDS = ("wait", "collect", "route", "agent", "agent", "call", "human", "broadcast", "subflow")
@@ -48,6 +52,33 @@ def small(case: FlowCase, limits: Limits) -> Flow:
         for index, row in enumerate(case.flow.transitions)
     )
     return case.flow.changed(states=tuple(states), limits=limits, transitions=rows)
+
+
+def torn(flow: Flow, gone: Sequence[int]) -> Flow:
+    """Without the rows for some outcomes."""
+    groups = sorted({(row.source, row.on) for row in flow.transitions if row.on != "limit"})
+    out = {groups[one % len(groups)] for one in gone}
+    return flow.changed(transitions=tuple(row for row in flow.transitions if (row.source, row.on) not in out))
+
+
+def watched(flow: Flow) -> Search:
+    """Everything that it can do, and whether something untrusted reaches a tool that changes something."""
+    return searched(flow, (Untrusted(frozenset(one.name for one in flow.tools if one.consequential)),))
+
+
+def acted(search: Search) -> bool:
+    model = search.explored.model
+    bad = model.monitors[0].bad
+    return any(model.location(one).watched[0] in bad for one in search.explored.before)
+
+
+def stuck(explored: Explored) -> set[str]:
+    """The states of configurations that are not final and lead nowhere."""
+    return {
+        explored.model.location(one).state
+        for one in explored.before
+        if explored.model.kind(one) != "final" and next(explored.moves_from(one), None) is None
+    }
 
 
 def taken(explored: Explored) -> set[int]:
