@@ -31,7 +31,7 @@ def _scope(policy: Policy) -> str:
     if policy.after and policy.before:
         return f"between each {opens} and the next {closes}: "
     if policy.after and policy.until:
-        return f"from each {opens} until {closes}: "
+        return f"from each {opens} until {any_of(policy.until)}: "
     if policy.after:
         return f"after the first {opens}: "
     if policy.before:
