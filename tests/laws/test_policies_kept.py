@@ -1,24 +1,28 @@
 """Policies over random flows: what is proved never happens, and what is enforced is never broken; else it is."""
 
+from collections.abc import Iterator
 from functools import reduce
 
 import pytest
-from hypothesis import HealthCheck, assume, find, given, settings
+from hypothesis import HealthCheck, Phase, assume, find, given, settings
 from hypothesis import strategies as st
 
 from interlock.contracts.events import ConversationEnded, PolicyKept, ToolRefused
+from interlock.contracts.flow import FinalState, Flow, HumanState, State, Transition, WaitState
 from interlock.fsm import moves, runs
 from interlock.fsm.evolve import fold
 from interlock.fsm.policies.automata import automaton, verdict_of
 from interlock.fsm.policies.words import meanings_of
-from interlock.fsm.prove.keeping import policies_kept
+from interlock.fsm.prove.keeping import kept_anyway, policies_kept
 from interlock.fsm.prove.monitor import Kept
 from interlock.fsm.prove.search import searched
 from interlock.fsm.replay import redecide
 from support import dwyer
 from support.flows import flows
 from support.histories import STREAM, History, histories
+from support.limited import small_cases
 from support.policed import policed_cases, policies_for, words_observed
+from support.policies import policies
 
 PATIENT = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None)
 
@@ -73,7 +77,8 @@ def test_without_enforcement_policies_are_broken(monkeypatch: pytest.MonkeyPatch
     """The control: the law above can fail."""
     monkeypatch.setattr(moves, "broken_by", lambda draft, event: ())
     monkeypatch.setattr(runs, "broken_by", lambda draft, event: ())
-    found = find(histories(cases=policed_cases(), most=30), lambda one: bool(broken(one)), settings=PATIENT)
+    many = settings(PATIENT, max_examples=3_000, phases=[Phase.generate], database=None)
+    found = find(histories(cases=policed_cases(), most=30), lambda one: bool(broken(one)), settings=many)
     assert broken(found)
 
 
@@ -93,3 +98,84 @@ def test_what_is_proved_never_happens(data: st.DataObject) -> None:
     ended = any(word.startswith("end:") for word in words_observed(one.event for one in history.recorded))
     verdict = verdict_of(watch, state)
     assert verdict == "holds" or (verdict == "pending" and not ended)
+
+
+@PATIENT
+@given(st.data())
+def test_what_the_rows_keep_whatever_limits_do_is_kept_with_every_limit_counted(data: st.DataObject) -> None:
+    """Looking at more than can happen proves no policy that looking at exactly what can happen refutes."""
+    case = data.draw(small_cases())
+    policy = data.draw(policies_for(case.flow))
+    watch = automaton(policy, meanings_of(case.flow))
+    assume(kept_anyway(case.flow, (watch,)))
+    search = searched(case.flow.changed(policies=(policy,)), (Kept(watch),), {})
+    (finding,) = policies_kept(search.explored, {}, search.complete)
+    assert finding.verdict in ("proved", "bounded"), finding
+
+
+NAMES = ("start", "one", "two", "desk", "closed")
+
+
+@st.composite
+def plain_flows(draw: st.DrawFn) -> Flow:
+    """Waits, people and ends, with rows that need no data: few enough ways to try each."""
+    people = ("desk", "two") if draw(st.booleans()) else ("desk",)
+    states: list[State] = [
+        HumanState(name=name, role="clerk", decisions=("yes", "no"), deadline_seconds=60)
+        if name in people
+        else WaitState(name=name, deadline_seconds=60)
+        for name in NAMES[:-1]
+    ]
+    rows = [Transition(source="any", on="limit", target="desk", policy="P-1")]
+    for state in states:
+        for on in ("yes", "no", "expired") if state.kind == "human" else ("message", "expired"):
+            target = draw(st.sampled_from(NAMES))
+            rows.append(Transition(source=state.name, on=on, target=target, policy="P-1"))
+    return Flow(
+        name="plain",
+        version=1,
+        owner="tests",
+        initial="start",
+        states=(*states, FinalState(name="closed")),
+        transitions=tuple(rows),
+    )
+
+
+def every_trace(flow: Flow, most: int) -> Iterator[tuple[str, ...]]:
+    """All that can be observed of conversations of up to so many rows, each beginning too."""
+    rows = {(row.source, row.on): row.target for row in flow.transitions}
+    todo: list[tuple[str, tuple[str, ...], int]] = [("start", ("enter:start",), 0)]
+    while todo:
+        here, trace, length = todo.pop()
+        yield trace
+        if length == most or here == "closed":
+            continue
+        people = next(one.kind for one in flow.states if one.name == here) == "human"
+        for on in ("yes", "no", "expired") if people else ("message", "expired", "limit"):
+            target = rows.get((here, on)) or rows["any", on]
+            before = {"message": ("message",), "limit": ("message", "limit:conversation_messages"), "expired": ()}
+            words = before.get(on, (f"decided:{here}.{on}",))
+            end = ("end:closed",) if target == "closed" else ()
+            todo.append((target, (*trace, *words, f"enter:{target}", *end), length + 1))
+
+
+@PATIENT
+@given(plain_flows(), st.data())
+def test_the_proof_finds_what_trying_everything_finds(flow: Flow, data: st.DataObject) -> None:
+    """A policy that some short conversation breaks, by the definitions, is not proved; and where the proof shows a way
+    of few steps to break it, so does some conversation of so many."""
+    words = sorted({word for trace in every_trace(flow, 3) for word in trace if not word.startswith("limit:")})
+    policy = data.draw(policies(st.sampled_from(words)))
+    watch = automaton(policy, meanings_of(flow))
+    search = searched(flow.changed(policies=(policy,)), (Kept(watch),), {})
+    (finding,) = policies_kept(search.explored, {}, search.complete)
+    depth = 5
+    broken = any(
+        dwyer.lost(policy, trace, meanings_of(flow))
+        or (trace[-1] == "end:closed" and not dwyer.holds(policy, trace, meanings_of(flow)))
+        for trace in every_trace(flow, depth)
+    )
+    if broken:
+        assert finding.verdict == "refuted"
+    elif finding.verdict == "refuted" and "go round" not in finding.says:
+        assert len(finding.counterexample) > depth

@@ -3,7 +3,6 @@
 from functools import lru_cache
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from interlock.contracts.events import (
     AgentRequested,
@@ -13,37 +12,12 @@ from interlock.contracts.events import (
     TaskDecided,
     TransitionTaken,
 )
-from interlock.contracts.flow import BroadcastState, Flow
-from interlock.contracts.limits import Limits
+from interlock.contracts.flow import Flow
 from interlock.fsm.prove.search import Search, searched
-from support.flows import FlowCase, flows
 from support.histories import History, histories
+from support.limited import small_cases
 
 NEW_TURN = (InputReceived, MessageTaken, TaskDecided)
-
-
-@st.composite
-def small_cases(draw: st.DrawFn) -> FlowCase:
-    """Flows that count little within a turn, so that limits are reached in short histories."""
-    case = draw(flows(most_states=5))
-    limits = draw(
-        st.just(case.flow.limits)
-        | st.builds(
-            Limits,
-            handoffs=st.integers(1, 3),
-            same_pair=st.integers(1, 2),
-            self_handoffs=st.none() | st.just(1),
-            agent_calls=st.integers(3, 6),
-            tool_calls=st.none() | st.integers(1, 3),
-            steps=st.integers(3, 8),
-            repeats=st.none() | st.just(2),
-        )
-    )
-    states = tuple(
-        one.changed(most=min(one.most, limits.agent_calls)) if isinstance(one, BroadcastState) else one
-        for one in case.flow.states
-    )
-    return FlowCase(case.flow.changed(limits=limits, states=states))
 
 
 @lru_cache(maxsize=64)
