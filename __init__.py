@@ -13,6 +13,7 @@ _EXPORTS: dict[str, str] = {
     # Writing a flow
     "flow": "fsm.build",
     "row": "fsm.build",
+    "policy": "fsm.policies.make",
     "guard": "fsm.guards",
     "all_of": "fsm.guards",
     "any_of": "fsm.guards",

@@ -30,6 +30,7 @@ from .fsm.guards import any_of as any_of
 from .fsm.guards import guard as guard
 from .fsm.guards import not_ as not_
 from .fsm.load import read_flow as read_flow
+from .fsm.policies.make import policy as policy
 from .fsm.program import compiled as compiled
 from .fsm.replay import redecide as redecide
 from .persistence.memory_store import MemoryStore as MemoryStore

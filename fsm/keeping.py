@@ -2,7 +2,6 @@
 
 from ..contracts.events import PolicyKept, ToolRequested, TransitionTaken, Verdict
 from ..contracts.policies import Watch
-from .conversation import Conversation
 from .draft import Draft
 from .policies.alphabet import observed
 from .policies.judging import after, broken_among
@@ -23,11 +22,6 @@ def broken_by(draft: Draft, event: TransitionTaken | ToolRequested) -> tuple[str
     watches, states = conversation.watches, conversation.watched
     would = broken_among(watches, after(watches, states, words), ended=ended)
     return _named(watches, frozenset(would) - frozenset(broken_among(watches, states)))
-
-
-def broken_in(conversation: Conversation) -> tuple[str, ...]:
-    """The policies that are broken for good: by what nobody could refuse."""
-    return _named(conversation.watches, frozenset(broken_among(conversation.watches, conversation.watched)))
 
 
 def _named(watches: tuple[Watch, ...], which: frozenset[int]) -> tuple[str, ...]:

@@ -6,16 +6,17 @@ from typing import get_args
 from ...contracts.errors import Fault
 from ...contracts.flow import ANY, OPERATOR_INPUTS, RETURN, HumanState
 from ...contracts.limits import LimitName
-from ...contracts.policies import MESSAGE, Policy
+from ...contracts.policies import MESSAGE, Policy, Watch
 from ...contracts.values import listed
-from ..policies.automata import TooLarge, automaton
+from ..policies.automata import TooLarge
 from ..policies.english import any_of, rule_of
 from ..policies.judging import Orders, after, broken_among, watches_of
-from ..policies.words import meanings_of
 from ..prove.keeping import at_loading, broken_from_outside
 from .names import suggestion
 from .survey import POLICY, Survey
 
+MOST_BYTES = 24_000
+"""What all automata of a flow may take of a log entry, which holds at most 65,535 bytes."""
 _CALLS_NOTHING = ("human", "wait", "final")
 
 
@@ -122,14 +123,29 @@ def _names(survey: Survey, kind: str) -> set[str]:
 
 def can_be_kept(survey: Survey) -> Iterator[Fault]:
     """Of policies that can be read: each can be broken and kept, and all can be kept together."""
-    flow, meanings = survey.flow, meanings_of(survey.flow)
+    flow, unfit = survey.flow, None
     try:
-        watches = [automaton(policy, meanings) for policy in flow.policies]
+        watches = watches_of(flow)
     except TooLarge as error:
-        name = str(error)
-        what = f"The policy {name!r} counts too much at once."
-        yield survey.fault("S261", f"policies.{name}", what, "Write a policy of its own for each word under `at_most`.")
+        what, fix = (
+            f"The policy {str(error)!r} counts too much at once.",
+            "Write a policy for each word under `at_most`.",
+        )
+        unfit = survey.fault("S261", f"policies.{error}", what, fix)
+    else:
+        room = sum(len(watch.canonical_bytes()) for watch in watches)
+        if room > MOST_BYTES:
+            what = f"The policies take {room:,} bytes of a conversation's first event; at most {MOST_BYTES:,} fit."
+            unfit = survey.fault("S261", "policies", what, "Write smaller numbers under `at_most`, or fewer words.")
+    if unfit is not None:
+        yield unfit
         return
+    yield from _kept_together(survey, watches)
+    yield from _held_rows(survey, watches)
+
+
+def _kept_together(survey: Survey, watches: tuple[Watch, ...]) -> Iterator[Fault]:
+    flow = survey.flow
     orders = Orders(flow)
     for policy, watch in zip(flow.policies, watches, strict=True):
         if not orders.can_break(watch):
@@ -156,9 +172,9 @@ def _at_line(survey: Survey, policy: Policy) -> str:
     return f" (line {line})" if line else ""
 
 
-def held_rows(survey: Survey) -> Iterator[Fault]:
+def _held_rows(survey: Survey, watches: tuple[Watch, ...]) -> Iterator[Fault]:
     """A row on `policy` leads where nothing more is called, and keeps every policy, wherever it is taken from."""
-    watches, orders = watches_of(survey.flow), Orders(survey.flow)
+    orders = Orders(survey.flow)
     states = [list(orders.states_of((watch,))) for watch in watches]
     for index, row in survey.rows:
         if row.on != POLICY:
@@ -200,4 +216,4 @@ def rows_needed(survey: Survey) -> Iterator[Fault]:
 
 
 POLICIES = (policies_said, names_known)
-KEPT = (can_be_kept, held_rows)
+KEPT = (can_be_kept,)

@@ -78,8 +78,9 @@ class Orders:
         first = after((watch,), (0,), (f"enter:{self.flow.initial}",))
         if broken_among((watch,), first):
             return True
+        words = self.words & watch.steps.keys()
         for states in self.states_of((watch,)):
-            if any(broken_among((watch,), after((watch,), states, (word,))) for word in self.words):
+            if any(broken_among((watch,), after((watch,), states, (word,))) for word in words):
                 return True
             if any(self.ended((watch,), states, final) for final in self.finals):
                 return True

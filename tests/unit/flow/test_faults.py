@@ -317,6 +317,10 @@ CASES |= {
         "policies:\n  rule: {says: It is so., never: look_up}\nstates:\n  look_up: {kind: final}\n",
     ),
     "policies that nothing can break": ruled("never: checking, after: end:closed", "at_most: {repaid: 9}"),
+    "a policy that counts too much": ruled('at_most: {"enter:triage": 90, "enter:greeting": 90}', rows=HELD),
+    "policies that take too much room": ruled(
+        *(f'at_most: {{"enter:triage": {number}, "enter:greeting": 50}}' for number in (40, 50)), rows=HELD
+    ),
     "policies that contradict each other": ruled(
         "never: approval", "must: approval", "never: greeting", "at_most: {closed: 9}", rows=HELD
     ),
