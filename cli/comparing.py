@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..service.loading import recorded
 from ..service.project import load_project
 from ..service.wiring import found_flows
 from .finding import existing_log, flow_of, stream_named
+from .replaying import programs_of
 from .seeing import texts_seen
 from .story import Told, told
 from .terminal import MARKS, Terminal, counted, write_json
@@ -64,16 +66,16 @@ def diff(db: Path | None, a: str, b: str, today: bool, flow: str, texts: bool, a
         )
     gone = 0
     with existing_log(db) as store:
-        one = stream_named(store, a)
+        one, kept = stream_named(store, a), partial(flow_of, store)
         entries, payloads = (
             recorded(store.read(one)),
             _texts_of(store, one, texts),
         )
         shown = payloads if texts else None
-        left = _Side(one[:8], entries, told(entries, _flow(store, entries), shown))
+        left = _Side(one[:8], entries, told(entries, _flow(store, entries), shown, kept))
         if today:
             again = _today(store, one, entries, flow)
-            right = _Side("today", again, told(again, _flow(store, entries), shown))
+            right = _Side("today", again, told(again, _flow(store, entries), shown, kept))
             found = compared(entries, again, payloads, payloads, exact=True)
         else:
             other = stream_named(store, b)
@@ -81,7 +83,7 @@ def diff(db: Path | None, a: str, b: str, today: bool, flow: str, texts: bool, a
                 recorded(store.read(other)),
                 _texts_of(store, other, texts),
             )
-            words = told(others, _flow(store, others), other_payloads if texts else None)
+            words = told(others, _flow(store, others), other_payloads if texts else None, kept)
             right = _Side(other[:8], others, words)
             found = compared(entries, others, payloads, other_payloads)
             gone = _erased(entries, payloads) + _erased(others, other_payloads)
@@ -98,11 +100,12 @@ def _flow(store: Store, entries: Sequence[Recorded]) -> Flow | None:
 
 def _today(store: Store, stream: str, entries: Sequence[Recorded], flow: str) -> list[Recorded]:
     """Raises `CallError` where no code is there to decide it again."""
-    found = found_flows(store, load_project(flow) if flow else None).get(entries[0].envelope.flow)
+    flows = found_flows(store, load_project(flow) if flow else None)
+    found = flows.get(entries[0].envelope.flow)
     if found is None or found.program is None:
         why = found.problem if found else "the log does not keep its flow"
         raise CallError(f"The conversation cannot be decided again: {why}", where=stream, fix="Give --flow.")
-    return decided_today(found.program, stream, entries)
+    return decided_today(programs_of(flows, entries) or found.program, stream, entries)
 
 
 def _erased(entries: Sequence[Recorded], payloads: Mapping[PayloadAt, Payload]) -> int:

@@ -69,8 +69,8 @@ def _one(store: Store, flows: Mapping[str, FoundFlow], stream: str) -> Replayed:
     code = ""
     try:
         entries = recorded(store.read(stream))
-        code = _code(entries, flow)
-        again = redecide(_programs(flows, entries) or flow.program, stream, entries)
+        code = _code(entries, flows)
+        again = redecide(programs_of(flows, entries) or flow.program, stream, entries)
     except InterlockError as error:
         return Replayed(stream, name, digest, problem=str(error), changed=flow.changed, code=code)
     return Replayed(
@@ -97,13 +97,15 @@ def _imported(store: Store, stream: str, started: float) -> Replayed:
     return replace(found, problem=problem, milliseconds=(time.perf_counter() - started) * 1000)
 
 
-def _code(entries: Sequence[Recorded], flow: FoundFlow) -> str:
-    """Which code differs: that of the first entry that another one wrote than is here today."""
-    today = code_of(flow.project) if flow.project is not None else CODE
-    return next((said for one in entries if (said := differing(one.envelope.code, today))), "")
+def _code(entries: Sequence[Recorded], flows: Mapping[str, FoundFlow]) -> str:
+    """Which code differs: that of the first entry that another one wrote than is here today for its flow."""
+    projects = {digest: found.project for digest, found in flows.items()}
+    today = {digest: CODE if project is None else code_of(project) for digest, project in projects.items()}
+    pairs = ((one.envelope.code, today.get(one.envelope.flow, CODE)) for one in entries)
+    return next((said for was, now in pairs if (said := differing(was, now))), "")
 
 
-def _programs(flows: Mapping[str, FoundFlow], entries: Sequence[Recorded]) -> dict[str, Program]:
+def programs_of(flows: Mapping[str, FoundFlow], entries: Sequence[Recorded]) -> dict[str, Program]:
     """By digest, those of every stretch; nothing for a conversation that ran on one flow only."""
     used = {one.envelope.flow for one in entries}
     if len(used) == 1:

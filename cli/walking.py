@@ -5,23 +5,23 @@ today's code decides there. Commands are read from the terminal, or line by line
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
-from ..contracts.errors import InterlockError
+from ..contracts.errors import CallError, InterlockError
 from ..contracts.events import TransitionRefused, TransitionTaken, Verdict
 from ..contracts.flow import Flow
 from ..contracts.payload import Payload, PayloadAt
 from ..fsm.describe import guard_sentence
-from ..fsm.program import Program
-from ..fsm.replay import Recorded, redecisions
+from ..fsm.replay import Programs, Recorded, redecisions
 from ..service.loading import recorded
 from ..service.project import load_project
 from ..service.wiring import found_flows
 from .finding import existing_log, flow_of, stream_named
+from .replaying import programs_of
 from .seeing import texts_seen
 from .standing import show_standing, standing_document
 from .story import Told, told
@@ -38,14 +38,19 @@ class Walk:
         self,
         stream: str,
         entries: Sequence[Recorded],
-        flow: Flow | None,
+        flows: Mapping[str, Flow | None],
         payloads: dict[PayloadAt, Payload] | None,
-        program: Program | None,
+        programs: Programs | None,
     ) -> None:
-        self.stream, self.entries, self.flow, self.payloads = stream, entries, flow, payloads
-        self.told: tuple[Told, ...] = told(entries, flow, payloads)
-        self.today = _today(program, stream, entries)
+        self.stream, self.entries, self.payloads, self.flows = stream, entries, payloads, flows
         self.at = 0
+        self.told: tuple[Told, ...] = told(entries, self.flow, payloads, flows.get)
+        self.today = _today(programs, stream, entries)
+
+    @property
+    def flow(self) -> Flow | None:
+        """The one that it ran on at the event."""
+        return self.flows.get(self.entries[self.at].envelope.flow)
 
     @property
     def last(self) -> int:
@@ -112,7 +117,7 @@ class Walk:
         terminal.show(table, indent=1)
 
 
-def _today(program: Program | None, stream: str, entries: Sequence[Recorded]) -> dict[int, str]:
+def _today(program: Programs | None, stream: str, entries: Sequence[Recorded]) -> dict[int, str]:
     """By version, what today's code decides otherwise: where each decision first differs."""
     found: dict[int, str] = {}
     try:
@@ -132,14 +137,19 @@ def _today(program: Program | None, stream: str, entries: Sequence[Recorded]) ->
 
 def step(db: Path | None, prefixes: Sequence[str], flow: str, texts: bool, lines: Callable[[], Iterator[str]]) -> int:
     """Walk through the conversation until `q`, or until there is nothing more to read."""
+    if len(prefixes) != 1:
+        raise CallError(
+            "A walk goes through one conversation.", fix="Give the beginning of its id, as `interlock log` lists it."
+        )
     with existing_log(db) as store:
-        stream = stream_named(store, prefixes[0] if len(prefixes) == 1 else "")
+        stream = stream_named(store, prefixes[0])
         entries = recorded(store.read(stream))
-        digest = entries[0].envelope.flow
-        found = found_flows(store, load_project(flow) if flow else None).get(digest)
+        flows = found_flows(store, load_project(flow) if flow else None)
+        found = flows.get(entries[0].envelope.flow)
         program = found.program if found else None
         payloads = texts_seen(store, stream, "log") if texts else None
-        walk = Walk(stream, entries, flow_of(store, digest), payloads, program)
+        kept = {digest: flow_of(store, digest) for digest in {one.envelope.flow for one in entries}}
+        walk = Walk(stream, entries, kept, payloads, programs_of(flows, entries) or program)
     terminal = Terminal()
     if program is None:
         why = found.problem if found else "the log does not keep its flow"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..contracts.canonical import parsed
 from ..contracts.errors import NotEncodable
-from ..contracts.events import ConversationStarted
+from ..contracts.events import ConversationStarted, FlowChanged
 from ..contracts.store import FlowRow, Store, StoredEntry, Summary
 from ..fsm.evolve import fold
 from ..fsm.replay import check_import
@@ -46,7 +46,8 @@ def audited(
             forks.append(entries[0].stream)
         summary = projection_of(entries)
         if entries[0].type != "conversation_imported":
-            used.setdefault(summary.flow_digest, []).append(summary.stream)
+            for digest in (summary.flow_digest, *_left(entries)):
+                used.setdefault(digest, []).append(summary.stream)
         return summary
 
     report = verify(store, streams=streams, projected=projected, progress=progress)
@@ -70,6 +71,13 @@ def projection_of(entries: Sequence[StoredEntry]) -> Summary:
     check_import(entries[0].stream, opened)
     conversation = fold(entries[0].stream, (one.event for one in opened))
     return summary_of(conversation, entries[-1].at, entries[0].at, "")
+
+
+def _left(entries: Sequence[StoredEntry]) -> Iterator[str]:
+    """Digests of the flows that the conversation ran on before: deciding it again needs them, too."""
+    for one in recorded([entry for entry in entries if entry.type == "flow_changed"]):
+        if isinstance(one.event, FlowChanged):
+            yield one.event.before.digest
 
 
 def fork_broken(store: Store, stream: str) -> Broken | None:

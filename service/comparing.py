@@ -15,8 +15,7 @@ from ..contracts.canonical import sha256_hex
 from ..contracts.envelope import opened
 from ..contracts.events import Event
 from ..contracts.payload import Payload, PayloadAt
-from ..fsm.program import Program
-from ..fsm.replay import Recorded, redecisions
+from ..fsm.replay import Programs, Recorded, redecisions
 
 Text = Callable[[int, str], bytes | None]
 """A text by the version of the event that brought it, and its name there; None where it is gone."""
@@ -140,7 +139,7 @@ def _is_position(name: str, value: Any) -> bool:
     return name in _POSITIONS and not (isinstance(value, dict) and value.keys() == _REF)
 
 
-def decided_today(program: Program, stream: str, entries: Sequence[Recorded]) -> list[Recorded]:
+def decided_today(program: Programs, stream: str, entries: Sequence[Recorded]) -> list[Recorded]:
     """What today's code and flow decide of every recorded command, each after what was recorded before it."""
     return [
         Recorded(*opened(entry.data), entry.data, entry.leaf)

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from interlock.cli.main import app
 from interlock.contracts.agents import AgentRequest
 from interlock.contracts.commands import AgentEnded, AgentReport, CommandBody
 from interlock.contracts.errors import CallError
@@ -15,8 +18,10 @@ from interlock.contracts.events import AgentRequested, AgentReturned, ToolReques
 from interlock.contracts.store import Store
 from interlock.fsm.program import Program, with_children
 from interlock.persistence.memory_store import MemoryStore
+from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.verify import verify
 from interlock.service.loading import recorded
+from interlock.service.project import load_project
 from interlock.service.recorded import Answered, Recordings, Rerun, Unfit, recordings, rerun
 from support.patterns import NAMES, Died, DyingStore, conversation_of, playing, programs_of
 from support.plays import Play, played, plays
@@ -88,6 +93,21 @@ async def test_every_pattern_runs_again_byte_for_byte(name: str) -> None:
     held, target = await again(store, programs_of(play.program))
     assert held
     assert same(store, target)
+
+
+async def test_the_banks_customers_run_again_byte_for_byte(tmp_path: Path) -> None:
+    """All of the demo: slips, retries, people, deadlines, a storm of handoffs."""
+    path = tmp_path / "demo.db"
+    done = await asyncio.to_thread(CliRunner().invoke, app, ["demo", "--db", str(path), "--json"])
+    assert done.exit_code == 0, done.output
+    store = SqliteStore(path)
+    try:
+        held, target = await again(store, [load_project("bank").program])
+        assert held
+        assert same(store, target)
+        assert len(store.streams()) == 14
+    finally:
+        store.close()
 
 
 async def _one_answered() -> tuple[MemoryStore, tuple[Program, ...], int]:

@@ -143,6 +143,11 @@ def test_a_dry_run_says_what_the_move_then_records(run: Any, log: Path, another:
     again = run("replay", "--all", "--db", log, "--json")
     assert (again.code, again.json["divergences"]) == (0, 0)
     assert run("verify", "--db", log).code == 0
+    one = next(iter(moved))
+    assert run("diff", one, "--today", "--db", log).code == 0
+    walked = run("replay", "--step", one, "--db", log, stdin="999\n")
+    assert "decides otherwise" not in walked.words
+    assert "goes on under bank v2" in run("log", one, "--db", log).words
     nothing = run("migrate", "--to", another, "--db", log)
     assert "No open conversation runs on another version of bank." in nothing.words
 

@@ -111,6 +111,12 @@ def test_a_walk_shows_the_rows_that_were_tried(run: Any, log: Path, ids: Any) ->
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
+def test_a_walk_is_through_one_conversation(run: Any, log: Path, ids: Any) -> None:
+    for named in ((), (ids[BIG], ids[SLIP])):
+        ran = run("replay", "--step", *named, "--db", log)
+        assert (ran.code, "A walk goes through one conversation." in ran.words) == (2, True)
+
+
 def test_a_walk_ends_where_it_cannot_go_on(run: Any, log: Path, ids: Any) -> None:
     ran = run("replay", "--step", ids[BIG], "--db", log, stdin="b\n99\nt\n")
     assert "This is the first event." in ran.words
