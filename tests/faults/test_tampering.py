@@ -133,6 +133,7 @@ def _rewritten(log: Visited, random: Random) -> None:
         identity, entry = random.choice(rows[: max(1, len(rows) // 2)])
         connection.execute("UPDATE event SET entry = ? WHERE id = ?", (altered(entry), identity))
         rechained(connection, stream)
+        projected_again(connection)
 
 
 def rewritten_old_checkpoint(log: Visited, random: Random) -> None:

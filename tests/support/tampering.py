@@ -76,7 +76,9 @@ def projected_again(connection: sqlite3.Connection) -> None:
     mine = "FROM event AS e WHERE e.stream = conversation.stream"
     connection.execute("DELETE FROM conversation WHERE stream NOT IN (SELECT stream FROM event)")
     connection.execute(
-        f"UPDATE conversation SET length = (SELECT count(*) {mine}), updated_at = (SELECT max(at) {mine})"
+        f"UPDATE conversation SET length = (SELECT count(*) {mine}), "
+        f"started_at = (SELECT at {mine} ORDER BY version LIMIT 1), "
+        f"updated_at = (SELECT at {mine} ORDER BY version DESC LIMIT 1)"
     )
 
 
