@@ -9,6 +9,7 @@ tags, duplicate keys, second documents, control characters and deep nesting are 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 
 import yaml
@@ -116,8 +117,13 @@ def _control_fault(character: str, line: int) -> Fault:
 def read_yaml(data: str | bytes) -> tuple[Node | None, tuple[Fault, ...]]:
     """The document and every fault of its text; None where it could not be read at all."""
     text, faults = decoded(data)
-    if faults:
-        return None, faults
+    return (None, faults) if faults else _composed(text)
+
+
+@lru_cache(maxsize=4)
+def _composed(text: str) -> tuple[Node | None, tuple[Fault, ...]]:
+    """The same for a text that can be read. Kept for a moment: loading a flow asks several times, and nothing of it
+    can be changed."""
     composer = _Composer()
     node = composer.document(text)
     return node, tuple(composer.faults)

@@ -57,8 +57,9 @@ def ends_reached(survey: Survey) -> Iterator[Fault]:
         for name in before[waiting.pop()] - ending:
             ending.add(name)
             waiting.append(name)
+    stuck = reachable(survey) - ending
     for name in survey.states:
-        if name in reachable(survey) - ending and all(survey.rows_for(name, one) for one in survey.outcomes[name]):
+        if name in stuck and all(survey.rows_for(name, one) for one in survey.outcomes[name]):
             yield survey.fault(
                 "S143",
                 f"states.{name}",

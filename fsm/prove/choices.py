@@ -15,6 +15,8 @@ from ..guards import BUILT_IN
 
 MOST_CASES = 4_096
 """Combinations of one group that are looked at; of a group with more, every row may be taken."""
+MOST_ATOMS = 200
+"""Guards of one group that are looked at together."""
 MANY = 1 << 40
 """A count without an upper bound."""
 Rows = Sequence[tuple[int, Transition]]
@@ -82,6 +84,8 @@ def choices(flow: Flow, rows: Rows, in_digression: bool) -> tuple[Choice, ...]:
     if not atoms:
         taken = _first(rows, {}, in_digression)
         return () if taken is None else (Choice(taken),)
+    if len(atoms) > MOST_ATOMS:
+        return tuple(Choice(index) for index, _ in rows)
     variables = _variables(flow, tuple(atoms.values()))
     counting = {name for name, atom in atoms.items() if atom.name == "visits_at_most" and is_built_in(flow, atom)}
     cases = 1

@@ -117,8 +117,17 @@ def call_cost(spec: AgentSpec, timeout: int) -> Cost:
     return Cost(calls=1, tokens=tokens, nano=nano, seconds=timeout)
 
 
-def endings(flow: Flow, state: State) -> Iterator[Ending]:
-    """Every way that a visit of the state can end; inputs that it takes without ending have the trigger `STAYS`."""
+def operated(flow: Flow) -> frozenset[tuple[str, str]]:
+    """Where rows wait for an operator: states (or `any`) with the input."""
+    return frozenset((row.source, row.on) for row in flow.transitions if row.on in OPERATOR_INPUTS)
+
+
+def endings(flow: Flow, state: State, operators: frozenset[tuple[str, str]] | None = None) -> Iterator[Ending]:
+    """Every way that a visit of the state can end; inputs that it takes without ending have the trigger `STAYS`.
+
+    `operators` is `operated(flow)`, for who asks of many states.
+    """
+    operators = operated(flow) if operators is None else operators
     match state:
         case WaitState():
             yield from _wait(flow, state)
@@ -140,9 +149,8 @@ def endings(flow: Flow, state: State) -> Iterator[Ending]:
             yield from _subflow(flow, state)
         case _:
             return
-    ons = {row.on for row in flow.transitions if row.source in (state.name, "any")}
     for name in OPERATOR_INPUTS:
-        if name in ons:
+        if (state.name, name) in operators or ("any", name) in operators:
             yield Ending(name, "operator", (f"input:{name}",))
 
 

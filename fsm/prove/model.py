@@ -23,7 +23,7 @@ from ...contracts.flow import (
 from .choices import Choice, choices, counted_visits, sanitised_by
 from .counters import COUNTED, LOCATIONS, Bump, Counters, product_of
 from .digits import any_limit, cost_of, digits, handed, tools_in, without_yes
-from .endings import LIMIT, NOTHING, STAYS, Cost, Ending, endings
+from .endings import LIMIT, NOTHING, STAYS, Cost, Ending, endings, operated
 from .monitor import Kept, Monitor, following
 from .moving import Led, Location, Move
 
@@ -68,7 +68,8 @@ class Model:
         """Limits that policies speak of: which one is reached is not told apart, so it may be any, at any time."""
         self.refused: dict[int, dict[str, str]] = {}
         """By location: the policies that some step there would break, and what that is."""
-        self._endings = {name: tuple(endings(flow, state)) for name, state in self.states.items()}
+        operators = operated(flow)
+        self._endings = {name: tuple(endings(flow, state, operators)) for name, state in self.states.items()}
         self._choices: dict[tuple[str, str, bool], tuple[Choice, ...]] = {}
         self.locations: list[Location] = []
         self._index: dict[Location, int] = {}

@@ -11,7 +11,7 @@ from ..program import Program
 from .bounding import other_limits
 from .counters import COUNTED
 from .endings import LIMIT
-from .explore import Explored
+from .explore import Explored, allows
 from .failing import fallbacks_lead_on
 from .findings import Finding, Verdict, line_of, rows_of, steps_of
 from .fitting import contracts_fit, given_in_time
@@ -65,7 +65,7 @@ class Asked:
             for move in self.explored.model.moves_of(index):
                 rows = [row for row in (move.row, move.instead) if row is not None and row not in found]
                 for one in members if rows else ():
-                    if any(made == move for made, _ in self.explored.moves_from(one)):
+                    if move.new_turn or allows(move.checks, one):
                         found |= dict.fromkeys(rows, one)
                         break
         return found
