@@ -123,9 +123,10 @@ def _names(survey: Survey, kind: str) -> set[str]:
 
 def can_be_kept(survey: Survey) -> Iterator[Fault]:
     """Of policies that can be read: each can be broken and kept, and all can be kept together."""
-    flow, unfit = survey.flow, None
+    unfit: Fault | None = None
+    watches: tuple[Watch, ...] = ()
     try:
-        watches = watches_of(flow)
+        watches = watches_of(survey.flow)
     except TooLarge as error:
         what, fix = (
             f"The policy {str(error)!r} counts too much at once.",
