@@ -210,3 +210,48 @@ async def test_all_open_conversations_of_other_versions_are_found() -> None:
     assert wanted(store, mini()) == []
     move(store, NEXT)
     assert wanted(store, NEXT) == []
+
+
+POLICIES = """
+policies:
+  asked_before_paid:
+    says: Nobody pays before they wrote something.
+    never: tool:pay
+    unless_before: message
+  paid_before_more:
+    says: There is no more before a payment.
+    never: enter:{more}
+    unless_before: tool:pay
+"""
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+async def test_policies_of_the_new_flow_count_what_was_recorded_before(renamed: bool) -> None:
+    """One that is broken by it already keeps the conversation where it is, whatever the state was called then."""
+    more = "anything" if renamed else "more"
+    maps = {"more": "anything"} if renamed else {}
+    whole = POLICIES.format(more=more)
+    new = other(r"\bmore\b", more) if renamed else NEXT
+    watched = with_policies(new, whole)
+    helped, paid = await at(("say", "help")), await at(("say", "pay 12.50"))
+    assert move(helped, watched, maps).obstacles == ("what is recorded breaks policies there: 'paid_before_more'",)
+    made = move(paid, watched, maps)
+    assert made.possible
+    entries = recorded(paid.read(STREAM))
+    again = redecide({mini().ref.digest: mini(), watched.ref.digest: watched}, STREAM, entries)
+    assert again.divergences == 0
+    assert [one.name for one in again.conversation.watches] == ["asked_before_paid", "paid_before_more"]
+    whole_history = fold(STREAM, (one.event for one in entries))
+    assert len(whole_history.watched) == 2
+
+
+def with_policies(program: Program, policies: str) -> Program:
+    code = code_with(Bank())
+    text = MINI.format(
+        limits="{turn_seconds: 5m}", version=2, attempts=2, timeout="10s", input_tokens=10_000, limit_goes_to="desk",
+        digressions="triage",
+    )  # fmt: skip
+    if "anything" in program.states:
+        text = re.sub(r"\bmore\b", "anything", text)
+    text = text.replace("\nfacts:\n", f"{policies}\nfacts:\n", 1) + "  - [any, policy, otherwise, desk, P-9]\n"
+    return compiled(read_flow(text, code).flow, code)
