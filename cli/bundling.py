@@ -14,6 +14,7 @@ from ..service.evidence import checkpointer_of, policy_in, policy_path, signing_
 from ..service.wiring import db_path
 from .finding import existing_log, streams_named
 from .report import reports
+from .seeing import noted_reading
 from .terminal import MARKS, Terminal, counted, write_json
 
 ATTEMPTS = 5
@@ -47,6 +48,8 @@ def bundle(
             tuple(disclose) or ("all",),
             tuple(checkpoint_of(note_of(one.read_text("utf-8"))).size for one in since),
         )
+        if selection.disclose != ("none",):
+            noted_reading(store, "*" if every else selection.streams or (), "export")
         signing = checkpointer_of(place, tree, key=key, policy=policy)
         for attempt in range(ATTEMPTS):
             signing.checkpoint()

@@ -10,6 +10,7 @@ from ..service.retold import retold
 from ..service.wiring import found_flows
 from .as_pytest import pytest_of
 from .finding import existing_log, stream_named
+from .seeing import noted_reading
 
 
 def export(db: Path | None, prefix: str, form: str, out: Path | None, flow: str) -> None:
@@ -27,6 +28,7 @@ def export(db: Path | None, prefix: str, form: str, out: Path | None, flow: str)
                 where=f"conversation {stream}",
                 fix="Name its flow with --flow.",
             )
+        noted_reading(store, (stream,), "export")
         source = flow if found.project is given and flow else found.row.source
         text = pytest_of(retold(store, stream, found.program), source)
     ast.parse(text)

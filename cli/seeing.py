@@ -3,10 +3,11 @@
 import getpass
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..contracts.errors import CallError
-from ..contracts.keeping import ReadThrough
+from ..contracts.keeping import ReadThrough, TextsRead
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.protection import KeepingStore
 from ..service.journal import Journal
@@ -46,3 +47,10 @@ def texts_seen(
     if len(looking.ground) > 200 or not looking.ground.isprintable():
         raise CallError("The ground is longer than 200 characters, or no single line.", fix="Give a short --ground.")
     return Journal(store).read_texts(stream, by=acting(looking.who), through=through, ground=looking.ground)
+
+
+def noted_reading(store: KeepingStore, streams: Iterable[str], through: ReadThrough) -> None:
+    """Record that texts of these conversations (`*` for all) are about to be written out."""
+    journal = Journal(store)
+    for stream in streams:
+        journal.note(TextsRead(by=acting(), through=through, conversation=stream))
