@@ -48,11 +48,12 @@ def bundle(
             tuple(disclose) or ("all",),
             tuple(checkpoint_of(note_of(one.read_text("utf-8"))).size for one in since),
         )
-        if selection.disclose != ("none",):
-            noted_reading(store, "*" if every else selection.streams or (), "export")
         signing = checkpointer_of(place, tree, key=key, policy=policy)
         for attempt in range(ATTEMPTS):
             signing.checkpoint()
+            if attempt == 0 and selection.disclose != ("none",):
+                # Behind the checkpoint: the reading is on the record, and the bundle ends where an anchor may be.
+                noted_reading(store, "*" if every else selection.streams or (), "export")
             with tree.sequencing():
                 if tree.checkpoints()[-1][0] == tree.size() or attempt == ATTEMPTS - 1:
                     with written_to(path) as put:
