@@ -18,6 +18,8 @@ from ..contracts.events import (
 from ..contracts.limits import Limits
 from ..fsm.decide import effects_of
 from ..fsm.draft import CallAgent, RunTool
+from ..fsm.policies.alphabet import NOTHING_SEEN, observed
+from ..fsm.policies.judging import after, broken_among
 from .coverage import reachable
 from .holding import log_faults
 from .talk import Talk
@@ -138,6 +140,23 @@ def tools_run_once(talk: Talk) -> list[str]:
     return faults
 
 
+def policies_hold(talk: Talk) -> list[str]:
+    """No policy of the flow is broken, whether it is enforced or not; one that still waits is, at the end."""
+    faults = []
+    for stream in talk.streams:
+        program = talk.program_of(stream)
+        if not program.watches:
+            continue
+        states, seen = (0,) * len(program.watches), NOTHING_SEEN
+        for version, event in enumerate(talk.happened[stream]):
+            words, seen = observed(event, version, seen)
+            states = after(program.watches, states, words)
+        ended = talk.conversation(stream).status == "ended" and not seen.left
+        names = [program.watches[at].name for at in broken_among(program.watches, states, ended=ended)]
+        faults += [f"the policy {name!r} is broken: {says}" for name in names for says in program.says_of([name])]
+    return faults
+
+
 def as_the_model_says(talk: Talk) -> list[str]:
     """Every move is one that exploring the flow found, and an end or a person can still be reached."""
     faults = []
@@ -162,6 +181,7 @@ ALWAYS: tuple[Invariant, ...] = (
     nothing_is_lost,
     undecided_are_listed,
     tools_run_once,
+    policies_hold,
     as_the_model_says,
 )
 

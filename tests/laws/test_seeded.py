@@ -6,7 +6,15 @@ import pytest
 
 from interlock.contracts.facts import Facts
 from interlock.testing.baseline import Baseline, recorded_by
-from interlock.testing.checking import Asked, Budget, Found, anything, first_fault, paths_as_before, sentences
+from interlock.testing.checking import (
+    Asked,
+    Budget,
+    Found,
+    anything,
+    first_fault,
+    paths_as_before,
+    sentences,
+)
 from interlock.testing.paths import Suite, suite_of
 from interlock.testing.sentences import not_as_said
 from support.seeded import BASES, SEEDED, Seeded, bank_with, good
