@@ -30,6 +30,7 @@ from interlock.service.clock import ManualClock
 from interlock.service.observing import Listener, Observer
 from interlock.service.records import FIELDS, PREVIEWS, Record, begins_turn, records_of
 from interlock.service.redaction import Preview
+from interlock.service.redactor import redactor_named
 from interlock.service.runtime import Runtime
 from interlock.service.telemetry import RecordLog, configured, observer_told_by
 from support.histories import History, histories
@@ -70,6 +71,8 @@ WITHOUT_RECORD = {
     "agent_requested": "its end has one",
     "conversation_imported": "nothing of it was decided here",
     "message_imported": "nothing of it was decided here",
+    "erased": "the log's own records have it",
+    "flow_changed": "the command that moves conversations says it",
     "agent_tool_ended": "each of its model calls has one, with the purpose `tool`",
     "broadcast_started": "each member's call has one",
     "conversation_ended": "the row that led there has one",
@@ -115,7 +118,9 @@ class Answers:
 async def run(program: Program, agent: Any, texts: Sequence[str], observer: Observer | None) -> MemoryStore:
     """A conversation through the texts; an open task is decided before the next."""
     store = MemoryStore(origin="test")
-    async with Runtime(store, program, agent, clock=ManualClock(), observer=observer) as runtime:
+    # Nothing is replaced in front of the writer: previews must stand by themselves.
+    bare = redactor_named("none")
+    async with Runtime(store, program, agent, clock=ManualClock(), observer=observer, redactor=bare) as runtime:
         outcome = await runtime.start(conversation="talk")
         for number, text in enumerate(texts):
             if outcome.task is not None:
