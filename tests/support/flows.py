@@ -134,9 +134,11 @@ CODE = Code.of(
 LABELS = ("card", "transfer", "question", "on", "no")
 """Labels, some of which YAML 1.1 would not take for words."""
 _FACT_NAMES = tuple(fact.name for fact in FACTS)
+_USUAL = ("message", "complete", "done", "solved", "approve", "question")
+"""How states mostly end."""
 _CALM = ("wait", "human")
 """Kinds of states that call nothing and hear people."""
-KINDS = ("wait", "collect", "route", "agent", "call", "human", "broadcast", "subflow")
+KINDS = ("agent", "wait", "agent", "collect", "route", "agent", "call", "human", "broadcast", "subflow")
 
 letters = st.characters(exclude_categories=["C", "Zl", "Zp"])
 texts = st.text(letters | st.just("\n"), max_size=20)
@@ -356,17 +358,23 @@ def transitions_of(draw: st.DrawFn, states: tuple[State, ...], digressing: bool)
             if on == NEXT_ISSUE:
                 add(state.name, on, otherwise, next(one.name for one in states if one.kind == "route"))
                 continue
-            if on != ahead and on not in LABELS and draw(_coin):
+            # What usually ends a state leads on to the next: else no history would come to most states.
+            led = on in _USUAL and draw(_numbers) % 4 != 3
+            if on != ahead and not led and on not in LABELS and draw(_coin):
                 wide.add(on)
                 continue
-            if draw(_coin):
+            if draw(_coin) and not (led and draw(_coin)):
                 add(state.name, on, draw(_guards), _pick(draw, anywhere))
-            add(state.name, on, otherwise, _pick(draw, forward if on == ahead else anywhere))
+            add(state.name, on, otherwise, forward[0] if led else _pick(draw, forward if on == ahead else anywhere))
     for position, reached in enumerate(states[1:], start=1):
         source = _pick(draw, [one for one in states[:position] if one.kind != "final"])
         on = _pick(draw, [one for one in _outcomes(source) if one != NEXT_ISSUE and (source.name, one) in groups])
         rows = groups[source.name, on]
-        rows.insert(0, row(source.name, on, amount_at_most(-100 - position), reached.name, draw(policies)))
+        # Seldom or mostly open: else only a search would come to most states, and no history.
+        only_if = amount_at_most(-100 - position)
+        if reached.kind not in (*_CALM, "final") and draw(_coin):
+            only_if = not_(only_if)
+        rows.insert(0, row(source.name, on, only_if, reached.name, draw(policies)))
     rows = [one for group in groups.values() for one in group]
     rows += [row("any", on, otherwise, _pick(draw, calm), draw(policies)) for on in sorted(wide)]
     rows.append(row("any", "limit", otherwise, _pick(draw, calm), draw(policies)))
@@ -514,7 +522,9 @@ def _with_approvals(draw: st.DrawFn, states: tuple[State, ...]) -> tuple[State, 
 @st.composite
 def flows(draw: st.DrawFn, *, most_states: int = 5, kinds: tuple[str, ...] = KINDS) -> FlowCase:
     """A valid flow: a wait state first, `most_states` others of `kinds` at most, a human state, one or two ends."""
-    chosen = draw(st.lists(st.sampled_from(kinds), max_size=most_states))
+    chosen = draw(st.lists(st.sampled_from(kinds), min_size=min(1, most_states), max_size=most_states))
+    if "agent" in kinds and len(chosen) < most_states and draw(_numbers) % 3 != 2:
+        chosen = ["agent", *chosen]
     names = ["start", *(f"{kind}_{number}" for number, kind in enumerate(chosen)), "desk", "closed", "done"]
     all_kinds = ["wait", *chosen, "human", "final", *(["final"] if draw(_coin) else [])]
     states = tuple(draw(states_of(name, kind)) for name, kind in zip(names, all_kinds, strict=False))

@@ -40,7 +40,7 @@ from interlock.contracts.commands import (
 )
 from interlock.contracts.envelope import Entry, Head, opened, sealed
 from interlock.contracts.facts import FactReading, Unreadable
-from interlock.contracts.flow import OPERATOR_INPUTS
+from interlock.contracts.flow import OPERATOR_INPUTS, CollectState
 from interlock.contracts.limits import LimitHit, Usage
 from interlock.contracts.payload import PayloadRef
 from interlock.contracts.routing import RoutingEvidence, RoutingPart, RuleHit, Score, ScreenVerdict
@@ -137,14 +137,17 @@ _OPEN: dict[str, st.SearchStrategy[Any]] = {
 def readings() -> st.SearchStrategy[FactReading]:
     """A reading of any declared fact, or of one that is not."""
 
-    def of(index: int) -> st.SearchStrategy[FactReading]:
-        spec = FACTS[index]
-        if spec.sealed:
-            return st.builds(FactReading, name=st.just(spec.name), payload=refs, answers=st.booleans())
-        values = st.sampled_from(spec.choices) if spec.choices else _OPEN[spec.type]
-        return st.builds(FactReading, name=st.just(spec.name), value=values, answers=st.booleans())
+    return st.one_of(
+        st.integers(0, len(FACTS) - 1).flatmap(_reading_of), st.just(FactReading(name="undeclared", value=1))
+    )
 
-    return st.one_of(st.integers(0, len(FACTS) - 1).flatmap(of), st.just(FactReading(name="undeclared", value=1)))
+
+def _reading_of(index: int) -> st.SearchStrategy[FactReading]:
+    spec = FACTS[index]
+    if spec.sealed:
+        return st.builds(FactReading, name=st.just(spec.name), payload=refs, answers=st.booleans())
+    values = st.sampled_from(spec.choices) if spec.choices else _OPEN[spec.type]
+    return st.builds(FactReading, name=st.just(spec.name), value=values, answers=st.booleans())
 
 
 _scores = st.lists(st.sampled_from(LABELS), min_size=1, max_size=3, unique=True).map(
@@ -225,9 +228,10 @@ _readings = st.builds(
 )
 _says = st.builds(Say, message=refs, token_bound=st.integers(0, 50), reading=_readings)
 _KINDS = ("say", "say", "say", "give", "agent", "agent", "tool", "tool", "decide", "fire", "resolve", "start", "routed")
-_kinds = st.sampled_from((*_KINDS, "subflow", "leave"))
 _kinds_in_a_child = st.sampled_from((*_KINDS, "leave", *("subflow",) * 8))
-_kinds_at_work = st.sampled_from((*_KINDS, *("agent", "tool") * 4))
+_kinds_at_work = st.sampled_from((*_KINDS, *("agent", "tool") * 8))
+_kinds_heard = st.sampled_from((*_KINDS, "subflow", "leave", *("say",) * 12))
+_kinds_decided = st.sampled_from((*_KINDS, "subflow", "leave", *("decide",) * 8))
 _some_version = st.integers(0, 40)
 
 
@@ -240,7 +244,8 @@ def a_command(draw: st.DrawFn, program: Program, conversation: Conversation) -> 
     def effect() -> int:
         return draw(st.sampled_from(effects) | _some_version) if effects else draw(_some_version)
 
-    kinds = _kinds_at_work if effects else _kinds_in_a_child if conversation.children else _kinds
+    waiting = _kinds_heard if visit.task is None else _kinds_decided
+    kinds = _kinds_at_work if effects else _kinds_in_a_child if conversation.children else waiting
     match draw(kinds):
         case "subflow":
             return _of_a_child(draw, conversation)
@@ -271,7 +276,16 @@ def a_command(draw: st.DrawFn, program: Program, conversation: Conversation) -> 
         case "routed":
             return Routed(state=conversation.state, message=0, evidence=draw(evidences))
         case _:
-            return draw(_says)
+            state = program.states.get(conversation.state)
+            return _answer(draw, state) if isinstance(state, CollectState) and draw(st.booleans()) else draw(_says)
+
+
+def _answer(draw: st.DrawFn, form: CollectState) -> Say:
+    """Everything that the form asks, or yes to what it read back."""
+    asked = {one.name: index for index, one in enumerate(FACTS)}
+    facts = tuple(draw(_reading_of(asked[name])).changed(answers=True) for name in form.facts if name in asked)
+    reading = draw(st.sampled_from((Reading(facts=facts), Reading(facts=facts), Reading(control="yes"))))
+    return Say(message=draw(refs), token_bound=5, reading=reading)
 
 
 _failings = st.none() | st.builds(
@@ -323,9 +337,12 @@ def histories(draw: st.DrawFn, *, most: int = 12, cases: st.SearchStrategy[FlowC
         parent=draw(PARENTS),
     )
     history.do("c:start", CUSTOMER, start, evidence)
-    for number in range(draw(_steps) % (most + 1)):
+    for number in range(min(3, most) + draw(_steps) % max(1, most - 2)):
         history.at += timedelta(seconds=draw(_pauses))
-        history.do(f"c:{number}", draw(_actors), a_command(draw, program, history.conversation), evidence)
+        # Most conversations begin with what the customer writes.
+        first = number == 0 and draw(_steps) % 4 != 3
+        body = draw(_says) if first else a_command(draw, program, history.conversation)
+        history.do(f"c:{number}", CUSTOMER if first else draw(_actors), body, evidence)
     return history
 
 
