@@ -12,6 +12,9 @@ from typing import Any
 from ..contracts.events import AgentReturned, HandoffMade, LimitReached, TaskOpened
 from ..examples.storm.code import MESSAGE, scripted
 from ..examples.storm.loop import Spent, plain_loop
+from ..fsm.program import compiled
+from ..fsm.prove.findings import Proof
+from ..fsm.prove.proof import proved as proofs
 from ..fsm.replay import Recorded, redecide
 from ..fsm.written import decimal
 from ..persistence.sqlite_store import SqliteStore
@@ -32,6 +35,8 @@ INCIDENTS = (
 PLUG_PULLED = 500
 """Calls after which the plain loop is stopped from outside."""
 _SHOWN = (10, 100, PLUG_PULLED)
+NO_LIMIT = 1_000_000_000
+_OF_A_TURN = ("handoffs", "same_pair", "self_handoffs", "agent_calls", "steps")
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,24 @@ class Incident:
     entries: Sequence[Recorded]
     story: tuple[Told, ...]
     proved: bool
+    unlimited: Proof
+    """What the check says of the same flow with limits that bound nothing."""
+    limited: Proof
+    """What it says of the flow as it is."""
+
+    @property
+    def cycle(self) -> tuple[str, ...]:
+        """The states that go round without the limits, back to the first."""
+        found = next((one for one in self.unlimited.findings if one.code == "P305" and one.verdict == "refuted"), None)
+        inside = [one for one in found.counterexample if one.in_loop] if found else []
+        return (inside[0].state, *(one.target for one in inside)) if inside else ()
+
+    @property
+    def checked(self) -> bool:
+        """Refused without the limits, with the cycle; passed with them, and the run kept to the bill."""
+        unbounded = "calls" in self.unlimited.bills.turn.unbounded
+        within = self.calls <= self.limited.bills.turn.most.calls
+        return bool(self.cycle) and unbounded and self.limited.holds and within
 
     @property
     def calls(self) -> int:
@@ -68,7 +91,8 @@ class Incident:
     def held(self) -> bool:
         """The loop ran away; here a limit stopped it, the customer was told, and a person has the case: proved."""
         ran_away = len(self.loop) > PLUG_PULLED
-        return bool(ran_away and self.limit and self.outcome.text and self._of(TaskOpened) and self.proved)
+        told = self.limit and self.outcome.text and self._of(TaskOpened)
+        return bool(ran_away and told and self.proved and self.checked)
 
     def _of(self, kind: type[Any]) -> list[Any]:
         return [one.event for one in self.entries if isinstance(one.event, kind)]
@@ -94,6 +118,13 @@ class Incident:
                 "task": self.outcome.task.role if self.outcome.task else None,
                 "events": len(self.entries),
                 "proved": self.proved,
+            },
+            "check": {
+                "without_limits": "refused" if self.cycle else "passed",
+                "cycle": list(self.cycle),
+                "calls_without_limits": None,
+                "with_limits": "passed" if self.limited.holds else "refused",
+                "calls_at_worst": self.limited.bills.turn.most.calls,
             },
         }
 
@@ -126,7 +157,10 @@ def _incident(store: SqliteStore, name: str, title: str, happened: str) -> Incid
     again = redecide(project.program, outcome.conversation, entries)
     proved = verify(store).ok and again.divergences == 0
     story = told(entries, flow, store.payloads(outcome.conversation))
-    return Incident(name, title, happened, loop, outcome, entries, story, proved)
+    program = project.program
+    lax = flow.changed(limits=flow.limits.changed(**dict.fromkeys(_OF_A_TURN, NO_LIMIT)))
+    checks = proofs(compiled(lax, program.code)), proofs(program, project.lines)
+    return Incident(name, title, happened, loop, outcome, entries, story, proved, *checks)
 
 
 async def _played(store: SqliteStore, project: Project) -> TurnOutcome:
@@ -189,6 +223,15 @@ def _show_loop(terminal: Terminal, one: Incident) -> None:
 
 
 def _show_end(terminal: Terminal, one: Incident) -> None:
+    worst = one.limited.bills.turn.most.calls
+    for good, words in (
+        (bool(one.cycle), f"without its limits `interlock check` refuses it: {' > '.join(one.cycle)} goes round"),
+        (
+            one.checked,
+            f"with them it passes, and the bill falls from unbounded to {counted(worst, 'model call')}",
+        ),
+    ):
+        terminal.hang(terminal.text((MARKS.good if good else MARKS.bad, "bold green" if good else "bold red")), words)
     reached = one.limit
     stopped = f"limit {reached.limit}, {reached.value} of {reached.maximum}" if reached else "no limit"
     terminal.hang(

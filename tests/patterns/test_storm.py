@@ -2,18 +2,21 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from interlock.agents.scripted import ScriptedAgent
+from interlock.agents.scripted import ScriptedAgent, calls
 from interlock.cli import storm
+from interlock.contracts.agents import AgentReply, AgentRequest
 from interlock.contracts.events import AgentRequested, HandoffMade, LimitReached, ReplySent, TaskOpened, TransitionTaken
-from interlock.contracts.limits import Limits
-from interlock.examples.storm.code import MESSAGE, scripted
+from interlock.contracts.limits import Limits, Usage
+from interlock.examples.storm.code import MESSAGE, WHO_IS_SURE, scripted
 from interlock.examples.storm.loop import plain_loop
 from interlock.fsm.program import compiled
+from interlock.fsm.prove.proof import proved
 from interlock.service.project import Project
 from interlock.service.wiring import open_log
 from support.patterns import playing
@@ -106,3 +109,41 @@ def test_the_demo_keeps_its_log_where_it_is_told(tmp_path: Path, capsys: pytest.
     with closing(open_log(file)) as store:
         assert len(store.streams()) == 2
         assert all(one.source.endswith(".yaml") for one in store.flows())
+
+
+@pytest.mark.parametrize("name", DECLARED)
+async def test_the_worst_agents_reach_the_bill_and_never_pass_it(name: str) -> None:
+    """Each asks for tools that it has not, then breaks its contract, then hands on: as many calls as the bill says."""
+    project = storm.storm_project(name)
+    most = proved(project.program).bills.turn.most
+    rounds = project.program.flow.limits.tool_rounds
+    asked: list[str] = []
+
+    def worst(request: AgentRequest) -> AgentReply:
+        place = len(asked) % (rounds + 2)
+        asked.append(request.agent)
+        if place < rounds:
+            return replace(calls("nothing"), usage=Usage(input_tokens=1))
+        handed = json.dumps({"next": WHO_IS_SURE[request.agent], "reply": "One moment."})
+        return AgentReply(text="no JSON" if place == rounds else handed, usage=Usage(input_tokens=1))
+
+    async with playing(project, ScriptedAgent(worst)) as play:
+        await play.say(MESSAGE)
+        assert len(play.of(AgentRequested)) == most.calls == len(asked)
+        assert play.of(LimitReached)
+
+
+def test_the_demo_shows_what_the_check_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """Refused without limits, with the cycle; passed with them, and the bill is a number."""
+    assert storm.storm(None, keep=False, as_json=True) == 0
+    found = [one["check"] for one in json.loads(capsys.readouterr().out)["incidents"]]
+    assert [one["without_limits"] for one in found] == ["refused", "refused"]
+    assert [one["with_limits"] for one in found] == ["passed", "passed"]
+    assert found[0]["cycle"][0] == found[0]["cycle"][-1]
+    assert set(found[0]["cycle"]) == {"routing", "invoices"}
+    assert set(found[1]["cycle"]) == {"sorting"}
+    assert found[0]["calls_at_worst"] == 8
+    assert storm.storm(None, keep=False, as_json=False) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "without its limits `interlock check` refuses it" in shown
+    assert "the bill falls from unbounded to 8 model calls" in shown
