@@ -34,6 +34,7 @@ from pathlib import Path
 CODES = {"WITNESSED": 0, "ANCHORED": 10, "SELF-ATTESTED": 20, "BROKEN": 1, "NOT SHOWN": 3}
 WRONG_CALL = 2
 RECEIPT, MANIFEST, ROTATION = "interlock receipt v1", "interlock bundle v1", "interlock key rotation v1"
+APPROVAL = b"interlock approval v1\n"
 REF = {"commit", "kind", "length", "name"}
 MOST_MAP_HASHES = 20_000_000
 """How many leaves of maps of heads are hashed at most; beyond it, only the last map is built again."""
@@ -455,7 +456,7 @@ class Check:
         self.eras = []  # (from which index, key) of a key rotation
 
     def run(self):
-        for part in (self.opening, self.tree, self.rotations, self.signatures, self.chains, self.complete,
+        for part in (self.opening, self.tree, self.rotations, self.signatures, self.chains, self.complete, self.approvals,
                      self.payloads, self.flows, self.outside, self.receipts, self.attested):  # fmt: skip
             try:
                 part()
@@ -708,6 +709,32 @@ class Check:
             found = map_root([map_leaf(stream, *end) for stream, end in ends.items()])[1]
             if (found.hex(), len(ends), index) != (said["root"], said["conversations"], said["leaves"]):
                 raise Bad(f"the map of heads at leaf {index} is not that of the entries before it")
+
+    def approvals(self):
+        """A signed decision is signed over the entry that opened its task, by a key that the log names (if whole)."""
+        for stream, entries in self.entries.items():
+            for version, (_, value, _) in enumerate(entries):
+                signed = value["data"].get("signed") if value["type"] in ("task_decided", "task_endorsed") else None
+                if isinstance(signed, dict):
+                    self._approval(stream, version, value, signed)
+
+    def _approval(self, stream, version, value, signed):
+        where = f"the signature under {stream} version {version}"
+        task = value["data"]["task"]
+        said = (signed["conversation"], signed["task"], signed["decision"], signed["action"])
+        if said != (stream, task, value["data"]["decision"], self.entries[stream][task][2].hex()):
+            raise Bad(f"{where} is under another decision")
+        fields = {name: part for name, part in signed.items() if name != "signature"}
+        message = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        if not ed25519(bytes.fromhex(signed["key"]), bytes.fromhex(signed["signature"]), APPROVAL + message):
+            raise Bad(f"{where} does not hold")
+        if not signed["signed_at"] <= value["at"] < signed["expires"]:
+            raise Bad(f"{where} had expired")
+        named = [one["data"] for _, _, one, _ in sorted(self.records, key=lambda one: one[1])
+                 if one["type"] == "approver_named" and one["data"]["person"] == signed["person"]
+                 and one["at"] <= value["at"]]  # fmt: skip
+        if self.whole and (not named or named[-1].get("key") != signed["key"]):
+            raise Bad(f"{where} is by a key that the log does not name for {signed['person']}")
 
     def payloads(self):
         """Every text that an entry commits to is disclosed and fits, or is said to be withheld or erased."""

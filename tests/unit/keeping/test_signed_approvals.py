@@ -1,8 +1,9 @@
 """Signed approvals under attack: none counts that is not this person's, of this entry, now, and once."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from interlock.contracts.events import CommandRefused, TaskDecided, TaskEndorsed
 from interlock.fsm.code import Code
 from interlock.fsm.load import read_flow
 from interlock.fsm.program import compiled
+from interlock.persistence.evidence import verify_bundle
 from interlock.persistence.evidence.keys import SigningKey, new_key
 from interlock.persistence.memory_store import MemoryStore
 from interlock.service.approvers import name_approver, signed_approval
@@ -271,3 +273,60 @@ async def test_one_key_is_one_persons(office: Office) -> None:
     key = office.keys["anna"].verifier().public.hex()
     with pytest.raises(CallError, match="This key is anna's"):
         name_approver(office.store, by="ops", person="anna2", key=key)
+
+
+# -- for an auditor ------------------------------------------------------------------------------------
+
+
+def checked_alone(store: MemoryStore) -> list[str]:
+    """What the verifier of one file says of the signatures, from entries and records alone."""
+    check = verify_bundle.Check({}, verify_bundle.Trust())
+    check.whole = True
+    check.entries = {
+        stream: [(0, json.loads(one.data), one.leaf) for one in store.read(stream)] for stream in store.streams()
+    }
+    check.records = [(n, n, json.loads(one), b"") for n, one in enumerate(store.tree().records())]
+    try:
+        check.approvals()
+    except verify_bundle.Bad as bad:
+        return [str(bad)]
+    return []
+
+
+class Altered:
+    """The store with one field of every signature changed."""
+
+    def __init__(self, store: MemoryStore, **fields: str) -> None:
+        self._store, self._fields = store, fields
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def read(self, stream: str) -> Any:
+        def one(entry: Any) -> Any:
+            value = json.loads(entry.data)
+            if isinstance(value["data"].get("signed"), dict):
+                value["data"]["signed"] |= self._fields
+            return replace(entry, data=json.dumps(value).encode())
+
+        return [one(entry) for entry in self._store.read(stream)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"meaning": "I approve everything"}, "does not hold"),
+        ({"action": "ab" * 32}, "is under another decision"),
+        ({"decision": "rejected"}, "is under another decision"),
+        ({"expires": "2020-01-01T00:00:00.000000Z"}, "does not hold"),
+        ({"person": "bert"}, "does not hold"),
+    ],
+)
+async def test_the_verifier_of_one_file_checks_signatures(office: Office, fields: dict[str, str], says: str) -> None:
+    """As they are, they hold; with any field changed, the first is named."""
+    task = await office.opened()
+    await office.decide("anna", task, office.sign("anna", task))
+    await office.decide("bert", task, office.sign("bert", task))
+    assert checked_alone(office.store) == []
+    (fault,) = checked_alone(Altered(office.store, **fields))  # type: ignore[arg-type]
+    assert says in fault
