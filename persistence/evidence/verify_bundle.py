@@ -456,8 +456,9 @@ class Check:
         self.eras = []  # (from which index, key) of a key rotation
 
     def run(self):
-        for part in (self.opening, self.tree, self.rotations, self.signatures, self.chains, self.complete, self.approvals,
-                     self.payloads, self.flows, self.outside, self.receipts, self.attested):  # fmt: skip
+        for part in (self.opening, self.tree, self.rotations, self.signatures, self.chains, self.complete,
+                     self.approvals, self.payloads, self.flows, self.outside, self.receipts,
+                     self.attested):  # fmt: skip
             try:
                 part()
             except Bad as bad:
