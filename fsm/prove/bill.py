@@ -1,7 +1,7 @@
 """The worst-case bill: what may be used between two inputs and in a whole conversation, and the way that uses most."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...contracts.flow import Flow
 from ..reserving import reserve
@@ -60,7 +60,14 @@ def turn_bill(explored: Explored, parts: list[list[int]]) -> Bill:
             own, beside = own.most(most[0]), beside.most(most[1])
         for here in part:
             best[here] = (own, beside)
-    return _worst(explored, best, chosen)
+    return replace(_worst(explored, best, chosen), unbounded=_of_children(explored))
+
+
+def _of_children(explored: Explored) -> tuple[str, ...]:
+    """What nothing bounds in a turn of a child flow, which a turn here may wait for."""
+    model = explored.model
+    found = {name for one in model.locations for name in model.child_at(one).unbounded}
+    return tuple(name for name in FIGURES if name in found)
 
 
 def _most_from(
@@ -120,8 +127,7 @@ def _along(explored: Explored, start: int, chosen: Mapping[int, int]) -> tuple[i
 
 def started(explored: Explored, turn: int) -> Cost:
     """What the input that begins the turn takes at once: a child conversation goes on with it."""
-    state = explored.model.states[explored.model.location(turn).state]
-    return explored.model.below.get(state.flow, NOTHING) if state.kind == "subflow" else NOTHING
+    return explored.model.child_at(explored.model.location(turn)).turn
 
 
 def declared_bill(explored: Explored) -> Bill:

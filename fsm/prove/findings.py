@@ -7,6 +7,7 @@ from typing import Literal
 
 from ...contracts.flow import Flow
 from .bill import Bill
+from .endings import STAYS
 from .explore import Explored
 from .moving import Move
 
@@ -128,6 +129,8 @@ def happened(move: Move, kind: str) -> str:
             return "the customer writes" + (f": {move.on}" if move.on not in ("message", "") else "")
         case "input":
             return f"the input {move.on} comes"
+        case "person" if ending.on == STAYS:
+            return "somebody else is heard in the child conversation"
         case "person":
             return f"a person decides: {move.on}"
         case "operator":

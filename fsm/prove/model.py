@@ -5,7 +5,7 @@ the counters of the turn stand above it. An input begins a new turn, so it leads
 whatever the counters are; any other move adds a fixed difference.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from ...contracts.flow import (
@@ -17,15 +17,17 @@ from ...contracts.flow import (
     Flow,
     HumanState,
     State,
+    SubflowState,
     Transition,
     WaitState,
 )
+from ...contracts.subflow import FAILED
 from .choices import Choice, choices, counted_visits, sanitised_by
 from .counters import COUNTED, LOCATIONS, Bump, Counters, product_of
 from .digits import any_limit, cost_of, digits, handed, tools_in, without_yes
 from .endings import LIMIT, NOTHING, STAYS, Cost, Ending, endings, operated
 from .monitor import Kept, Monitor, following
-from .moving import Led, Location, Move
+from .moving import IN_THE_CHILD, UNKNOWN_CHILD, Child, Led, Location, Move
 
 POLICY = "policy"
 """The trigger of the rows that are taken where a step would break a policy."""
@@ -45,7 +47,7 @@ class Model:
         flow: Flow,
         counted: frozenset[str] = frozenset(),
         monitors: tuple[Monitor, ...] = (),
-        below: dict[str, Cost] | None = None,
+        below: Mapping[str, Child] | None = None,
         *,
         loose: bool = False,
     ) -> None:
@@ -53,7 +55,7 @@ class Model:
         self.loose = loose
         """Any limit may stop any step: more can happen then than with every limit counted."""
         self.below = below or {}
-        """The bill of a turn of each child flow."""
+        """What each child flow may use in a turn, and how it may end."""
         self.states: dict[str, State] = {one.name: one for one in flow.states}
         self.rows: dict[tuple[str, str], Rows] = {}
         for index, row in enumerate(flow.transitions):
@@ -104,13 +106,26 @@ class Model:
     def _moves(self, index: int) -> Iterator[Move]:
         here = self.locations[index]
         for ending in self._endings[here.state]:
-            if ending.needs_time and here.fresh:
+            if (ending.needs_time and here.fresh) or self._unheard(here, ending):
                 continue
             if ending.cause in NEW_TURN:
                 yield from self._inputs(index, here, ending)
             else:
                 yield from self._works(index, here, ending)
         yield from self._tools(index, here)
+        if self.child_at(here).told:
+            yield from self._inputs(index, here, IN_THE_CHILD)
+
+    def child_at(self, location: Location) -> Child:
+        """What is known of the child flow that runs there; nothing where none does."""
+        found = self.states[location.state]
+        return self.below.get(found.flow, UNKNOWN_CHILD) if isinstance(found, SubflowState) else UNKNOWN_CHILD
+
+    def _unheard(self, here: Location, ending: Ending) -> bool:
+        """Whether a child conversation cannot end like this, because nobody was heard in it yet."""
+        alone = self.child_at(here).alone
+        finals = f"result:{here.state}" in ending.events and ending.on != FAILED
+        return finals and alone is not None and not here.heard and ending.on not in alone
 
     def _rows(self, here: Location, on: str) -> tuple[Choice, ...]:
         key = (here.state, on, bool(here.frames))
@@ -123,9 +138,10 @@ class Model:
         """A new turn: every counter begins anew, so what guards count is nothing yet."""
         began = here._replace(last_agent="", fresh=True)
         if ending.on == STAYS:
-            stayed = began._replace(watched=self._follow(here.watched, ending.events))
-            target = self.index(stayed)
-            yield Move(ending, "message", None, target, (), target, True, NOTHING, self._child(stayed))
+            heard = self.child_at(here).alone is not None
+            stayed = began._replace(watched=self._follow(here.watched, ending.events), heard=heard)
+            target, on = self.index(stayed), "message" if ending.events else ""
+            yield Move(ending, on, None, target, (), target, True, NOTHING, self.child_at(stayed).turn)
             return
         for choice, on, limit in self._taken(began, ending.on, ending.limit):
             if any(least > 0 for _, least, _ in choice.visits):
@@ -332,15 +348,15 @@ class Model:
         step = (*own, f"enter:{target}", *((f"end:{target}",) if kind == "final" else ()))
         watched = self._follow(before, step)
         broken = self._broken(before, watched, ended=kind == "final")
-        return left._replace(state=target, frames=frames, watched=watched), "" if returns else target, broken
+        return (
+            left._replace(state=target, frames=frames, watched=watched, heard=False),
+            "" if returns else target,
+            broken,
+        )
 
     def _entry(self, index: int) -> Cost:
         """What entering takes at once: a child conversation begins its first turn."""
-        return self._child(self.locations[index])
-
-    def _child(self, location: Location) -> Cost:
-        state = self.states[location.state]
-        return self.below.get(state.flow, NOTHING) if state.kind == "subflow" else NOTHING
+        return self.child_at(self.locations[index]).first
 
     def _tools(self, index: int, here: Location) -> Iterator[Move]:
         """Tools that the agent at work may run: only monitors can tell."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .choices import Choice
 from .counters import Check
-from .endings import NOTHING, Cost, Ending
+from .endings import NOTHING, STAYS, Cost, Ending
 
 
 class Location(NamedTuple):
@@ -16,6 +16,30 @@ class Location(NamedTuple):
     last_agent: str = ""
     fresh: bool = True
     watched: tuple[int, ...] = ()
+    heard: bool = False
+    """In a child conversation that must hear somebody to end: whether it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """What a parent must know of a child flow. `turn` is the most that one of its turns takes, `first` the most of
+    the one that begins with it.
+
+    `alone` are the final states that it can come to without hearing anybody (None: not known, so any); `told` says
+    that it can hear others than the customer: people, other systems, operators.
+    """
+
+    turn: Cost = NOTHING
+    first: Cost = NOTHING
+    alone: frozenset[str] | None = None
+    told: bool = False
+    unbounded: tuple[str, ...] = ()
+    """What nothing bounds in one of its turns."""
+
+
+UNKNOWN_CHILD = Child()
+IN_THE_CHILD = Ending(STAYS, "person")
+"""Somebody who is no customer is heard in a child conversation: it goes on, and the parent stays where it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from ..program import Program
 from .codes import QUESTION
-from .endings import Cost
-from .explore import MOST_CONFIGURATIONS, Told, nobody
+from .explore import MOST_CONFIGURATIONS, Explored, Told, nobody
 from .findings import Bills, Finding, Proof, steps_of
 from .keeping import kept_anyway
 from .monitor import Kept, Monitor, Untrusted
+from .moving import Child
 from .questions import ASKED, Asked
 from .reviewing import reviews_of
 from .search import Search, searched
@@ -55,12 +55,37 @@ def _accepted(finding: Finding, reasons: Mapping[str, str]) -> Finding:
 def search_of(program: Program, most: int = MOST_CONFIGURATIONS, told: Told = nobody) -> Search:
     """Everything the flow can do, with what its child flows may use in a turn."""
     consequential = frozenset(one.name for one in program.flow.tools if one.consequential)
-    below: dict[str, Cost] = {name: search_of(child, most, told).bill.most for name, child in program.children.items()}
+    below = {name: child_of(search_of(child, most, told)) for name, child in program.children.items()}
     sanitising = frozenset(one.name for one in program.flow.tools if one.sanitises)
     kept = kept_anyway(program.flow, program.watches, most, told)
     watched = (Kept(watch) for watch in program.watches if watch.name not in kept)
     monitors: tuple[Monitor, ...] = (Untrusted(consequential, sanitising), *watched, *reviews_of(program.flow))
     return searched(program.flow, monitors, below, most, told)
+
+
+def child_of(search: Search) -> Child:
+    """What a parent must know of this flow. Where not everything was searched, it may end in any way by itself."""
+    explored = search.explored
+    turn = search.bill.most
+    if not search.complete:
+        return Child(turn, turn, unbounded=search.bill.unbounded)
+    states = (explored.model.location(one).state for one in unheard(explored))
+    ends = frozenset(one for one in states if explored.model.states[one].kind == "final")
+    moves = (move for index in explored.at() for move in explored.model.moves_of(index))
+    told = any(one.new_turn and "message" not in one.ending.events for one in moves)
+    first = search.bill.turns.get(explored.model.initial, turn)
+    return Child(turn, first, ends, told, search.bill.unbounded)
+
+
+def unheard(explored: Explored) -> frozenset[int]:
+    """Configurations that are reached before anybody is heard: no customer, person, other system or operator."""
+    found = {explored.model.initial}
+    frontier = [explored.model.initial]
+    while frontier:
+        frontier = [there for here in frontier for there in explored.compiled.within_turn(here)]
+        frontier = [one for one in dict.fromkeys(frontier) if one not in found]
+        found.update(frontier)
+    return frozenset(found)
 
 
 def has_people(program: Program) -> bool:

@@ -1,17 +1,16 @@
 """How much must be counted: as little as decides the questions, so that most flows are searched in an instant."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from ...contracts.flow import Flow
 from .bill import Bill, declared_bill, edges, paying_cycle, turn_bill
 from .counters import COUNTED
-from .endings import Cost
 from .explore import MOST_CONFIGURATIONS, Explored, Told, components, explore, nobody
 from .model import Model
 from .monitor import Monitor
-from .moving import Move
+from .moving import Child, Move
 
 OF_A_TURN = ("steps", "agent_calls", "tool_calls", "handoffs", "same_pair", "self_handoffs")
 """Limits of a turn that count moves and calls."""
@@ -47,7 +46,7 @@ class Search:
 def searched(
     flow: Flow,
     monitors: tuple[Monitor, ...] = (),
-    below: dict[str, Cost] | None = None,
+    below: Mapping[str, Child] | None = None,
     most: int = MOST_CONFIGURATIONS,
     told: Told = nobody,
 ) -> Search:

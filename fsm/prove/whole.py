@@ -22,6 +22,9 @@ def conversation_bill(search: Search) -> tuple[Totals, str]:
         totals: Totals = {"calls": None, "tools": None, "seconds": None}
         budgets = {"tokens": limits.conversation_tokens, "nano": limits.conversation_cost}
         return {**totals, **budgets}, "one turn is unbounded already: only budgets and time end it"
+    if bill.unbounded:
+        totals = dict.fromkeys(("calls", "tools", "tokens", "nano", "seconds"))
+        return totals, "a child conversation is unbounded already: only its budgets and time end it"
     if not search.complete:
         unknown: Totals = dict.fromkeys(("calls", "tools", "tokens", "nano", "seconds"))
         return unknown, "not everything was searched: only the limits of a turn are known"
