@@ -161,6 +161,12 @@ def replay(
     routes: Annotated[
         bool, typer.Option("--routes", help="Route the recorded messages again with today's rules and classifier.")
     ] = False,
+    router: Annotated[
+        str, typer.Option("--router", metavar="NAME", help="With --routes: the flow's router for imported messages.")
+    ] = "",
+    label_at: Annotated[
+        str, typer.Option("--label-at", metavar="PATH", help="With --routes: where imported records have their label.")
+    ] = "",
     step: Annotated[bool, typer.Option("--step", help="Walk through one conversation, an event at a time.")] = False,
     texts: Annotated[bool, typer.Option("--texts", help="With --step: show what was said.")] = False,
     flow: FlowOption = "",
@@ -175,7 +181,7 @@ def replay(
     log ID --at N         how did it stand then?  (entries)
     replay                would this code decide the same?  (entries, code)
     replay --routes       would today's rules and classifier route the same?
-                          (entries, texts, code)
+                          (entries, texts, code; with --flow imports too)
     backtest FLOW         what would a new flow have done?
                           (entries, the new flow)
     fork ID --at N        go on from event N in a new conversation
@@ -189,9 +195,10 @@ def replay(
 
         _end(walk(db, conversations or [], flow, texts, typed))
     elif routes:
+        from .routing_again import Wanted
         from .routing_again import routes as run_routes
 
-        _end(run_routes(db, conversations or [], every, flow, json))
+        _end(run_routes(db, Wanted(conversations or (), every, flow, router, label_at), json))
     else:
         from .proof import replay as run
 

@@ -86,6 +86,42 @@ def test_marks_that_cannot_be_read_import_nothing(run: Any, tmp_path: Path, chat
     assert not (tmp_path / "log.db").exists()
 
 
+def test_imported_messages_are_routed_beside_decisions_and_never_among_them(
+    run: Any, log: Path, tmp_path: Path
+) -> None:
+    """With a flow they are measured; what the log decided is counted as without them, and decides the exit code."""
+    alone = run("replay", "--routes", "--all", "--db", log, "--json").json
+    assert alone["imported"] is None
+    path = tmp_path / "said.jsonl"
+    record = {"label": "transfer", "messages": [{"role": "user", "content": "my card has not arrived yet"}]}
+    path.write_text(json.dumps(record), "utf-8")
+    run("import", path, "--as", "openai", "--db", log)
+    ran = run("replay", "--routes", "--all", "--db", log, "--json")
+    assert ran.json == {**alone, "imported": {"conversations": 1, "decided": False}}
+    ran = run("replay", "--routes", "--all", "--db", log, "--flow", "bank", "--label-at", "label", "--json")
+    assert ran.code == 0, "a label of a record that differs is no decision that differs"
+    found = ran.json["imported"]
+    assert {**ran.json, "imported": None} == alone
+    assert (found["decided"], found["router"], found["outcomes"]["card"]) == (False, "triage", 1)
+    assert (found["compared"], found["agreed"], found["moved"]) == (
+        1, 0, [{"from": "transfer", "to": "card", "count": 1}],
+    )  # fmt: skip
+    (one,) = found["differences"]
+    assert (one["version"], one["labels"], one["today"]["outcome"]) == (1, ["transfer"], "card")
+    assert one["scores"].keys() == {"transfer", "card"}
+    words = run("replay", "--routes", "--all", "--db", log, "--flow", "bank", "--label-at", "label").words
+    assert "1 conversation imported: 1 message of customers through the router triage of bank v1" in words
+    assert "Measured today; nobody decided on it." in words
+    assert f"{alone['conversations']} conversations: {alone['decisions']} routing decisions" in words
+
+
+def test_a_router_without_its_flow_is_a_wrong_call(run: Any, log: Path) -> None:
+    ran = run("replay", "--routes", "--all", "--db", log, "--router", "triage")
+    assert ran.code == 2
+    assert "--router and --label-at speak of a flow, and none is named." in ran.words
+    assert "Name it with --flow." in ran.words
+
+
 def test_an_unknown_format_is_a_wrong_call(run: Any, tmp_path: Path, chats: Path) -> None:
     """The formats are listed."""
     ran = run("import", chats, "--as", "csv", "--db", tmp_path / "log.db")
