@@ -58,6 +58,10 @@ class FactSpec(Value):
         return self.type in ("text", "code")
 
 
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._:/@+-]{0,127}$")]
+"""What a model is called where it is asked."""
+
+
 class BreakerSpec(Value):
     """When attempts at an agent or a model are not made any more: after so many failures within the window,
     for so long; then one probe decides."""
@@ -374,6 +378,8 @@ class Flow(Value):
     """What must hold of every conversation, over time."""
     four_eyes: dict[Name, Annotated[int, Field(ge=2, le=9)]] = added({})
     """Tools and states to which every path leads over an approval by so many different people."""
+    prices: dict[ModelName, Price] = added({})
+    """What models cost, each with the month it is from; an agent's own price goes before."""
     person_within: Annotated[int, Field(ge=1, le=1_000)] = added(12)
     """Rows within which a person is to be reached from wherever a conversation is."""
     checks: dict[Name, str] = added({})

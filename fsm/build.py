@@ -18,7 +18,7 @@ from ..contracts.canonical import sha256_hex
 from ..contracts.errors import FlowError
 from ..contracts.flow import AgentSpec, FactSpec, FinalState, Flow, RouterSpec, State, Transition
 from ..contracts.guard import Guard
-from ..contracts.limits import Limits
+from ..contracts.limits import Limits, Price
 from ..contracts.policies import Policy
 from ..contracts.subflow import SubflowFact, SubflowSpec
 from ..contracts.values import printable
@@ -58,6 +58,7 @@ def flow(
     phrases: Mapping[str, str] | None = None,
     policies: Iterable[Policy] = (),
     four_eyes: Mapping[str, int] | None = None,
+    prices: Mapping[str, Price] | None = None,
     person_within: int = 12,
     checks: Mapping[str, str] | None = None,
     code: Code | None = None,
@@ -82,6 +83,7 @@ def flow(
             phrases=dict(phrases or {}),
             policies=tuple(policies),
             four_eyes=dict(four_eyes or {}),
+            prices=dict(prices or {}),
             person_within=person_within,
             checks=dict(checks or {}),
         )
@@ -110,9 +112,16 @@ def completed(flow: Flow, code: Code) -> Flow:
     return flow.changed(
         guards=tuple(declared[name].spec for name in guards),
         tools=tuple(code.tools[name].spec for name in tools),
-        agents=tuple(_with_schema(agent, code) for agent in flow.agents),
+        agents=tuple(_with_schema(priced(agent, flow), code) for agent in flow.agents),
         subflows=tuple(subflow_spec(name, code.subflows[name], files.get(name, "")) for name in named),
     )
+
+
+def priced(agent: AgentSpec, flow: Flow) -> AgentSpec:
+    """The agent with the price of its model from the flow's table, unless it has its own."""
+    if agent.price != Price() or agent.model not in flow.prices:
+        return agent
+    return agent.changed(price=flow.prices[agent.model])
 
 
 def subflow_spec(name: str, subflow: Subflow, file: str = "") -> SubflowSpec:

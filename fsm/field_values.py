@@ -10,6 +10,8 @@ from typing import Any
 from ..contracts.values import MAX_SAFE_INTEGER, listed, printable
 from .source import Listing, Node, Scalar, Table
 
+_MONTH = re.compile(r"2[0-9]{3}-(0[1-9]|1[0-2])")
+_MODEL = re.compile(r"[A-Za-z][A-Za-z0-9._:/@+-]{0,127}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _DURATION = re.compile(r"([0-9]{1,15})(s|m|h|d)")
 _DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
@@ -46,6 +48,22 @@ def scalar(node: Node, wanted: str) -> Scalar:
 
 def text(node: Node) -> str:
     return scalar(node, "text").text
+
+
+def month(node: Node) -> str:
+    found = scalar(node, "a month").text
+    if _MONTH.fullmatch(found):
+        return found
+    fix = "Write the month that the price is from, such as 2026-11."
+    raise Misread("R211", f"{printable(found, 80)!r} is not a month.", fix, node.line)
+
+
+def model_name(text: str, line: int) -> str:
+    """What a model may be called in the table of prices."""
+    if _MODEL.fullmatch(text):
+        return text
+    fix = "Write it as the agents do: letters, digits and . _ : / @ + -, starting with a letter, at most 128."
+    raise Misread("R211", f"{printable(text, 80)!r} is not the name of a model.", fix, line)
 
 
 def name(node: Node) -> str:

@@ -33,6 +33,7 @@ from .field_values import (
     decimal6,
     duration,
     many,
+    month,
     name,
     numbers_by_name,
     one_of,
@@ -238,6 +239,11 @@ PRICE_KEYS = {
     "input": Key(_PER_MILLION.read, into="input_nano"),
     "output": Key(_PER_MILLION.read, into="output_nano"),
     "dated": _TEXT,
+}
+TABLE_PRICE_KEYS = {
+    "input": Key(_PER_MILLION.read, into="input_nano", needed=True, stand_in=0),
+    "output": Key(_PER_MILLION.read, into="output_nano", needed=True, stand_in=0),
+    "dated": Key(month, needed=True, stand_in=""),
 }
 ROUTER_KEYS = {
     "labels": Key(words, needed=True, stand_in={}),

@@ -33,7 +33,7 @@ FolderReader = Callable[[str], bytes]
 """Gives the bytes of a file beside the flow; raises `OSError` where there is none."""
 _DECIDE_OUTCOMES = (["inputs"], ["decisions"], ["labels"])
 """Keys without which it is not known what a state can end with."""
-_SECTIONS = ("code", "limits", "facts", "agents", "routers", "subflows", "policies", "states", "transitions")
+_SECTIONS = ("code", "limits", "facts", "agents", "routers", "subflows", "policies", "prices", "states", "transitions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +163,7 @@ class _Reading:
             "routers": self.named(table, "routers", self.router),
             "subflows": self.subflows(table),
             "policies": self.named(table, "policies", self.policy),
+            "prices": self.prices(table),
             "states": self.named(table, "states", self.state),
             "transitions": read_rows(table.entries.get("transitions"), notes),
         }
@@ -192,6 +193,20 @@ class _Reading:
             else:
                 found.append(one)
         return tuple(found)
+
+    def prices(self, table: Table) -> dict[str, Price]:
+        """What models cost, by their names."""
+        section, found = self.notes.section(table, "prices"), {}
+        for model, node in section.entries.items():
+            path = f"prices.{model}"
+            try:
+                field_values.model_name(model, section.key_lines[model])
+            except Misread as problem:
+                self.notes.fault(problem.code, problem.what, problem.fix, problem.line, path)
+            else:
+                values = self.notes.values(self.notes.table(node, path), fields.TABLE_PRICE_KEYS, path)
+                found[model] = self.notes.built(Price, values, fields.TABLE_PRICE_KEYS, path)
+        return found
 
     def state(self, name: str, table: Table, path: str) -> State | None:
         kind = table.entries.get("kind")

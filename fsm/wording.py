@@ -55,6 +55,9 @@ def promised(flow: Flow) -> Iterator[str]:
     if flow.four_eyes:
         needed = joined(f"{name} ({number} different people)" for name, number in flow.four_eyes.items())
         yield f"Every way to these leads over an approval: {needed}."
+    if flow.prices:
+        table = joined(f"{model} ({price.dated})" if price.dated else model for model, price in flow.prices.items())
+        yield f"Known are the prices of {table}."
     trusted = [one.name for one in flow.guards if one.sanitises] + [one.name for one in flow.tools if one.sanitises]
     if trusted:
         yield f"What was written may change something once {joined(trusted, 'or')} looked at it."

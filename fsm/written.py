@@ -40,8 +40,9 @@ def written_yaml(flow: Flow) -> str:
         *_named("phrases", {key: _scalar(text) for key, text in flow.phrases.items()}),
         *_named("four_eyes", {key: str(number) for key, number in flow.four_eyes.items()}),
         *_named("checks", {key: _scalar(text) for key, text in flow.checks.items()}),
+        *_named("prices", {model: _price(one) for model, one in flow.prices.items()}),
         *_named("facts", {one.name: _table(_fact(one, digits)) for one in flow.facts}),
-        *_long("agents", {one.name: _agent(one) for one in flow.agents}),
+        *_long("agents", {one.name: _agent(one, flow.prices) for one in flow.agents}),
         *_long("routers", {one.name: _router(one, digits) for one in flow.routers}),
         *([f"digressions: {flow.digressions}"] if flow.digressions is not None else ()),
         *_named("subflows", {one.name: _scalar(one.file or f"{one.name}.yaml") for one in flow.subflows}),
@@ -126,26 +127,25 @@ def _fact(fact: FactSpec, digits: int) -> dict[str, Cell]:
     return found
 
 
-def _agent(agent: AgentSpec) -> dict[str, str]:
+def _agent(agent: AgentSpec, prices: Mapping[str, Price]) -> dict[str, str]:
     found = _changed(agent, ("price", "breaker", "contract_schema", "contract_bytes", "cache_seconds"))
     if agent.cache_seconds:
         found["cache"] = duration(agent.cache_seconds)
     if "temperature" in found:
         found["temperature"] = _short(agent.temperature)
     written = {key: _block_text(one) if key == "instructions" else _scalar(one) for key, one in found.items()}
-    if agent.price != Price():
-        written["price"] = _table(
-            {
-                "input": decimal(agent.price.input_nano, 3),
-                "output": decimal(agent.price.output_nano, 3),
-                **({"dated": agent.price.dated} if agent.price.dated else {}),
-            }
-        )
+    if agent.price not in (Price(), prices.get(agent.model)):
+        written["price"] = _price(agent.price)
     if agent.breaker is not None:
         one = agent.breaker
         within, is_open = duration(one.window_seconds), duration(one.open_seconds)
         written["breaker"] = _table({"failures": one.failures, "within": within, "open": is_open})
     return written
+
+
+def _price(price: Price) -> str:
+    amounts = {"input": decimal(price.input_nano, 3), "output": decimal(price.output_nano, 3)}
+    return _table({**amounts, **({"dated": price.dated} if price.dated else {})})
 
 
 def _router(router: RouterSpec, digits: int) -> dict[str, str]:

@@ -73,3 +73,27 @@ def test_every_figure_has_its_way() -> None:
     assert set(bills.ways) == {"calls", "tools", "tokens", "nano", "seconds"}
     assert [one.target for one in bills.ways["calls"]][:4] == ["asking", "invoices", "asking", "invoices"]
     assert "paying" in [one.state for one in bills.ways["tools"]]
+
+
+def test_a_table_beside_the_flow_goes_before_the_flows(run: Any, tmp_path: Path) -> None:
+    """`--prices` is asked for on the spot: it stands in place of the flow's table and of its agents' prices."""
+    (tmp_path / "flow.yaml").write_text(
+        "flow: small\nversion: 1\nowner: tests\ninitial: asked\n"
+        'prices:\n  mini: {input: "1.00", output: "1.00", dated: 2026-11}\n'
+        "agents:\n  helper: {instructions: Help., model: mini}\n"
+        "states:\n  asked: {kind: wait, say: Yes, deadline: 1h}\n  working: {kind: agent, agent: helper}\n"
+        "  desk: {kind: human, role: clerk, decisions: [closed], deadline: 4h}\n  over: {kind: final}\n"
+        "transitions:\n  - [asked, message, otherwise, working, A-1]\n  - [working, done, otherwise, asked, A-1]\n"
+        "  - [desk, closed, otherwise, over, A-1]\n"
+        + "".join(
+            f"  - [any, {on}, otherwise, desk, A-2]\n"
+            for on in ("failed", "timeout", "invalid", "unsure", "refused", "over_budget", "limit")
+        )
+        + "  - [any, expired, otherwise, over, A-2]\n",
+        "utf-8",
+    )
+    prices = tmp_path / "prices.yaml"
+    prices.write_text('models:\n  mini: {input: "3.00", output: "3.00"}\n', "utf-8")
+    before = run("check", tmp_path / "flow.yaml", "--json").json["proof"]["bill"]["turn"]
+    after = run("check", tmp_path / "flow.yaml", "--json", "--prices", prices).json["proof"]["bill"]["turn"]
+    assert after["nano"] == 3 * before["nano"] > 0
