@@ -33,8 +33,8 @@ only they would end is refused. **What it costs at worst** follows from the limi
 background of a broadcast, and those of a child conversation, are in it.
 
 **Prices** stand at the agents, or once per model under `prices:` in the flow, each with the month it is from; an
-agent's own `price` goes before the table. `--prices FILE` (`models:` with the same lines, `dated`, `currency`) stands in
-place of both, for the bill alone. What has no price is not free: the bill names the agents whose price is not known.
+agent's own `price` goes before the table. `--prices FILE` (`models:` with the same lines, `dated`, `currency`) stands
+in place of both, for the bill alone. What has no price is not free: the bill names the agents whose price is not known.
 
 Not modelled: which facts are known. A form that has nothing to ask may be complete at once, a deadline may pass in any
 wait, a limit of a whole conversation may be reached at any call.
