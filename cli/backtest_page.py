@@ -257,9 +257,14 @@ def _foot(document: dict[str, Any]) -> str:
         f"{cost['paid']:.4f} {_safe(cost['currency'])}. Of these would be made again: {cost['would_be']:.4f} "
         f"({cost['would_be'] - cost['paid']:+.4f}). What would have to be asked besides costs at most "
         f"{cost['more_at_most']:.4f} (its reservations).</p>"
-        f'<p class="soft">{document["seconds"]:.1f} s, {document["model_calls"]} model calls.</p>'
+        f'<p class="soft">{document["seconds"]:.1f} s, {document["model_calls"]} model calls'
+        f"{_left_out(document['forks'])}.</p>"
     )
 
 
 def _most_first(numbers: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(numbers.items(), key=lambda item: -item[1])
+
+
+def _left_out(forks: int) -> str:
+    return f"; {forks:,} fork{'' if forks == 1 else 's'} left out, which begin with copies" if forks else ""

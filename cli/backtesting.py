@@ -164,8 +164,9 @@ def backtest_document(found: Finished, met: Sequence[Met], db: Path, source: str
     """`{"flow", "version", "digest", "source", "versions", "conversations", "turns", "decisions", "verdicts",
     "differing", "moved": [{"by", "was", "now", "turns"}], "notes", "needs", "reasons", "cost": {"currency", "paid",
     "would_be", "more_at_most"}, "policies": [{"name", "recorded", "now"}], "standards": [{"rule", "number", "of",
-    "holds"}], "top": [{"id", "weight", "turns", "commands"}], "problems", "failed", "skipped", "resumed", "seconds",
-    "model_calls"}`: costs are in units of the currency, `more_at_most` is what the calls that are needed may add."""
+    "holds"}], "top": [{"id", "weight", "turns", "commands"}], "problems", "failed", "skipped", "forks", "resumed",
+    "seconds", "model_calls"}`: costs are in units of the currency, `more_at_most` is what the calls that are needed may
+    add."""
     tally, ref = found.tally, found.program.ref
     body = tally.document()
     names = sorted(tally.broke.keys() | tally.breaks.keys())
@@ -190,7 +191,7 @@ def backtest_document(found: Finished, met: Sequence[Met], db: Path, source: str
             {"rule": one.standard.written, "number": one.number, "of": one.of, "holds": one.holds} for one in met
         ],
         "top": [{**one, "commands": _commands(one["id"], db)} for one in body["top"]],
-        **{name: body[name] for name in ("problems", "failed", "skipped")},
+        **{name: body[name] for name in ("problems", "failed", "skipped", "forks")},
         "resumed": found.resumed,
         "seconds": round(seconds, 1),
         "model_calls": 0,
@@ -235,6 +236,8 @@ def _show(document: dict[str, Any]) -> None:
             terminal.text((MARKS.good, "bold green") if good else (MARKS.bad, "bold red")),
             f"{one['rule']}: {one['number']:,} of {one['of']:,} ({_share(one['number'], one['of'])})",
         )
+    if document["forks"]:
+        terminal.line((f"{counted(document['forks'], 'fork')} left out: what a fork begins with is a copy", "dim"))
     rate = document["conversations"] / max(document["seconds"], 0.1)
     terminal.line(
         f"{counted(document['conversations'], 'conversation')}, {counted(turns, 'turn')}, "

@@ -13,6 +13,8 @@ from ..contracts.commands import (
     AgentEnded,
     Command,
     CommandBody,
+    FlowRef,
+    Migrate,
     Reading,
     Routed,
     Say,
@@ -26,6 +28,7 @@ from ..contracts.events import (
     AgentReturned,
     ConversationStarted,
     Event,
+    FlowChanged,
     MessageReceived,
     command_of,
 )
@@ -56,6 +59,10 @@ class Sources(Protocol):
 
     def reading(self, event: MessageReceived, conversation: Conversation) -> Reading | None:
         """What the new flow's rules read in the message; `conversation` is as it was before it came."""
+        ...
+
+    def moved(self, flow: FlowRef) -> None:
+        """From here on the conversation is recorded under this flow."""
         ...
 
 
@@ -101,7 +108,8 @@ class Backtested:
 
 
 def backtest(program: Program, stream: str, entries: Sequence[Unopened], sources: Sources) -> Backtested:
-    """Every turn of a recorded conversation through `program`.
+    """Every turn of a recorded conversation through `program`, whichever flow recorded it. That it was moved to another
+    flow is no turn: it is taken as it is recorded.
 
     Raises `LogBroken` for a stream whose decisions do not begin with a command.
     """
@@ -111,9 +119,13 @@ def backtest(program: Program, stream: str, entries: Sequence[Unopened], sources
     broke: list[str] = []
     breaks: list[str] = []
     for groups in _turns(stream, entries):
+        run = _TurnRun(program, conversation, groups, sources)
+        if isinstance(groups[0][1], Migrate):
+            conversation = run.recorded(conversation, groups[0][0])
+            sources.moved(groups[0][1].flow)
+            continue
         turns += 1
         decisions += len(groups)
-        run = _TurnRun(program, conversation, groups, sources)
         found = run.result()
         if conversation.watches or run.after.watches:
             broke += _broken(conversation, run.after)
@@ -145,7 +157,7 @@ def _turns(stream: str, entries: Sequence[Unopened]) -> Iterator[list[tuple[Sequ
                 version=group[0].envelope.ver,
                 fix="Verify the log; the entry was altered.",
             )
-        if turn and not isinstance(body, _INNER):
+        if turn and (not isinstance(body, _INNER) or isinstance(turn[0][1], Migrate)):
             yield turn
             turn = []
         turn.append((group, body))
@@ -249,16 +261,19 @@ class _TurnRun:
             exact = False
         opening = decision.events[0] if decision.events else None
         if not exact:
-            return self._recorded(conversation, group)
+            return self.recorded(conversation, group)
         if isinstance(opening, AgentReturned):
             self.paid += opening.cost
         return decision.conversation
 
-    def _recorded(self, conversation: Conversation, group: Sequence[Unopened]) -> Conversation:
+    def recorded(self, conversation: Conversation, group: Sequence[Unopened]) -> Conversation:
+        """The conversation after what is recorded, but watched by the new flow's policies from its beginning on."""
         for one in group:
             event = one.event
             if isinstance(event, ConversationStarted) and event.policies != self.program.watches:
-                event = event.changed(policies=self.program.watches)  # the new flow's rules, from the beginning on
+                event = event.changed(policies=self.program.watches)
+            elif isinstance(event, FlowChanged):
+                event = event.changed(policies=conversation.watches, watched=conversation.watched)
             conversation = evolve(conversation, event)
             if isinstance(event, AgentReturned):
                 self.paid += event.cost
@@ -311,7 +326,7 @@ class _TurnRun:
         needs: Mapping[str, int] | None = None,
     ) -> Turn:
         for group, _ in self.groups[place:]:
-            conversation = self._recorded(conversation, group)
+            conversation = self.recorded(conversation, group)
         self.after = conversation
         needs = needs or {}
         was = path_of(one.event for group, _ in self.groups for one in group)

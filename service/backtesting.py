@@ -12,7 +12,7 @@ from typing import Any
 from ..agents.classifier import LinearTable
 from ..contracts.canonical import sha256_hex
 from ..contracts.errors import CallError, InterlockError
-from ..contracts.events import RoutingDecided
+from ..contracts.events import ConversationStarted, RoutingDecided
 from ..contracts.flow import Flow
 from ..contracts.values import fixed, listed, written_time
 from ..fsm.backtest import backtest
@@ -138,11 +138,14 @@ class Bench:
         for stream, rows in self._scan.entries(streams):
             try:
                 entries = [Unopened(data) for data in rows]
+                if _is_fork(entries[0]):
+                    tally.forks += 1
+                    continue
                 if self._label and not any(_is_label(one, self._label) for one in entries):
                     tally.skipped += 1
                     continue
                 changes = self._changes_since(entries[0].envelope.flow)
-                sources = Remeasured(changes, entries, partial(self._texts, stream))
+                sources = Remeasured(changes, entries, partial(self._texts, stream), self._changes_since)
                 told = tally.take(backtest(self.program, stream, entries, sources))
             except InterlockError as error:
                 tally.could_not(stream, str(error))
@@ -169,6 +172,11 @@ class Bench:
         self._scan.close()
         if self._store is not None:
             self._store.close()
+
+
+def _is_fork(first: Unopened) -> bool:
+    """What a fork began with is a copy, and what was said in it after that was said again."""
+    return isinstance(first.event, ConversationStarted) and first.event.origin == "forked"
 
 
 def _is_label(entry: Unopened, label: str) -> bool:

@@ -5,8 +5,8 @@ A threshold does not change what is measured, so trying one on a whole history r
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ..contracts.commands import Reading, Routed
-from ..contracts.events import MessageReceived, RoutingDecided
+from ..contracts.commands import FlowRef, Reading, Routed
+from ..contracts.events import FlowChanged, MessageReceived, RoutingDecided
 from ..contracts.facts import FactReading
 from ..contracts.flow import AgentState, Flow, RouterSpec, RouteState
 from ..contracts.payload import Payload, PayloadAt, PayloadRef, bytes_of
@@ -50,7 +50,7 @@ class Changes:
         found = self._measures_same.get((then, now))
         if found is None:
             one, other = self._routers.get(then), self.program.routers.get(now)
-            found = one is not None and other is not None and _measured(one) == _measured(other)
+            found = one is not None and other is not None and _measures(one) == _measures(other)
             self._measures_same[then, now] = found
         return found
 
@@ -62,18 +62,36 @@ class Changes:
         return self.measures_same(then.digressions, now.digressions)
 
 
-def _measured(spec: RouterSpec) -> tuple[object, ...]:
+def _measures(spec: RouterSpec) -> tuple[object, ...]:
     return tuple(getattr(spec, name) for name in _MEASURED)
+
+
+_Measured = tuple[Changes, str, bool, RoutingEvidence]
 
 
 class Remeasured:
     """The `Sources` of one recorded conversation."""
 
-    def __init__(self, changes: Changes, entries: Sequence[Unopened], payloads: Payloads) -> None:
+    def __init__(
+        self,
+        changes: Changes,
+        entries: Sequence[Unopened],
+        payloads: Payloads,
+        since: Callable[[str], Changes] | None = None,
+    ) -> None:
+        """`changes` are those since the flow that the conversation began on; `since` gives those of a flow that it was
+        moved to, by its digest. Without, all is measured anew from there on."""
         self._changes, self._entries, self._read = changes, entries, payloads
+        self._began, self._since = changes, since
         self._program = changes.program
         self._payloads: Mapping[PayloadAt, Payload] | None = None
-        self._found: dict[int, list[tuple[str, bool, RoutingEvidence]]] | None = None
+        self._found: dict[int, list[_Measured]] | None = None
+
+    def moved(self, flow: FlowRef) -> None:
+        self._changes = self._changes_since(flow)
+
+    def _changes_since(self, flow: FlowRef) -> Changes:
+        return Changes(None, self._program) if self._since is None else self._since(flow.digest)
 
     def evidence(self, effect: Route, was: Routed | None) -> RoutingEvidence | None:
         """The recorded evidence where the same was measured on this message, else measured; None without its text."""
@@ -83,10 +101,10 @@ class Remeasured:
         held = effect.held if effect.held in spec.labels else None
         if was is not None and was.evidence.held == held and self._measures_same(was, effect.router):
             return was.evidence
-        for then, bare, found in self._recorded().get(effect.message, ()):
+        for changes, then, bare, found in self._recorded().get(effect.message, ()):
             if bare != (not effect.candidates) and (bare or found.picked is not None):
                 continue  # what the customer picked depends on what was offered
-            if self._changes.measures_same(then, effect.router):
+            if changes.measures_same(then, effect.router):
                 return found if found.held == held else found.changed(held=held)
         text = self._text(effect.message)
         if text is None:
@@ -137,21 +155,25 @@ class Remeasured:
     def _measures_same(self, was: Routed, router: str) -> bool:
         return self._changes.measures_same(self._changes.router_then(was.state), router)
 
-    def _recorded(self) -> dict[int, list[tuple[str, bool, RoutingEvidence]]]:
-        """What was measured on each message: by which router, and whether nothing was offered to pick from."""
+    def _recorded(self) -> dict[int, list[_Measured]]:
+        """What was measured on each message: under which flow, by which router, and whether nothing was offered to pick
+        from."""
         if self._found is None:
             self._found = {}
+            changes = self._began
             for version, one in enumerate(self._entries):
-                if one.type not in ("routing_decided", "message_received"):
+                if one.type not in ("routing_decided", "message_received", "flow_changed"):
                     continue
                 event = one.event
-                if isinstance(event, RoutingDecided) and event.evidence.modelled is None and not event.evidence.queued:
-                    measured = (self._changes.router_then(event.state), event.agent is not None, event.evidence)
-                    self._found.setdefault(event.message, []).append(measured)
+                if isinstance(event, FlowChanged):
+                    changes = self._changes_since(event.flow)
+                elif isinstance(event, RoutingDecided):
+                    if event.evidence.modelled is None and not event.evidence.queued:
+                        router, bare = changes.router_then(event.state), event.agent is not None
+                        self._found.setdefault(event.message, []).append((changes, router, bare, event.evidence))
                 elif isinstance(event, MessageReceived) and event.reading.digression is not None:
-                    then = self._changes.then
-                    measured = ((then.digressions or "") if then else "", True, event.reading.digression)
-                    self._found.setdefault(version, []).append(measured)
+                    router = (changes.then.digressions or "") if changes.then else ""
+                    self._found.setdefault(version, []).append((changes, router, True, event.reading.digression))
         return self._found
 
     def _text(self, message: int) -> str | None:

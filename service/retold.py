@@ -32,6 +32,7 @@ from ..contracts.events import (
     ConversationEnded,
     ConversationStarted,
     Event,
+    FlowChanged,
     ReplySent,
     RoutingDecided,
     ToolRequested,
@@ -94,7 +95,8 @@ class Retold:
 def retold(store: Store, conversation: str, program: Program) -> Retold:
     """The acts of a stored conversation on `program` or a flow below it.
 
-    Raises `CallError` where a text that is needed was erased, or where it is a child: its parent is retold.
+    Raises `CallError` where a text that is needed was erased, where it was moved to another flow, or where it is a
+    child: its parent is retold.
     """
     family = {one.ref.digest: one for one in with_children([program])}
     return _Teller(store, conversation, family).told()
@@ -139,6 +141,13 @@ class _Teller:
             )
         self.streams[stream] = _Stream(stream, entries, depth, parent, begun)
         for version, one in enumerate(entries):
+            if isinstance(one.event, FlowChanged):
+                raise CallError(
+                    f"The conversation was moved to another flow at event {version}, and a test plays one flow.",
+                    where=f"conversation {stream}",
+                    fix=f"Say all of it again to the new one with `interlock fork {stream[:8]} --at 0 --flow FLOW`, "
+                    "and export the fork.",
+                )
             if isinstance(one.event, SubflowStarted):
                 self._find(one.event.child, depth + 1, stream, version)
 

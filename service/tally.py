@@ -59,6 +59,8 @@ class Tally:
     pays_at_most: int = 0
     skipped: int = 0
     """Conversations that the selection by label left out."""
+    forks: int = 0
+    """Forks, which are left out: what they begin with is a copy, and what was said in them was said again."""
     broke: Counter[str] = field(default_factory=Counter)
     """The flow's policies, and the turns in which what was recorded breaks them."""
     breaks: Counter[str] = field(default_factory=Counter)
@@ -134,7 +136,7 @@ class Tally:
 
 
 _NUMBERS = (
-    "conversations", "turns", "decisions", "differing", "paid", "pays", "pays_at_most", "skipped", "failed",
+    "conversations", "turns", "decisions", "differing", "paid", "pays", "pays_at_most", "skipped", "forks", "failed",
 )  # fmt: skip
 _COUNTERS = ("verdicts", "notes", "needs", "reasons", "broke", "breaks")
 
@@ -147,7 +149,7 @@ def read_tally(document: Mapping[str, Any]) -> Tally:
         top=[Difference(one["id"], one["weight"], tuple(one["turns"])) for one in document["top"]],
     )
     for name in _NUMBERS:
-        setattr(tally, name, document[name])
+        setattr(tally, name, document.get(name, 0))
     for name in _COUNTERS:
         setattr(tally, name, Counter(document[name]))
     return tally

@@ -1,12 +1,12 @@
 """What must be true of the log after anything at all: it verifies, and deciding it again gives it byte for byte."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..contracts.events import TransitionTaken
 from ..contracts.store import StoredEntry, Summary
 from ..contracts.subflow import PARENT_LEFT
 from ..fsm.program import Program
-from ..fsm.replay import redecide
+from ..fsm.replay import Recorded, redecide
 from ..persistence.verify import verify
 from ..service.loading import recorded
 from ..service.projection import summary_of
@@ -19,32 +19,37 @@ def log_faults(talk: Talk) -> list[str]:
 
 
 def _stream_faults(talk: Talk, stream: str) -> list[str]:
-    program, entries = talk.program_of(stream), talk.store.read(stream)
+    program, programs, entries = talk.program_of(stream), talk.programs, talk.store.read(stream)
     found: list[str] = []
 
     def projected(read: Sequence[StoredEntry]) -> Summary:
-        conversation = redecide(program, stream, recorded(read)).conversation
+        conversation = redecide(programs, stream, recorded(read)).conversation
         return summary_of(conversation, read[-1].at, read[0].at, "")
 
     verified = verify(talk.store, streams=[stream], projected=projected)
     if verified.broken:  # what is decided from such entries says nothing
         return [f"the log is broken at event {one.version} of {stream}: {one.what}" for one in verified.broken]
-    again = redecide(program, stream, recorded(entries))
+    again = redecide(programs, stream, recorded(entries))
     if again.divergences:
         found.append(f"deciding again differs {again.divergences} times, first at {again.divergence}")
     if again.conversation != talk.conversation(stream):
         found.append("the log folds into another conversation than the one that ran")
-    return found + _stuck(program, talk, stream)
+    return [*found, *_astray(programs, talk.entries(stream)), *_stuck(program, talk, stream)]
+
+
+def _astray(programs: Mapping[str, Program], entries: Sequence[Recorded]) -> Iterator[str]:
+    """Moves between states that the flow of then does not have."""
+    for one in entries:
+        event = one.event
+        if not isinstance(event, TransitionTaken):
+            continue
+        if not {event.source, event.target} <= programs[one.envelope.flow].states.keys():
+            yield f"it moved from {event.source!r} to {event.target!r}, which the flow does not have"
 
 
 def _stuck(program: Program, talk: Talk, stream: str) -> list[str]:
-    """A conversation that nothing will ever move, and moves to what the flow does not have."""
-    conversation = talk.conversation(stream)
-    found = [
-        f"it moved from {one.source!r} to {one.target!r}, which the flow does not have"
-        for one in talk.happened[stream]
-        if isinstance(one, TransitionTaken) and not {one.source, one.target} <= program.states.keys()
-    ]
+    """A conversation that nothing will ever move."""
+    conversation, found = talk.conversation(stream), list[str]()
     if conversation.status == "ended":
         left = conversation.failing is not None and conversation.failing.reason == PARENT_LEFT
         if not left and program.states[conversation.state].kind != "final":

@@ -31,6 +31,7 @@ from ..fsm.replay import Recorded
 from ..persistence.memory_store import MemoryStore
 from ..service.acts import Act, AgentAnswers, Crashes, Decides, Gives, Passes, Resolves, ToolAnswers, Writes
 from ..service.loading import loaded, recorded
+from ..service.migrating import moved
 from ..service.outcome import Task, TurnOutcome
 from ..service.perform import repeatable
 from ..service.runtime import Runtime
@@ -210,6 +211,18 @@ class Talk:
         self._life.writes = 0
         self._restart()
 
+    def move_to(self, program: Program, renamed: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """Move the conversation to another version of its flow, as `interlock migrate` does between two processes.
+
+        Returns what speaks against it: nothing where it moved.
+        """
+        self._programs = (self.outside.around(program), *self._programs)
+        (made,) = moved(self.store, [self.id], program, renamed or {}, at=self.clock.now(), source="")
+        for entry in made.entries if made.possible else ():
+            self._recorded(self.id, entry)
+        self._restart()
+        return made.obstacles
+
     # -- running ------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
@@ -313,10 +326,14 @@ class Talk:
     def ended(self) -> bool:
         return self.conversation().status == "ended"
 
+    @property
+    def programs(self) -> dict[str, Program]:
+        """Every program that is here, by its flow's digest: a conversation that was moved ran on more than one."""
+        return {one.ref.digest: one for one in with_children(self._programs)}
+
     def program_of(self, stream: str) -> Program:
         """The program that a stream is pinned to."""
-        flow = self.conversation(stream).flow
-        known = {one.ref.digest: one for one in with_children(self._programs)}
+        flow, known = self.conversation(stream).flow, self.programs
         if flow is None or flow.digest not in known:
             raise CallError(f"The flow of {stream!r} is not here; here are {listed(sorted(known))}.")
         return known[flow.digest]

@@ -1,26 +1,36 @@
 """What another flow would have done: laws over random histories, every pattern, and real routers."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from interlock.agents.scripted import ScriptedAgent, gives
 from interlock.contracts.errors import FlowError
 from interlock.contracts.events import MessageReceived, RoutingDecided, TransitionTaken
 from interlock.contracts.flow import RETURN, Flow
 from interlock.contracts.payload import PayloadAt
+from interlock.contracts.routing import RuleSpec
 from interlock.contracts.values import fixed
+from interlock.fsm.policies.make import policy
 from interlock.fsm.program import Program, compiled
 from interlock.fsm.replay import decisions_in
 from interlock.fsm.route import choose, evidence
 from interlock.persistence.memory_store import MemoryStore
+from interlock.persistence.presence import OnlyProcess
+from interlock.service.clock import ManualClock
 from interlock.service.loading import recorded
+from interlock.service.migrating import moved
 from interlock.service.project import load_project
 from interlock.service.runtime import Runtime
 from support.backtests import stored_through, through
 from support.histories import History, histories
 from support.patterns import NAMES, conversation_of, project
+from support.plays import STREAM, Play, played, plays
+from support.policed import policed
+from support.runtime import mini
 
 
 @given(histories())
@@ -176,3 +186,67 @@ def test_a_threshold_moves_exactly_the_turns_that_the_classifier_says(said: Said
         assert new <= digressing
         assert {version: moved[version] for version in moved.keys() - new} == expected
         assert all(turn.verdict == "same" for turn in found.different if turn.version not in moved)
+
+
+# -- conversations that were moved to another version -------------------------------------------------------
+
+MOVED_AT = datetime(2026, 1, 6, 9, 0, tzinfo=UTC)
+
+
+def version_two(*, also_help: str = "") -> Program:
+    """The small flow's next version; another word may be a wish for help there."""
+    found = mini(version=2)
+    if not also_help:
+        return found
+    (router,) = found.flow.routers
+    rules = (*router.rules, RuleSpec(label="help", any=(also_help,)))
+    return compiled(found.flow.changed(routers=(router.changed(rules=rules),)), found.code)
+
+
+@given(plays(most=6).filter(lambda play: play.flow == "mini"))
+def test_a_moved_conversation_is_the_same_through_both_of_its_versions(play: Play) -> None:
+    """From wherever it stands: the move is no turn, and what went before and what comes after is as it was."""
+    store, (program,) = asyncio.run(played(play))
+    target = version_two()
+    before = stored_through(program, program.flow, store, STREAM, texts=False)
+    (made,) = moved(store, [STREAM], target, {}, at=MOVED_AT, source="tests")
+    assume(made.possible)
+    for through_it in (program, target):
+        found = stored_through(through_it, program.flow, store, STREAM, texts=False)
+        assert {turn.verdict for turn in found.different} <= {"same"}
+        assert (found.turns, found.decisions, found.paid) == (before.turns, before.decisions, before.paid)
+        assert (found.broke, found.breaks) == ((), ())
+
+
+async def test_what_a_later_version_measured_is_not_measured_again() -> None:
+    """The message before the move was read by other rules, and its text is needed; the one after it was not."""
+    store, (program,) = await played(Play("mini", (("say", "help"),), ("done",), "well"))
+    target = version_two(also_help="assist")
+    (made,) = moved(store, [STREAM], target, {}, at=MOVED_AT, source="tests")
+    assert made.possible
+    agent = ScriptedAgent(lambda _: gives(reply="Here you are."))
+    async with Runtime(store, target, agent, clock=ManualClock(MOVED_AT), presence=OnlyProcess()) as runtime:
+        assert (await runtime.say(STREAM, "assist me")).replies[0] == "Here you are."
+    found = stored_through(target, program.flow, store, STREAM, texts=False)
+    assert found.turns == 3, "the start, and a message under each version"
+    assert [turn.verdict for turn in found.different if turn.verdict != "same"] == ["unknown"]
+    with_texts = stored_through(target, program.flow, store, STREAM)
+    assert {turn.verdict for turn in with_texts.different} <= {"same"}
+    through_one = [turn for turn in stored_through(program, program.flow, store, STREAM).different if turn.by]
+    assert [(turn.was, turn.now) for turn in through_one] == [("help", "unsure")]
+
+
+async def test_policies_are_watched_over_a_move() -> None:
+    """From the beginning of the conversation on, by the flow that is tried: the move does not set them back."""
+    store, (program,) = await played(Play("mini", (("say", "help"), ("say", "help")), ("done",), "well"))
+    target = version_two()
+    (made,) = moved(store, [STREAM], target, {}, at=MOVED_AT, source="tests")
+    assert made.possible
+    agent = ScriptedAgent(lambda _: gives(reply="Here you are."))
+    async with Runtime(store, target, agent, clock=ManualClock(MOVED_AT), presence=OnlyProcess()) as runtime:
+        await runtime.say(STREAM, "help")
+    for most, broken in ((1, 1), (2, 1), (3, 0)):
+        rule = policy("few", "The helper helps a few times.", at_most={"helper": most})
+        tried = compiled(policed(target.flow, (rule,), "desk"), target.code)
+        found = stored_through(tried, program.flow, store, STREAM)
+        assert found.broke == ("rule_0",) * broken

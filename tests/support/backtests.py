@@ -8,6 +8,7 @@ from interlock.contracts.store import Store
 from interlock.fsm.backtest import Backtested, backtest
 from interlock.fsm.program import Program
 from interlock.fsm.unopened import Unopened
+from interlock.service.loading import recorded_flow
 from interlock.service.remeasuring import Changes, Remeasured
 from support.histories import History
 
@@ -24,7 +25,11 @@ def stored_through(program: Program, then: Flow, store: Store, stream: str, *, t
     """A stored conversation through a flow, with its texts or as if they had been erased."""
     entries = [Unopened(row.data) for row in store.read(stream)]
 
+    def since(digest: str) -> Changes:
+        row = store.flow(digest)
+        return Changes(recorded_flow(row) if row is not None else None, program)
+
     def payloads() -> Mapping[PayloadAt, Payload]:
         return store.payloads(stream) if texts else {}
 
-    return backtest(program, stream, entries, Remeasured(Changes(then, program), entries, payloads))
+    return backtest(program, stream, entries, Remeasured(Changes(then, program), entries, payloads, since))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -18,10 +19,12 @@ from interlock.persistence.sqlite_store import SqliteStore
 from interlock.service.backtesting import Finished, Selection, Variant, backtest_log
 from interlock.service.clock import ManualClock
 from interlock.service.executing import InProcess, Processes, executor_for
+from interlock.service.fork_points import taken
 from interlock.service.project import load_project
 from interlock.service.runtime import Runtime
 from interlock.service.standards import measured, read_standards
 from interlock.service.tally import Tally, read_tally
+from interlock.service.wiring import open_log
 from support.backtests import stored_through
 
 SAID = ("I lost my card", "what is this payment of 20 euros", "hello there", "my card does not work at the machine")
@@ -64,6 +67,23 @@ def test_the_same_flow_is_the_same_and_nothing_is_written(log: Path) -> None:
     assert found.tally.verdicts == {"same": 42}
     assert found.tally.paid == found.tally.pays > 0
     assert log.read_bytes() == before
+
+
+def test_forks_are_left_out_and_counted(log: Path, tmp_path: Path) -> None:
+    """What they begin with is counted once, in the conversation that they were taken from; a tally keeps the number."""
+    whole, _ = run(log, ("", "0.9"))
+    path = tmp_path / "log.db"
+    for end in ("", ".key"):
+        shutil.copy(f"{log}{end}", f"{path}{end}")
+    store = open_log(path)
+    stream = next(iter(store.streams()))
+    for name in ("f0000000-0000-4000-8000-000000000000", "f0000000-0000-4000-8000-000000000001"):
+        taken(store, stream, 2, name)
+    store.close()
+    found, _ = run(path, ("", "0.9"))
+    assert found.tally.forks == 2
+    assert {**found.tally.document(), "forks": 0} == whole.tally.document()
+    assert read_tally(found.tally.document()).forks == 2
 
 
 def test_processes_find_what_one_process_finds(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

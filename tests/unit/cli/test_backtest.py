@@ -49,6 +49,18 @@ def test_the_same_flow_is_the_same(run: Any, log: Path) -> None:
     assert "0 model calls" in ran.words
 
 
+def test_forks_are_said_to_be_left_out(run: Any, log: Path, ids: Any, tmp_path: Path) -> None:
+    """In the report, in the document and on the page; the numbers are as without them."""
+    stream = next(iter(ids.values()))
+    assert run("fork", stream, "--at", 0, "--db", log).code == 0
+    html = tmp_path / "report.html"
+    ran = run("backtest", "bank", "--db", log, "--jobs", 1, "--html", html)
+    assert re.search(r"same 66 100\.0 %", ran.words)
+    assert "1 fork left out: what a fork begins with is a copy" in ran.words
+    assert "; 1 fork left out, which begin with copies." in checked(html.read_text("utf-8"))
+    assert run("backtest", "bank", "--db", log, "--jobs", 1, "--json", "-").json["forks"] == 1
+
+
 def test_a_threshold_that_moves_too_much_fails(run: Any, log: Path, tmp_path: Path) -> None:
     """Exit code 1, with what moved, the commands that show it, the page, the document and the turns."""
     html, turns = tmp_path / "report.html", tmp_path / "turns.jsonl"
@@ -121,7 +133,7 @@ def test_nothing_that_is_named_is_read_as_markup() -> None:
     evil = "<b>x</b>"
     document = {
         "flow": evil, "version": 1, "digest": "0" * 64, "source": evil, "versions": {}, "conversations": 1, "turns": 2,
-        "decisions": 2, "differing": 1, "verdicts": {"same": 1, "rerouted": 1},
+        "decisions": 2, "differing": 1, "verdicts": {"same": 1, "rerouted": 1}, "forks": 2,
         "moved": [{"by": "label", "was": evil, "now": f"{n}", "turns": 1} for n in range(30)],
         "notes": {evil: 1}, "needs": {}, "reasons": {evil: 1}, "watched": [evil], "policies": [], "failed": 1,
         "cost": {"currency": evil, "paid": 1.0, "would_be": 1.0, "more_at_most": 0.0},

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from interlock.examples import bank
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.service import project
 from interlock.service.project import load_project
@@ -80,3 +81,26 @@ def test_what_cannot_be_exported_is_said(run: Any, log: Path, ids: Any, tmp_path
         connection.commit()
     words = run("export", stream, "--db", erased).words
     assert "Texts of this conversation were erased" in words
+
+
+def test_a_moved_conversation_is_exported_after_it_was_said_again_to_the_new_flow(
+    run: Any, log: Path, ids: Any, tmp_path: Path
+) -> None:
+    """A test plays one flow: the refusal says which command leads there, and it does."""
+    folder = tmp_path / "bank"
+    shutil.copytree(Path(bank.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__", "__init__.py"))
+    flow = folder / "flow.yaml"
+    flow.write_text(flow.read_text("utf-8").replace("version: 1", "version: 2", 1), "utf-8")
+    said = run("log", ids[LARGE], "--db", log, "--json").json["events"]
+    at = [one["version"] for one in said if one["type"] == "message_received"][1]
+    moved = run("fork", ids[LARGE], "--at", at, "--flow", folder, "--db", log, "--json").json["id"]
+    ran = run("export", moved, "--flow", folder, "--db", log)
+    assert ran.code == 2
+    assert f"The conversation was moved to another flow at event {at}, and a test plays one flow." in ran.words
+    assert f"`interlock fork {moved[:8]} --at 0 --flow FLOW`, and export the fork." in ran.words
+    again = run("fork", moved[:8], "--at", 0, "--flow", folder, "--db", log, "--json").json["id"]
+    out = tmp_path / "exported.py"
+    assert run("export", again, "--flow", folder, "--db", log, "-o", out).code == 0
+    text = out.read_text("utf-8")
+    assert "bank v2" in text
+    played(text)

@@ -4,13 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from interlock.contracts.errors import LogBroken
 from interlock.fsm.policies.automata import automaton
 from interlock.fsm.policies.make import policy
 from interlock.fsm.policies.words import meanings_of
+from interlock.fsm.program import compiled
+from interlock.fsm.replay import redecide
 from interlock.service.acts import Crashes, Passes, Writes, act_of, data_of
 from interlock.service.project import load_project
+from interlock.testing.holding import log_faults
 from interlock.testing.invariants import faults_of, policies_hold
 from interlock.testing.talk import Talk
+from support.runtime import mini
 
 
 def test_one_recovery_takes_over_a_child_that_its_parent_wrote_to() -> None:
@@ -47,3 +52,35 @@ def test_a_policy_that_was_broken_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         real = talk.program_of
         monkeypatch.setattr(talk, "program_of", lambda stream: judged if stream == talk.id else real(stream))
         assert policies_hold(talk) == ["the policy 'no_team' is broken: Nobody asks the team."]
+
+
+def test_a_moved_conversation_is_decided_again_by_the_flow_of_each_stretch() -> None:
+    """Nothing is wrong with its log; the control: by one flow alone, a stretch names a state that is not there."""
+    before = mini()
+    states = tuple(one.changed(name="anything") if one.name == "more" else one for one in before.flow.states)
+    names = {"more": "anything"}
+    rows = tuple(
+        one.changed(source=names.get(one.source, one.source), target=names.get(one.target, one.target))
+        for one in before.flow.transitions
+    )
+    after = compiled(before.flow.changed(version=2, states=states, transitions=rows), before.code)
+    with Talk(before) as talk:
+        talk.do(Writes("what?"))
+        assert talk.conversation().state == "more"
+        assert talk.move_to(after, names) == ()
+        assert talk.conversation().state == "anything"
+        talk.do(Writes("bye"))
+        assert talk.ended
+        assert log_faults(talk) == []
+        with pytest.raises(LogBroken, match="The entry leads to the state 'anything'"):
+            redecide(talk.program, talk.id, talk.entries())
+        with pytest.raises(LogBroken, match="The entry leads to the state 'more'"):
+            redecide(talk.program_of(talk.id), talk.id, talk.entries())
+
+
+def test_a_move_that_cannot_be_made_says_why() -> None:
+    with Talk(mini()) as talk:
+        assert talk.move_to(mini()) == ("it runs on this flow already",)
+        talk.do(Writes("help"))
+        assert talk.move_to(mini(version=2)) != ()
+        assert log_faults(talk) == []
