@@ -16,6 +16,7 @@ from ..contracts.values import written_time
 from ..fsm.conversation import Conversation, Pending
 from ..fsm.evolve import fold
 from ..fsm.replay import Recorded
+from ..fsm.wording import limit_amount
 from ..service.loading import recorded
 from .finding import existing_log, flow_of, stream_named
 from .seeing import Looking, texts_seen
@@ -189,8 +190,7 @@ def show_standing(terminal: Terminal, document: Mapping[str, Any]) -> None:
 
 def _amount(limit: Mapping[str, Any], of: str) -> str:
     """Costs are kept in billionths of the currency unit."""
-    value: int = limit[of]
-    return f"{value / 1_000_000_000:.4f}" if limit["limit"].endswith("_cost") else f"{value:,}"
+    return limit_amount(str(limit["limit"]), int(limit[of]))
 
 
 def _row(terminal: Terminal, name: str, *parts: Part) -> None:

@@ -25,6 +25,7 @@ from ..service.project import Project, load_project
 from ..service.runtime import Runtime
 from ..service.wiring import open_log
 from .story import Told, told
+from .story_work import used_of
 from .terminal import MARKS, Terminal, counted, write_json
 from .timeline import show
 
@@ -233,7 +234,7 @@ def _show_end(terminal: Terminal, one: Incident) -> None:
     ):
         terminal.hang(terminal.text((MARKS.good if good else MARKS.bad, "bold green" if good else "bold red")), words)
     reached = one.limit
-    stopped = f"limit {reached.limit}, {reached.value} of {reached.maximum}" if reached else "no limit"
+    stopped = f"limit {reached.limit}, {used_of(reached)}" if reached else "no limit"
     terminal.hang(
         terminal.text((MARKS.good if reached else MARKS.bad, "bold green" if reached else "bold red")),
         f"stopped by {stopped}: {counted(one.calls, 'call')}, {one.tokens:,} tokens, ${dollars(one.nano)}",

@@ -19,6 +19,7 @@ from ..contracts.events import (
     ToolRequested,
 )
 from ..contracts.values import written_time
+from ..fsm.wording import limit_amount
 from .terminal import counted
 
 _VOID = {
@@ -114,4 +115,9 @@ def limit_words(event: LimitReached) -> str:
     """Which limit, and how far it went."""
     if event.limit == "no_return":
         return "an agent does not get back what it handed on"
-    return f"{event.limit.replace('_', ' ')}, {event.value} of {event.maximum}"
+    return f"{event.limit.replace('_', ' ')}, {used_of(event)}"
+
+
+def used_of(event: LimitReached) -> str:
+    """How far it went, of how much."""
+    return f"{limit_amount(event.limit, event.value)} of {limit_amount(event.limit, event.maximum)}"

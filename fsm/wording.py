@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ..contracts.flow import CACHED, AgentSpec, AgentState, Flow
+from .written import decimal
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
@@ -48,6 +49,14 @@ def ways_of(agent: AgentSpec) -> Iterator[str]:
         yield "Once it has handed the conversation on, it does not get it back until a person has decided something."
     if agent.cache_seconds:
         yield f"Its answer to the same question may be given again for {duration_in_words(agent.cache_seconds)}."
+
+
+def limit_amount(limit: str, value: int) -> str:
+    """How much a limit is, or was used of it: costs are kept in billionths of the currency unit, and read as money."""
+    if not limit.endswith("_cost"):
+        return f"{value:,}"
+    whole, _, part = decimal(value, 9).partition(".")
+    return f"{int(whole):,}.{part:0<2}"
 
 
 def promised(flow: Flow) -> Iterator[str]:

@@ -38,6 +38,7 @@ from ..contracts.events import (
     TransitionTaken,
 )
 from ..contracts.subflow_events import SubflowEnded, SubflowLeft, SubflowStarted
+from ..fsm.wording import limit_amount
 from ..service.acts import Act
 from .talk import Talk
 
@@ -117,7 +118,7 @@ _WORDS: Mapping[type[Any], Callable[[Any, datetime], str]] = {
         f"asks {_list(one.name for one in event.members)} at once, {event.needed} needed, {_seconds(event.due, at)}"
     ),
     BroadcastEnded: lambda event, _: f"{event.outcome}: {_list(f'{one.name} {one.status}' for one in event.members)}",
-    LimitReached: lambda event, _: f"reaches the limit {event.limit} ({event.maximum})",
+    LimitReached: lambda event, _: f"reaches the limit {event.limit} ({limit_amount(event.limit, event.maximum)})",
     CommandRefused: lambda event, _: f"refuses {event.command.kind}: {event.reason}",
     ConversationEnded: lambda event, _: f"ends in {event.state}",
     SubflowStarted: lambda event, _: f"begins {event.flow.name} with {_list(event.facts)}",

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from ...contracts.flow import AgentState, BroadcastState, Flow
 from ...contracts.limits import Limits
+from ..reserving import reserve
+from ..wording import limit_amount
 from .findings import Finding, line_of
 from .search import Search
 
@@ -32,11 +34,15 @@ def other_limits(search: Search, lines: Mapping[str, int]) -> Iterator[Finding]:
             continue
         where = f"limits.{name}"
         if value > HIGH.get(name, value):
-            says = f"The limit {name}: {value:,} is so high that it can always be passed by."
+            says = f"The limit {name}: {_written(flow, name, value)} is so high that it can always be passed by."
             yield Finding("P306", "noted", says, (), line_of(lines, where), where, _FIX_HIGH)
         elif why := _never(search, flow, name, value):
-            says = f"The limit {name}: {value:,} can never be reached: {why}."
+            says = f"The limit {name}: {_written(flow, name, value)} can never be reached: {why}."
             yield Finding("P306", "noted", says, (), line_of(lines, where), where, _FIX_NEVER)
+
+
+def _written(flow: Flow, name: str, value: int) -> str:
+    return f"{flow.currency} {limit_amount(name, value)}" if name.endswith("_cost") else limit_amount(name, value)
 
 
 def _never(search: Search, flow: Flow, name: str, value: int) -> str:
@@ -68,8 +74,11 @@ def _one_agent(flow: Flow) -> str:
 def _below(search: Search, name: str, value: int) -> str:
     """Where all ways through add up to less."""
     bill, flow = search.bill, search.explored.model.flow
-    most = getattr(bill.uncapped, name)
+    each = max((reserve(one)[name == "nano"] for one in flow.agents), default=0)
+    most = min(getattr(bill.uncapped, name), min(bill.uncapped.calls, flow.limits.agent_calls) * each)
     counted = not any(isinstance(one, BroadcastState) for one in flow.states)
     if bill.cycle or not search.complete or not counted or most >= value:
         return ""
-    return f"a turn takes at most {most:,}" if name == "tokens" else "a turn costs less at worst"
+    if name == "tokens":
+        return f"a turn takes at most {most:,}"
+    return f"a turn costs at most {_written(flow, 'turn_cost', most)}"

@@ -87,7 +87,11 @@ def _judged(policy: Policy, finding: Finding | None, lines: Mapping[str, int], c
         says = f"The rows keep the policy {policy.name!r}: {rule_of(policy)}"
         return Finding("P311", "proved" if complete else "bounded", says, where=place, line=line_of(lines, place))
     if any(word.startswith("limit:") for word in policy.words) and finding.verdict == "refuted":
-        says = f"{finding.says} Which limit is reached is not told apart here, so this may be one that cannot be."
+        words = listed(word for word in policy.words if word.startswith("limit:"))
+        says = (
+            f"Whether the rows keep the policy {policy.name!r} is not known: it speaks of {words}, and the way shown "
+            "may need a limit that cannot be reached there, because which limit is reached is not told apart."
+        )
         return replace(finding, verdict="unknown", says=says)
     return finding
 

@@ -229,6 +229,8 @@ def test_an_agent_that_is_given_less_than_it_is_told_can_never_be_asked() -> Non
         ("agent_depth: 1", "The limit agent_depth: 1 can never be reached: no agent may ask others."),
         ("issues: 2", "The limit issues: 2 can never be reached: no router keeps several issues."),
         ("turn_tokens: 900000", "The limit turn_tokens: 900,000 can never be reached: a turn takes at most "),
+        ("turn_cost: 0.75", "The limit turn_cost: EUR 0.75 can never be reached: a turn costs at most EUR 0.54."),
+        ("turn_cost: 1000.000000001", "The limit turn_cost: EUR 1,000.000000001 can never be reached: a turn costs "),
         ("message_bytes: 99000000", "The limit message_bytes: 99,000,000 is so high that it can always be passed by."),
         ("tool_rounds: 5000", "The limit tool_rounds: 5,000 is so high that it can always be passed by."),
     ],
