@@ -1,13 +1,20 @@
-"""One agent with tools: what it may look up and change, and a script that plays it."""
+"""One agent with tools: what it may look up, what code changes after a yes, and a script that plays it."""
 
-from interlock.agents.scripted import ScriptedAgent, after_tool, calls, rules, when
+from interlock.agents.scripted import ScriptedAgent, after_tool, calls, gives, rules, when
 from interlock.agents.tools import tool
+from interlock.contracts.agents import AgentResult
 from interlock.contracts.tools import ToolContext
 from interlock.fsm.code import Code
 
-CONVERSATION = ("Where is my order AB1234?", "Please send it to 12 Byron Street instead.")
+CONVERSATION = ("Where is my order AB1234?", "Please send it to 12 Byron Street instead.", "Yes")
 ADDRESSES: dict[str, str] = {}
 """What the imitated shop was told, by idempotency key."""
+
+
+class Answer(AgentResult):
+    """What the helper says, and the new address where the customer wants one."""
+
+    address: str = ""
 
 
 @tool(says="Says where an order is.")
@@ -21,16 +28,15 @@ def change_address(order: str, address: str, context: ToolContext) -> dict[str, 
     return {"changed": True}
 
 
-code = Code.of(tools=[look_up, change_address])
+code = Code.of(tools=[look_up, change_address], contracts=[Answer])
 
 
 def scripted() -> ScriptedAgent:
     return ScriptedAgent(
         {
             "helper": rules(
-                after_tool("change_address", then="Done: it goes to 12 Byron Street."),
-                after_tool("look_up", then="It is packed and leaves tomorrow."),
-                when("Byron Street", then=calls("change_address", order="AB1234", address="12 Byron Street")),
+                after_tool("look_up", then=gives(reply="It is packed and leaves tomorrow.")),
+                when("Byron Street", then=gives(address="12 Byron Street")),
                 otherwise=calls("look_up", order="AB1234"),
             )
         }

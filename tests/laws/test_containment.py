@@ -8,6 +8,7 @@ in n tries is no proof of never: the bound that n gives stands in docs/containme
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -47,9 +48,8 @@ from support.source_tree import ROOT
 FLOWS = flow_files()
 BANK = ROOT / "examples" / "bank" / "flow.yaml"
 FOUR_EYES = ROOT / "examples" / "patterns" / "human_in_the_loop.yaml"
+SINGLE = ROOT / "examples" / "patterns" / "single_agent.yaml"
 names = pytest.mark.parametrize("file", FLOWS, ids=lambda file: f"{file.parent.name}/{file.stem}")
-UNGATED = {"patterns/single_agent": "its point: the adviser changes the address itself, as one of its allowed actions"}
-"""`folder/flow` -> why its table lets something consequential happen without a person, a yes or a condition."""
 
 
 @names
@@ -93,9 +93,16 @@ def test_the_attack_gets_through_four_eyes() -> None:
 
 @names
 def test_what_is_consequential_stands_behind_a_gate(file: Path) -> None:
-    """In every example's table, unless a reason is given: a person's decision, the customer's yes, or a condition."""
-    case = _case(file)
-    assert bool(case.table.ungated()) == (case.name in UNGATED), case.table.ungated()
+    """In every example's table: a person's decision, the customer's yes, or a condition."""
+    assert not _case(file).table.ungated()
+
+
+def test_what_stands_behind_no_gate_is_found() -> None:
+    """The control: the form that asks for a yes, without its question."""
+    text = SINGLE.read_text("utf-8")
+    open_ = re.sub(r' confirm: "It goes [^"]*",', "", text)
+    assert open_ != text
+    assert table_for(open_, _case(SINGLE).program.code).ungated() == ("changing",)
 
 
 @pytest.mark.full
