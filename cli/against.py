@@ -6,13 +6,16 @@ from typing import Any
 
 from ..contracts.errors import CallError, InterlockError
 from ..contracts.flow import Flow
+from ..fsm.policies.words import said
 from ..fsm.program import compiled
 from ..fsm.prove.findings import Proof
 from ..fsm.prove.language import Behaviour
-from ..fsm.prove.versions import Changed, Versus
+from ..fsm.prove.versions import Versus
+from ..fsm.prove.weighing import Changed
 from ..service.project import Project, load_project, read_file
 from .proving import amounts, bill_document
 from .terminal import MARKS, Terminal, counted
+from .ways import folded
 
 _SHOWN = 20
 """Behaviours listed on a terminal; the document has all of them."""
@@ -49,8 +52,9 @@ def moves_of(pairs: Sequence[str], old: Flow, new: Flow) -> dict[str, str]:
 
 def against_document(found: Versus, flows: tuple[Flow, Flow], proofs: tuple[Proof, Proof]) -> dict[str, Any]:
     """`{"old": {"name", "version", "digest"}, "safe", "complete", "added": [behaviour], "removed": [behaviour],
-    "rows": [change], "unmapped": [change], "weakened": [change], "strengthened": [change], "bills": {"old", "new"}}`,
-    a behaviour being `{"state", "step": [word], "path": [word]}` and a change `{"place", "says"}`."""
+    "rows": [change], "unmapped": [change], "weakened": [change], "unjudged": [change], "strengthened": [change],
+    "neutral": [change], "bills": {"old", "new"}}`, a behaviour being
+    `{"state", "step": [word], "path": [word]}` and a change `{"place", "says"}`."""
     old = flows[0]
     return {
         "old": {"name": old.name, "version": old.version, "digest": old.digest},
@@ -60,7 +64,7 @@ def against_document(found: Versus, flows: tuple[Flow, Flow], proofs: tuple[Proo
         "removed": [_behaviour(one) for one in found.behaviours.removed],
         **{
             name: [{"place": one.place, "says": one.says} for one in getattr(found, name)]
-            for name in ("rows", "unmapped", "weakened", "strengthened")
+            for name in ("rows", "unmapped", "weakened", "unjudged", "strengthened", "neutral")
         },
         "bills": {"old": bill_document(old, proofs[0].bills), "new": bill_document(flows[1], proofs[1].bills)},
     }
@@ -78,8 +82,10 @@ def show_against(terminal: Terminal, found: Versus, flows: tuple[Flow, Flow], pr
         return
     _show_changes(terminal, "does not map", found.unmapped, MARKS.bad, "bold red")
     _show_changes(terminal, "weaker", found.weakened, MARKS.bad, "bold red")
+    _show_changes(terminal, "to be judged", found.unjudged, MARKS.warn, "yellow")
     _show_changes(terminal, "stronger", found.strengthened, MARKS.good, "green")
     _show_changes(terminal, "row", found.rows, MARKS.dot, "dim")
+    _show_changes(terminal, "changed", found.neutral, MARKS.dot, "dim")
     _show_behaviours(terminal, "adds", found.behaviours.added)
     _show_behaviours(terminal, "removes", found.behaviours.removed)
     if not found.unmapped:
@@ -104,8 +110,13 @@ def _show_behaviours(terminal: Terminal, word: str, behaviours: Sequence[Behavio
     for one in behaviours[:_SHOWN]:
         where = f"in {one.state}: " if one.state else ""
         lead = terminal.text((f"{MARKS.dot} {word:>12}", "cyan"))
-        after = ", ".join(one.path) or "nothing"
-        terminal.hang(lead, (f"{where}{', '.join(one.step)}", "bold"), (f"  after {after}", "dim"), indent=1)
+        after = in_sequence(one.path) or "nothing"
+        terminal.hang(lead, (f"{where}{in_sequence(one.step)}", "bold"), (f"  after {after}", "dim"), indent=1)
     if len(behaviours) > _SHOWN:
         left = counted(len(behaviours) - _SHOWN, "more behaviour")
         terminal.line((f"    and {left} (--json has all of them)", "dim"), indent=1)
+
+
+def in_sequence(words: Sequence[str]) -> str:
+    """Events as a reader of the flow says them; what goes round in them is said once, with how often."""
+    return ", ".join(folded(tuple(map(said, words)), ", "))

@@ -9,6 +9,7 @@ from ..fsm.prove.bill import Bill
 from ..fsm.prove.codes import QUESTION
 from ..fsm.prove.findings import Bills, Finding, Proof, Step, rows_of
 from .terminal import MARKS, Terminal
+from .ways import folded
 
 _SIGNS = {"proved": "good", "refuted": "bad", "bounded": "warn", "unknown": "warn", "noted": "warn", "accepted": "warn"}
 _STYLES = {
@@ -188,7 +189,7 @@ def _show_ways(terminal: Terminal, flow: Flow, bills: Bills) -> None:
     most = _costs(bills.turn)
     for name, steps in bills.ways.items():
         if steps and most[name]:
-            way = " > ".join((steps[0].state, *(one.target for one in steps)))
+            way = " > ".join(folded((steps[0].state, *(one.target for one in steps))))
             ways.setdefault(way, []).append(_UNITS[name] or flow.currency)
     for way, names in ways.items() if not bills.turn.cycle else ():
         of = f"{', '.join(names)}: " if len(ways) > 1 else ""

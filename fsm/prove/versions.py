@@ -1,27 +1,20 @@
 """A flow against the one that it is to replace: what it adds, removes and weakens, and where what runs would stand."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
 
-from ...contracts.flow import FinalState, Flow, State, Transition
-from ...contracts.limits import Limits
+from ...contracts.flow import FinalState, Flow, Transition
 from ...contracts.values import listed
 from ..describe import sentence_of
 from ..outcomes import outcomes_of
 from ..program import Program
 from .findings import Proof
 from .language import Difference, Language, difference
+from .promises import promises
+from .weighing import Changed, Side, Weighed, weighed
 
 GOOD = ("proved", "noted")
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """One thing that is another now, in words; `place` says where in the flow, as in `states.desk`."""
-
-    place: str
-    says: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +27,15 @@ class Versus:
     """States of the old flow in which conversations may stand, and which the new one does not take over."""
     weakened: tuple[Changed, ...]
     strengthened: tuple[Changed, ...]
+    unjudged: tuple[Changed, ...] = ()
+    """What may weaken a promise, and no rule tells whether it does: a person reads it."""
+    neutral: tuple[Changed, ...] = ()
+    """What differs otherwise: texts, names, order."""
 
     @property
     def safe(self) -> bool:
-        """Whether what runs can go on with the new flow, and nothing that was promised is weaker."""
-        return not self.unmapped and not self.weakened
+        """Whether what runs can go on with the new flow, and nothing that was promised is weaker, or may be."""
+        return not self.unmapped and not self.weakened and not self.unjudged
 
 
 def versus(old: Program, new: Program, proofs: tuple[Proof, Proof], moves: Mapping[str, str] | None = None) -> Versus:
@@ -46,16 +43,19 @@ def versus(old: Program, new: Program, proofs: tuple[Proof, Proof], moves: Mappi
     name; `proofs` are of the old one and of the new one."""
     moves = moves or {}
     before, after = old.flow, new.flow
-    worse: list[Changed] = []
-    better: list[Changed] = []
-    for one in (*_promises(before, after, moves), *_proved(*proofs)):
-        (worse if one[0] else better).append(one[1])
+    rows = tuple(rows_of(before, after, moves))
+    found = [*promises(before, after, moves), *_conditions(before, after, moves)]
+    sides: dict[Side, list[Changed]] = {"weaker": [], "stronger": [], "unjudged": [], "neutral": []}
+    for one in (*found, *_proved(*proofs, {one.change.place.partition(".")[0] for one in found})):
+        sides[one.side].append(one.change)
     return Versus(
         difference(Language(before, moves), Language(after)),
-        tuple(_rows(before, after, moves)),
+        rows,
         tuple(_unmapped(before, after, moves)),
-        tuple(worse),
-        tuple(better),
+        tuple(sides["weaker"]),
+        tuple(sides["stronger"]),
+        tuple(sides["unjudged"]),
+        tuple(sides["neutral"]),
     )
 
 
@@ -63,8 +63,16 @@ def _renamed(row: Transition, moves: Mapping[str, str]) -> Transition:
     return row.changed(source=moves.get(row.source, row.source), target=moves.get(row.target, row.target))
 
 
+def rows_of(old: Flow, new: Flow, moves: Mapping[str, str]) -> Iterator[Changed]:
+    """Rows that came, went, lead elsewhere or are tried in another order: where they differ, something is said."""
+    found = list(_rows(old, new, moves))
+    yield from found
+    if not found and not moves and old.transitions != new.transitions:
+        says = "reordered: rows of different states, or one that is never tried; each state goes on as before."
+        yield Changed("transitions", says)
+
+
 def _rows(old: Flow, new: Flow, moves: Mapping[str, str]) -> Iterator[Changed]:
-    """Rows that came, went, lead elsewhere or are tried in another order."""
     had = {_condition(one): one for one in (_renamed(row, moves) for row in old.transitions)}
     has = {_condition(one): one for one in new.transitions}
     for key, row in has.items():
@@ -85,6 +93,23 @@ def _rows(old: Flow, new: Flow, moves: Mapping[str, str]) -> Iterator[Changed]:
         both = [key for key in had if key in has and key[:2] == (source, on)]
         if both != [key for key in has if key in had and key[:2] == (source, on)]:
             yield Changed(f"states.{source}", f"reordered: the rows of {source!r} on {on} are tried in another order.")
+
+
+def _conditions(old: Flow, new: Flow, moves: Mapping[str, str]) -> Iterator[Weighed]:
+    """States that lead on from an outcome under other conditions than before, or try them in another order: whether
+    that lets more pass is not computed."""
+    had, has = _tried(tuple(_renamed(row, moves) for row in old.transitions)), _tried(new.transitions)
+    for source, on in sorted(had.keys() & has.keys()):
+        if had[source, on] != has[source, on]:
+            says = f"What {source!r} asks on {on} is another, or in another order: whether more passes is to be read."
+            yield weighed("unjudged", f"states.{source}", says)
+
+
+def _tried(rows: Sequence[Transition]) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        found.setdefault((row.source, row.on), []).append(str(row.guard))
+    return found
 
 
 def _condition(row: Transition) -> tuple[str, str, str]:
@@ -112,107 +137,19 @@ def _unmapped(old: Flow, new: Flow, moves: Mapping[str, str]) -> Iterator[Change
             yield Changed(place, f"{state.name!r} can end with {listed(missing)}, and {name!r} cannot.")
 
 
-Weighed = tuple[bool, Changed]
-"""Whether it weakens the flow, and what it is."""
+_ASKED_BY = {"P308": "person_within", "P311": "policies", "P312": "policies", "P323": "four_eyes"}
+"""Questions that a part of the flow asks: where it changed, another answer is one to another question."""
 
 
-def _promises(old: Flow, new: Flow, moves: Mapping[str, str]) -> Iterator[Weighed]:
-    yield from _limits(old.limits, new.limits)
-    states = {one.name: one for one in new.states}
-    for state in old.states:
-        there = states.get(moves.get(state.name, state.name))
-        if there is not None and there.kind == state.kind:
-            yield from _of_state(state, there)
-    yield from _policies(old, new)
-    for code in new.checks:
-        if code not in old.checks:
-            yield True, Changed(f"checks.{code}", f"{code} is accepted now: {new.checks[code]}")
-    for code in old.checks:
-        if code not in new.checks:
-            yield False, Changed(f"checks.{code}", f"{code} is not accepted any more.")
-    tools = {one.name: one for one in new.tools}
-    for tool in old.tools:
-        now = tools.get(tool.name)
-        if now is not None and (tool.consequential, tool.keyed) != (now.consequential, now.keyed):
-            worse = (tool.consequential and not now.consequential) or (tool.keyed and not now.keyed)
-            yield worse, Changed(f"tools.{tool.name}", f"The tool {tool.name!r} says another thing of what it changes.")
-    routers = {one.name: one for one in new.routers}
-    for router in old.routers:
-        gone = [one for one in router.screen if one not in getattr(routers.get(router.name), "screen", router.screen)]
-        if gone:
-            yield True, Changed(f"routers.{router.name}", f"The router {router.name!r} does not screen {listed(gone)}.")
-
-
-def _limits(old: Limits, new: Limits) -> Iterator[Weighed]:
-    for name in Limits.model_fields:
-        was, now = getattr(old, name), getattr(new, name)
-        if was != now:
-            wider = now is None or (was is not None and now > was)
-            says = f"The limit {name} was {_number(was)} and is {_number(now)}."
-            yield wider, Changed(f"limits.{name}", says)
-
-
-def _number(value: int | None) -> str:
-    return "none" if value is None else f"{value:,}"
-
-
-_LONGER_IS_WEAKER = ("deadline_seconds", "timeout_seconds", "retry_after_seconds")
-_FEWER_IS_WEAKER = ("approvals", "quorum", "minimum_percent")
-_NEEDED = {
-    "approval": "an approval",
-    "approves": "a decision that approves",
-    "confirm": "a question that reads the facts back",
-    "fallbacks": "fallbacks",
-    "judges": "a judge",
-}
-
-
-def _of_state(old: State, new: State) -> Iterator[Weighed]:
-    place = f"states.{new.name}"
-
-    def both(name: str) -> tuple[Any, Any]:
-        return getattr(old, name, None), getattr(new, name, None)
-
-    for name in (*_LONGER_IS_WEAKER, *_FEWER_IS_WEAKER):
-        was, now = both(name)
-        if was is not None and now is not None and was != now:
-            worse = now > was if name in _LONGER_IS_WEAKER else now < was
-            what = name.replace("_seconds", "").replace("_", " ")
-            unit = " s" if name.endswith("seconds") else ""
-            says = f"The {what} of {new.name!r} was {was:,}{unit} and is {now:,}{unit}."
-            yield worse, Changed(place, says)
-    for name, what in _NEEDED.items():
-        was, now = both(name)
-        if bool(was) != bool(now):
-            says = f"{new.name!r} has {what} no more." if was else f"{new.name!r} has {what} now."
-            yield bool(was), Changed(place, says)
-    was, now = both("tools")
-    if more := [one for one in now or () if one not in (was or ())]:
-        yield True, Changed(place, f"The agent of {new.name!r} may run {listed(more)} now.")
-    if fewer := [one for one in was or () if one not in (now or ())]:
-        yield False, Changed(place, f"The agent of {new.name!r} may not run {listed(fewer)} any more.")
-
-
-def _policies(old: Flow, new: Flow) -> Iterator[Weighed]:
-    now = {one.name: one for one in new.policies}
-    for policy in old.policies:
-        there = now.get(policy.name)
-        place = f"policies.{policy.name}"
-        if there is None:
-            yield True, Changed(place, f"The policy {policy.name!r} is gone.")
-        elif there.changed(says="") != policy.changed(says=""):
-            yield True, Changed(place, f"The policy {policy.name!r} says something else: read both.")
-    for policy in new.policies:
-        if policy.name not in {one.name for one in old.policies}:
-            yield False, Changed(f"policies.{policy.name}", f"The policy {policy.name!r} is new.")
-
-
-def _proved(old: Proof, new: Proof) -> Iterator[Weighed]:
+def _proved(old: Proof, new: Proof, changed: AbstractSet[str]) -> Iterator[Weighed]:
     """Answers that are others now: of each question, and of each policy."""
     for code in dict.fromkeys(one.code for one in (*old.findings, *new.findings)):
         was, now = _worst(old, code), _worst(new, code)
         if was != now and "" not in (was, now) and {was, now} - set(GOOD):
-            yield now not in GOOD, Changed(f"checks.{code}", f"{code} was {was} and is {now}.")
+            other = now in GOOD and _ASKED_BY.get(code, "") in changed
+            side: Side = "neutral" if other else "stronger" if now in GOOD else "weaker"
+            asked = ", for another question is asked" if other else ""
+            yield weighed(side, f"checks.{code}", f"{code} was {was} and is {now}{asked}.")
 
 
 def _worst(proof: Proof, code: str) -> str:

@@ -1,17 +1,26 @@
 """A flow against an older version of it: what it adds, removes and weakens, and what is taken over."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from interlock.contracts.errors import FlowError
-from interlock.contracts.flow import Flow
+from interlock.contracts.flow import AgentSpec, FactSpec, Flow, RouterSpec, State
+from interlock.contracts.guard import GuardSpec
+from interlock.contracts.subflow import SubflowSpec
+from interlock.contracts.tools import ToolSpec
+from interlock.contracts.values import Value
 from interlock.fsm.prove.language import Behaviour, Language, difference
+from interlock.fsm.prove.promises import promises
 from interlock.fsm.prove.proof import proved
-from interlock.fsm.prove.versions import Versus, versus
+from interlock.fsm.prove.versions import Versus, rows_of, versus
+from interlock.fsm.prove.weighing import WAYS
 from support.broken import CODE, MENDED, program_of
 from support.flows import FlowCase, flows
 
@@ -67,6 +76,123 @@ def test_every_change_is_reported(old: str, new: str, where: str, says: str) -> 
     opposite = {"weakened": "strengthened", "strengthened": "weakened", "rows": "rows"}[where]
     assert len(getattr(back, opposite)) == len(getattr(found, where))
     assert found.safe is (not found.weakened and not found.unmapped)
+
+
+MONEY = "limits: {agent_calls: 6, handoffs: 3}"
+WEIGHED = (
+    (MONEY, "limits: {agent_calls: 6, handoffs: 3, turn_cost: 50}", "weakened",
+     "The limit turn_cost was EUR 1.00 and is EUR 50.00."),
+    (MONEY, f"{MONEY}\nperson_within: 30", "weakened",
+     "A person had to be reached within 12 rows, and now within 30 rows."),
+    ('maximum: "500.00"', 'maximum: "50000.00"', "weakened",
+     "The maximum of the fact 'amount' was €500.00 and is €50,000.00."),
+    ("choices: [billing, orders, customer]", "choices: [billing, orders, customer, all]", "weakened",
+     "The choices of the fact 'next' has 'all' now."),
+    ("Help with orders.", "Help with all of it.", "unjudged",
+     "The instructions of the agent 'orders' read “… all of it.” where they read “… orders.”."),
+    ("Help with orders.", "Help with orders., max_output_tokens: 9000", "weakened",
+     "The longest output in tokens of the agent 'orders' was 1,000 and is 9,000."),
+    ("Help with orders.", "Help with orders., history: none", "unjudged",
+     "The history policy of the agent 'orders' was 'verbatim' and is 'none'."),
+    ("Help with orders.", "Help with orders., model: big", "unjudged",
+     "The model of the agent 'orders' was none and is 'big'."),
+    ("role: clerk", "role: trainee", "unjudged", "The role of 'desk' was 'clerk' and is 'trainee'."),
+    ("decisions: [answered]", "decisions: [answered], shows: [amount]", "strengthened",
+     "The list of what is shown of 'desk' has 'amount' now."),
+    ("say: Goodbye.", "say: Good night.", "neutral",
+     "The text of 'closed' reads “Good night.” where it read “Goodbye.”."),
+    ("is_(next, customer)", "is_(next, orders)", "unjudged",
+     "What 'asking' asks on done is another, or in another order: whether more passes is to be read."),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "where", "says"), WEIGHED, ids=lambda one: str(one)[:40])
+def test_every_promise_is_weighed(old: str, new: str, where: str, says: str) -> None:
+    """On its own side, and the way back on the opposite one; only what is neutral or stronger passes."""
+    found = against(MENDED, changed((old, new)))
+    assert says in [one.says for one in getattr(found, where)]
+    assert found.safe is (where in ("neutral", "strengthened"))
+    opposite = {"weakened": "strengthened", "strengthened": "weakened"}.get(where, where)
+    assert getattr(against(changed((old, new)), MENDED), opposite)
+
+
+def test_four_eyes_that_are_gone_are_weaker() -> None:
+    """Whether or not every path had them: the new flow does not ask."""
+    found = against(changed((MONEY, f"four_eyes: {{pay_back: 2}}\n{MONEY}")), MENDED)
+    says = "Every path to 'pay_back' had to have approvals by 2 people, and now by nobody."
+    assert [one.says for one in found.weakened] == [says]
+
+
+def test_every_field_has_a_way_that_exists() -> None:
+    """The table names no field that is not there: a typo would leave one unjudged for ever."""
+    kinds: dict[str, tuple[type[Value], ...]] = {
+        "flow": (Flow,), "limits": (), "fact": (FactSpec,), "agent": (AgentSpec,), "router": (RouterSpec,),
+        "state": get_args(get_args(State)[0]), "tool": (ToolSpec,), "condition": (GuardSpec,),
+        "child flow": (SubflowSpec,),
+    }  # fmt: skip
+    for kind, ways in WAYS.items():
+        assert {*ways} <= {name for one in kinds[kind] for name in one.model_fields}
+
+
+def _leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every place of some JSON data, those with something in them as well."""
+    if path:
+        yield path
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _leaves(one, (*path, key))
+    elif isinstance(value, list):
+        for at, one in enumerate(value):
+            yield from _leaves(one, (*path, at))
+
+
+def _mutants(data: Any, path: tuple[str | int, ...]) -> Iterator[Any]:
+    """The data with what stands there changed or taken away, as JSON."""
+    for change in ("gone", "other"):
+        copy = json.loads(json.dumps(data))
+        inside = copy
+        for key in path[:-1]:
+            inside = inside[key]
+        there = inside[path[-1]]
+        if change == "gone":
+            del inside[path[-1]]
+        elif isinstance(there, bool):
+            inside[path[-1]] = not there
+        elif isinstance(there, int):
+            inside[path[-1]] = there + 1
+        elif isinstance(there, str):
+            inside[path[-1]] = f"{there}x" if there else "x"
+        elif isinstance(there, list):
+            inside[path[-1]] = [*reversed(there)]
+        yield copy
+
+
+def _named(old: Flow, new: Flow) -> bool:
+    """Whether the comparison, without what is proved of either, says anything."""
+    parts = rows_of(old, new, {}), promises(old, new, {})
+    return any(True for part in parts for _ in part)
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(flows(most_states=6), st.data())
+def test_no_change_of_a_single_field_is_passed_over(case: FlowCase, data: st.DataObject) -> None:
+    """Whatever is changed in a flow's canonical JSON, the comparison names something, either way."""
+    written = case.flow.written()
+    for path in data.draw(st.lists(st.sampled_from(list(_leaves(written))), max_size=20)):
+        for mutant in _mutants(written, path):
+            try:
+                other = Flow.model_validate_json(json.dumps(mutant))
+            except ValidationError:
+                continue
+            if other.digest != case.flow.digest:
+                assert _named(case.flow, other), path
+                assert _named(other, case.flow), path
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(flows(most_states=5), flows(most_states=5))
+def test_no_pair_of_flows_is_compared_in_silence(one: FlowCase, other: FlowCase) -> None:
+    assert _named(one.flow, other.flow) is (one.flow.digest != other.flow.digest)
 
 
 def test_a_row_that_leads_elsewhere_adds_and_removes_behaviour() -> None:
@@ -126,10 +252,30 @@ def test_a_policy_that_is_gone_or_another_is_weaker() -> None:
     ruled = MENDED.replace("transitions:\n", f"{POLICY}transitions:\n")
     ruled += "  - [any, policy, otherwise, desk, OR-6]\n"
     other = ruled.replace("confirmed:details", "message")
-    assert "The policy 'looked_first' is gone." in [one.says for one in against(ruled, MENDED).weakened]
-    assert "The policy 'looked_first' is new." in [one.says for one in against(MENDED, ruled).strengthened]
-    words = [one.says for one in against(ruled, other).weakened]
-    assert "The policy 'looked_first' says something else: read both." in words
+    first = "Never asking pay_back, unless before it the customer's yes to details."
+    gone = f"The policy 'looked_first' is gone: {first}"
+    assert gone in [one.says for one in against(ruled, MENDED).weakened]
+    new = f"The policy 'looked_first' is new: {first}"
+    assert new in [one.says for one in against(MENDED, ruled).strengthened]
+    both = f"The policy 'looked_first' said: {first} It says: Never asking pay_back, unless before it a message."
+    assert both in [one.says for one in against(ruled, other).unjudged]
+
+
+def test_a_policy_that_is_only_enforced_is_weaker() -> None:
+    """The rows need not keep it any more: that it is "proved" then is no strength."""
+    ruled = MENDED.replace("transitions:\n", f"{POLICY}transitions:\n").replace(
+        "confirmed:details", "approved:pay_back"
+    )
+    ruled += "  - [any, policy, otherwise, desk, OR-6]\n"
+    enforced = ruled.replace("never: tool", "enforced: true, never: tool")
+    found = against(ruled, enforced)
+    words = "The policy 'looked_first' need not be kept by the rows any more: it is only enforced."
+    assert words in [one.says for one in found.weakened]
+    assert [one.says for one in found.strengthened] == []
+    back = against(enforced, ruled)
+    assert [one.says for one in back.strengthened] == [
+        "The policy 'looked_first' must be kept by the rows now, not only be enforced."
+    ]
 
 
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
