@@ -147,7 +147,9 @@ def show_steps(terminal: Terminal, flow: Flow, steps: tuple[Step, ...]) -> None:
     )
     if rounds := [one.number for one in steps if one.in_loop]:
         words = f"step {rounds[0]} repeats" if len(rounds) == 1 else f"steps {rounds[0]} to {rounds[-1]} repeat"
-        terminal.line((f"{sign} {words} for as long as the agents like", "red"), indent=1)
+        clock = any(one.on == "expired" for one in steps if one.in_loop)
+        how = "each time the deadline passes" if clock else "for as long as the agents like"
+        terminal.line((f"{sign} {words} {how}", "red"), indent=1)
 
 
 def _changed(flow: Flow, step: Step) -> str:

@@ -110,7 +110,7 @@ def choices(flow: Flow, rows: Rows, in_digression: bool) -> tuple[Choice, ...]:
 def _merged(found: Mapping[tuple[tuple[str, int, int], ...], Mapping[int, Choice]]) -> Iterator[Choice]:
     """Without the visits, where they make no difference to the rows that may be taken, nor to how."""
     kinds = [{row: choice.given for row, choice in rows.items()} for rows in found.values()]
-    if all(kind == kinds[0] for kind in kinds):
+    if kinds and all(kind == kinds[0] for kind in kinds):
         for row, given in kinds[0].items():
             yield Choice(row, (), given)
         return

@@ -1,6 +1,6 @@
 """When everything fails and nobody answers: every wait has a deadline, and what follows does not go round for ever."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...contracts.flow import Flow
@@ -8,6 +8,7 @@ from .explore import Explored, connected, explore
 from .findings import Finding, Step, Verdict, happened, line_of, steps_of
 from .model import Model
 from .moving import Move
+from .search import loop_of
 
 FAILING = {
     "agent": ("invalid", "timeout", "failed"),
@@ -19,6 +20,8 @@ FAILING = {
     "human": ("expired",),
 }
 """How a state ends when what it waits for does not come."""
+WAITING = ("wait", "collect", "human")
+"""States that end so when their deadline passes."""
 MOST = 200_000
 """Configurations that are looked at."""
 LONG_DAYS = 90
@@ -31,7 +34,7 @@ def fallbacks_lead_on(flow: Flow, lines: Mapping[str, int], holds: Verdict) -> I
     if not explored.complete:
         yield Finding("P324", "unknown", "Too much can happen to follow every failure.")
         return
-    cycle = _way_round(explored)
+    cycle, ended = _way_round(explored)
     if cycle:
         path = (*explored.path_to(cycle[0]), *cycle[1:], cycle[0])
         steps = steps_of(explored, path, lines, len(path) - len(cycle))
@@ -47,13 +50,15 @@ def fallbacks_lead_on(flow: Flow, lines: Mapping[str, int], holds: Verdict) -> I
         where = f"transitions.{row}"
         named = " to ".join(f"{one.state!r}" for one in steps[-len(cycle) :])
         says = f"When nobody answers and every call fails, {named} goes round: there is no fallback in it."
+        if any(one.on == "expired" for one in steps[-len(cycle) :]):
+            says = f"When nobody answers, {named} goes round each time the deadline passes: there is no fallback in it."
         fix = "Lead a row for `failed`, `timeout` or `expired` to a person or an end, or count it with visits_at_most."
         yield Finding("P324", "refuted", says, steps, line_of(lines, where), where, fix)
         return
-    yield from _told(flow, lines, holds)
+    yield from _told(flow, lines, holds, ended)
 
 
-def _told(flow: Flow, lines: Mapping[str, int], holds: Verdict) -> Iterator[Finding]:
+def _told(flow: Flow, lines: Mapping[str, int], holds: Verdict, ended: Sequence[str]) -> Iterator[Finding]:
     """What the language demands of every flow, with the longest of it."""
     waits = {one.name: one.deadline_seconds for one in flow.states if hasattr(one, "deadline_seconds")}
     works = {one.name: one.timeout_seconds for one in flow.states if one.kind in ("agent", "call", "route")}
@@ -68,7 +73,7 @@ def _told(flow: Flow, lines: Mapping[str, int], holds: Verdict) -> Iterator[Find
             longest = max(some, key=some.__getitem__)
             parts.append(f"{len(some)} with {words} (the longest {_in_words(some[longest])}, {longest!r})")
     says = f"Every state that waits or works ends in time, and its failure leads on: {' and '.join(parts)}."
-    yield Finding("P324", holds, says)
+    yield Finding("P324", holds, says + "".join(f" When every call fails, {one}." for one in ended))
 
 
 def _in_words(seconds: int) -> str:
@@ -97,28 +102,59 @@ def _failed(explored: Explored, step: Step, here: int, there: int, lines: Mappin
     )
 
 
-def _way_round(explored: Explored) -> tuple[int, ...]:
-    """Configurations of a shortest such way; nothing where there is none."""
+def _way_round(explored: Explored) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Configurations of a shortest such way that no limit of a turn ends (nothing where there is none), and in words
+    what ends the others. Between deadlines a turn goes on only as long as anybody waits, so no limit of it is an end.
+    """
     following = {
         here: [there for move, there in explored.moves_from(here) if _fails(explored, move, here)]
         for here in explored.before
     }
+    working = {
+        here: [one for one in there if explored.model.kind(one) not in WAITING]
+        for here, there in following.items()
+        if explored.model.kind(here) not in WAITING
+    }
     for part in connected(list(following), lambda here: following[here]):
-        inside = set(part)
-        if len(part) == 1 and part[0] not in following[part[0]]:
-            continue
-        start = min(part, key=lambda one: len(explored.path_to(one)))
-        before: dict[int, int] = {}
-        frontier = [start]
-        while start not in before:
-            frontier = [
-                there
-                for here in frontier
-                for there in following[here]
-                if there in inside and there not in before and before.setdefault(there, here) == here
-            ]
-        path = [before[start]]
-        while path[-1] != start:
-            path.append(before[path[-1]])
-        return tuple(reversed(path)) if path[0] != start else (start,)
-    return ()
+        starts = [one for one in part if explored.model.kind(one) in WAITING]
+        if starts and (len(part) > 1 or part[0] in following[part[0]]):
+            start = min(starts, key=lambda one: len(explored.path_to(one)))
+            return _round(following, frozenset(part), start), ()
+    ended: dict[str, None] = {}
+    for part in connected(list(working), lambda here: working[here]):
+        if len(part) > 1 or part[0] in working[part[0]]:
+            start = min(part, key=lambda one: len(explored.path_to(one)))
+            cycle = _round(working, frozenset(part), start)
+            if not (limit := _limit_of(explored, cycle)):
+                return cycle, ()
+            states = dict.fromkeys(repr(explored.model.location(one).state) for one in cycle)
+            ended[f"{' to '.join(states)} is ended by {limit}"] = None
+    return (), tuple(ended)
+
+
+def _limit_of(explored: Explored, cycle: tuple[int, ...]) -> str:
+    """The limit of a turn that ends the way round, with its value; empty where none that counts does."""
+    flow = explored.model.flow
+    moves = [
+        next(move for move, to in explored.moves_from(here) if to == there and _fails(explored, move, here))
+        for here, there in zip(cycle, (*cycle[1:], cycle[0]), strict=True)
+    ]
+    loop = loop_of(explored.model, tuple(explored.model.location(one).state for one in cycle), moves)
+    return f"{loop.limit}: {getattr(flow.limits, loop.limit)}" if loop.limit else ""
+
+
+def _round(following: Mapping[int, list[int]], inside: frozenset[int], start: int) -> tuple[int, ...]:
+    """A shortest way from `start` round to it, by its configurations."""
+    before: dict[int, int] = {}
+    frontier = [start]
+    while start not in before:
+        frontier = [
+            there
+            for here in frontier
+            for there in following[here]
+            if there in inside and there not in before and before.setdefault(there, here) == here
+        ]
+    path = [before[start]]
+    while path[-1] != start:
+        path.append(before[path[-1]])
+    return tuple(reversed(path)) if path[0] != start else (start,)

@@ -15,12 +15,13 @@ from .explore import Explored, allows
 from .failing import fallbacks_lead_on
 from .findings import Finding, Verdict, line_of, rows_of, steps_of
 from .fitting import contracts_fit, given_in_time
-from .graph import MOST_BACKWARDS, distances
+from .graph import MOST_BACKWARDS, after_a_conversation, at_a_limit, distances, nearer
 from .keeping import policies_kept, words_occur
 from .model import POLICY
 from .monitor import Untrusted
 from .reviewing import four_eyes
 from .search import OF_A_TURN, Search
+from .untaken import why_never
 from .windows import histories_fit
 
 AUTOMATED = ("agent", "call", "broadcast", "route", "subflow")
@@ -76,7 +77,7 @@ class Asked:
 
     @cached_property
     def to_people(self) -> Mapping[int, int]:
-        return distances(self.explored, self.person_near)
+        return distances(self.explored, self.person_near, after_a_conversation)
 
     @cached_property
     def to_ends(self) -> Mapping[int, int]:
@@ -113,11 +114,10 @@ def rows_taken(asked: Asked) -> Iterator[Finding]:
         if row.source == ANY and row.guard.op == "otherwise":
             continue
         where = f"transitions.{index}"
-        says = (
-            f"The row {rows_of(asked.flow, index)} is never taken: whenever its guard holds, a row above it does too."
-        )
+        why, fix = why_never(asked.search, index)
+        says = f"The row {rows_of(asked.flow, index)} is never taken: {why}."
         verdict: Verdict = "refuted" if asked.search.complete else "unknown"
-        yield Finding("P302", verdict, says, (), asked.line(where), where, "Move it up, or delete it.")
+        yield Finding("P302", verdict, says, (), asked.line(where), where, fix)
 
 
 def no_dead_end(asked: Asked) -> Iterator[Finding]:
@@ -225,10 +225,18 @@ def people_reached(asked: Asked) -> Iterator[Finding]:
             state = model.location(one).state
             path = steps_of(asked.explored, asked.explored.path_to(one), asked.lines)
             where = f"states.{state}"
-            says = f"From the automated decision in {state!r} no person can be reached any more."
+            says = f"From the automated decision in {state!r} no person can be reached any more"
+            late = one in distances(asked.explored, asked.person_near)
+            says += ", but by a limit of the whole conversation." if late else "."
             fix = "Write a row from it, or from a later state, to a human state."
             yield Finding("P307", "refuted", says, path, asked.line(where), where, fix)
             return
+    plainly = distances(asked.explored, asked.person_near, at_a_limit)
+    last = [one for one in asked.reached.values() if model.kind(one) in AUTOMATED and one not in plainly]
+    if last:
+        states = listed(dict.fromkeys(model.location(one).state for one in last))
+        says = f"A person is reachable from every automated decision; from {states} only once a limit of a turn is met."
+        yield Finding("P307", asked.holds, says)
 
 
 def people_near(asked: Asked) -> Iterator[Finding]:
@@ -237,16 +245,18 @@ def people_near(asked: Asked) -> Iterator[Finding]:
     model = asked.explored.model
     farthest = max((one for one in asked.to_people if model.kind(one) != "final"), key=asked.to_people.__getitem__)
     steps, state = asked.to_people[farthest], model.location(farthest).state
+    on = nearer(asked.explored, farthest, asked.to_people, after_a_conversation)
+    names = " > ".join((state, *(model.location(there).state for _, there in on)))
     near = asked.flow.person_within
     if steps > near:
         path = steps_of(asked.explored, asked.explored.path_to(farthest), asked.lines)
-        says = f"From {state!r} a person is {steps} rows away; more than {near}."
+        says = f"From {state!r} a person is {steps} rows away; more than {near}: {names}."
         yield Finding(
             "P308", "refuted", says, path, asked.line(f"states.{state}"), f"states.{state}", "Add a shorter way."
         )
     else:
         yield Finding(
-            "P308", asked.holds, f"A person is at most {steps} row{'' if steps == 1 else 's'} away (from {state!r})."
+            "P308", asked.holds, f"A person is at most {steps} row{'' if steps == 1 else 's'} away ({names})."
         )
 
 

@@ -120,7 +120,12 @@ def loops_of(explored: Explored, parts: list[list[int]]) -> Iterator[Loop]:
             round_ = (*cycle, cycle[0])
             moves = [explored.move_between(one, two, within_turn=True) for one, two in pairwise(round_)]
             states = tuple(explored.model.location(one).state for one in cycle)
-            yield _ended(explored.model.flow, states, [_agent_of(explored.model, one) for one in states], moves)
+            yield loop_of(explored.model, states, moves)
+
+
+def loop_of(model: Model, states: tuple[str, ...], moves: list[Move]) -> Loop:
+    """The way round through these states by these moves, with the limit that ends it."""
+    return _ended(model.flow, states, [_agent_of(model, one) for one in states], moves)
 
 
 def _agent_of(model: Model, state: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ...fsm.program import Program
 from ...fsm.prove.counters import LOCATIONS
 from ...fsm.prove.explore import Explored, explore
-from ...fsm.prove.graph import distances
+from ...fsm.prove.graph import after_a_conversation, distances, nearer
 from ...fsm.prove.model import Model
 from ...fsm.prove.moving import Move
 from ...fsm.prove.proof import search_of
@@ -111,17 +111,15 @@ def shortest(program: Program, way: Sequence[Step], goal: Goal) -> list[Step] | 
             return None
         here = found
     model = explored.model
-    left = distances(explored, lambda one: goal(model.location(one).state))
+    left = distances(explored, lambda one: goal(model.location(one).state), after_a_conversation)
+    if here not in left:
+        return None
     steps: list[Step] = []
-    while left.get(here):
-        move, there = min(
-            ((move, to) for move, to in explored.moves_from(here) if left.get(to, left[here]) < left[here]),
-            key=lambda pair: (bool(pair[0].limit), pair[0].on),
-        )
+    for move, there in nearer(explored, here, left, after_a_conversation):
         state = model.location(here).state
         steps.append(Step(state, move.on, model.location(there).state, verdicts=dict(move.given), limit=move.limit))
         here = there
-    return steps if here in left else None
+    return steps
 
 
 def _is(explored: Explored, move: Move, to: int, step: Step) -> bool:

@@ -212,16 +212,12 @@ BROKEN = (
         (("limits: {agent_calls: 6, handoffs: 3}", "limits: {agent_calls: 6, handoffs: 3}\nfour_eyes: {pay_back: 2}"),),
     ),
     Broken(
-        "two agents that are each other's fallback",
+        "a wait that is entered again each time nobody answers",
         "P324",
         (
             (
                 "  - [more,     message,",
-                (
-                    "  - [asking,   failed,   otherwise,             invoices, OR-4]\n"
-                    "  - [invoices, failed,   otherwise,             asking,   OR-4]\n"
-                    "  - [more,     message,"
-                ),
+                "  - [more,     expired,  otherwise,             more,     OR-7]\n  - [more,     message,",
             ),
         ),
     ),

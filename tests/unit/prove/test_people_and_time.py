@@ -107,14 +107,18 @@ def test_a_person_within_what_the_flow_says() -> None:
     """The distance is told; a flow that asks for less than there is, is refuted."""
     near = MENDED.replace("facts:\n", "person_within: 1\nfacts:\n", 1)
     (finding,) = answer(near, "P308")
-    assert (finding.verdict, finding.says) == ("proved", "A person is at most 1 row away (from 'greeting').")
+    assert finding.verdict == "refuted"
+    assert finding.says == "From 'greeting' a person is 2 rows away; more than 1: greeting > asking > desk."
+    near = near.replace("person_within: 1", "person_within: 2")
+    (finding,) = answer(near, "P308")
+    assert (finding.verdict, finding.says) == ("proved", "A person is at most 2 rows away (greeting > asking > desk).")
     rows = "".join(
         f"  - [{state}, {on}, otherwise, more, OR-8]\n"
         for state, on in (("paying", "failed"), ("paying", "timeout"), ("paying", "limit"))
     )
     (finding,) = answer(near.replace("  - [more,     message,", f"{rows}  - [more,     message,"), "P308")
     assert finding.verdict == "refuted"
-    assert finding.says == "From 'paying' a person is 2 rows away; more than 1."
+    assert finding.says == "From 'paying' a person is 3 rows away; more than 2: paying > more > asking > desk."
 
 
 def test_a_declared_sanitiser_makes_written_words_trusted() -> None:
@@ -173,7 +177,9 @@ def test_a_way_round_in_which_only_deadlines_pass_is_found() -> None:
     again = MENDED.replace(expired, f"  - [more, expired, otherwise, more, OR-7]\n{expired}")
     (finding,) = answer(again, "P324")
     assert finding.verdict == "refuted"
-    assert finding.says == "When nobody answers and every call fails, 'more' goes round: there is no fallback in it."
+    assert finding.says == (
+        "When nobody answers, 'more' goes round each time the deadline passes: there is no fallback in it."
+    )
     assert [(one.state, one.on) for one in finding.counterexample if one.in_loop] == [("more", "expired")]
     counted = (
         "  - [more, expired, 'visits_at_most(more, 2)', more, OR-7]\n  - [more, expired, otherwise, closed, OR-7]\n"
@@ -181,13 +187,29 @@ def test_a_way_round_in_which_only_deadlines_pass_is_found() -> None:
     assert [one.verdict for one in answer(MENDED.replace(expired, counted + expired), "P324")] == ["proved"]
 
 
-def test_agents_that_are_each_others_fallback_are_found() -> None:
-    """The loop is marked, and the row to mend is in it."""
+def test_agents_that_are_each_others_fallback_are_ended_by_a_limit_of_the_turn() -> None:
+    """What P305 proves ended is told as that; where the limit bounds nothing, the loop is marked."""
     rows = "  - [asking, failed, otherwise, invoices, OR-4]\n  - [invoices, failed, otherwise, asking, OR-4]\n"
-    (finding,) = answer(MENDED.replace("  - [more,     message,", f"{rows}  - [more,     message,"), "P324")
+    text = MENDED.replace("  - [more,     message,", f"{rows}  - [more,     message,")
+    (finding,) = answer(text, "P324")
+    assert finding.verdict == "proved"
+    assert finding.says.endswith(" When every call fails, 'invoices' to 'asking' is ended by agent_calls: 6.")
+    lax = ", ".join(f"{name}: 1000000000" for name in ("agent_calls", "handoffs", "same_pair", "steps"))
+    (finding,) = answer(text.replace("limits: {agent_calls: 6, handoffs: 3}", f"limits: {{{lax}}}"), "P324")
     assert finding.verdict == "refuted"
+    assert finding.says.startswith("When nobody answers and every call fails, ")
     assert {one.state for one in finding.counterexample if one.in_loop} == {"asking", "invoices"}
     assert finding.line in {one.line for one in finding.counterexample if one.in_loop}
+
+
+def test_an_agent_that_tries_itself_again_is_ended_by_a_limit() -> None:
+    """A row back to itself for answers that do not fit."""
+    text = MENDED.replace(
+        "  - [more,     message,", "  - [asking, invalid, otherwise, asking, OR-4]\n  - [more,     message,"
+    )
+    (finding,) = answer(text, "P324")
+    assert finding.verdict == "proved"
+    assert " When every call fails, 'asking' is ended by " in finding.says
 
 
 def test_how_much_of_a_history_surely_fits() -> None:
@@ -239,3 +261,48 @@ def test_limits_that_are_never_reached_or_always_passed_by(limit: str, says: str
     """Beside those of the turn that count calls and moves."""
     found = answer(MENDED.replace("limits: {", f"limits: {{{limit}, "), "P306")
     assert any(one.verdict == "noted" and one.says.startswith(says) for one in found), [one.says for one in found]
+
+
+def test_a_limit_of_the_whole_conversation_is_no_way_to_a_person() -> None:
+    """It comes after 10,000 messages; a limit of the turn is a last resort, and told as that."""
+    desk = "otherwise, desk,   OR-6]"
+    text = MENDED.replace(desk, desk.replace("desk,  ", "closed,"))
+    (finding,) = answer(text.replace("[any, limit,       otherwise, closed,", "[any, limit, otherwise, desk,"), "P307")
+    assert finding.verdict == "proved"
+    assert finding.says == (
+        "A person is reachable from every automated decision; from 'asking', 'invoices', 'paying' only once a limit "
+        "of a "
+        "turn is met."
+    )
+    only = text.replace("[any, limit, ", "[more, limit, otherwise, desk, OR-6]\n  - [any, limit, ")
+    (finding,) = answer(only, "P307")
+    assert finding.verdict == "refuted"
+    assert finding.says == (
+        "From the automated decision in 'asking' no person can be reached any more, but by a limit of the whole "
+        "conversation."
+    )
+
+
+def test_an_approval_must_be_of_what_the_tool_is_given() -> None:
+    """What two people approve without seeing the amount approves no payment of it; bound to the call, it does."""
+    other = reviewed(bound=False).replace("shows: [amount]", "shows: [next]")
+    (finding,) = answer(other, "P323")
+    assert finding.verdict == "refuted"
+    assert finding.says == (
+        "'pay_back' is reached with an approval of something else: what is approved in 'review' is not bound to the "
+        "call in 'paying', and it does not show 'amount', which the tool is given."
+    )
+    assert finding.fix == "Name 'review' under `approval` of 'paying', or show 'amount' there."
+
+
+def test_an_approval_is_used_once() -> None:
+    """A row that calls again after a timeout needs another approval."""
+    again = reviewed(bound=False).replace(
+        "  - [more,     message,",
+        "  - [paying, timeout, 'visits_at_most(paying, 3)', paying, OR-9]\n"
+        "  - [paying, timeout, otherwise, desk, OR-9]\n  - [more,     message,",
+    )
+    (finding,) = answer(again, "P323")
+    assert finding.verdict == "refuted"
+    assert finding.says == ("'pay_back' is reached again after the approval was used up: one approval is for one call.")
+    assert finding.fix == "Lead the way back to 'pay_back' over another approval, or try again with `attempts`."
