@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import reduce
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, assume, find, given, settings
@@ -25,6 +26,10 @@ from support.policed import policed_cases, policies_for, words_observed
 from support.policies import policies
 
 PATIENT = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None)
+FEW = settings(PATIENT, max_examples=20)
+"""Each example makes a flow, policies that it may have and a history; `-m full` runs thousands."""
+MOST = 4_000
+"""Configurations that a proof looks at; flows with more are left out."""
 
 
 def broken(history: History) -> list[str]:
@@ -40,14 +45,14 @@ def broken(history: History) -> list[str]:
     ]
 
 
-@PATIENT
+@FEW
 @given(histories(cases=policed_cases(), most=30))
 def test_a_policy_of_a_flow_is_never_broken_in_its_log(history: History) -> None:
     """Whatever agents, tools, people and the clock do: the log, read by Dwyer's definitions, keeps every policy."""
     assert broken(history) == []
 
 
-@PATIENT
+@FEW
 @given(histories(cases=policed_cases(), most=20))
 def test_how_policies_stand_is_folded_from_the_log_alone(history: History) -> None:
     """The fold of the events has each automaton where its words lead it; deciding again gives the same bytes."""
@@ -59,7 +64,7 @@ def test_how_policies_stand_is_folded_from_the_log_alone(history: History) -> No
     assert redecide(history.program, history.head.stream, history.recorded).divergence is None
 
 
-@PATIENT
+@FEW
 @given(histories(cases=policed_cases(), most=30))
 def test_what_is_refused_would_have_broken_what_is_named(history: History) -> None:
     """Each refusal names policies that were whole before, and are after."""
@@ -82,15 +87,15 @@ def test_without_enforcement_policies_are_broken(monkeypatch: pytest.MonkeyPatch
     assert broken(found)
 
 
-@PATIENT
+@FEW
 @given(st.data())
 def test_what_is_proved_never_happens(data: st.DataObject) -> None:
     """A policy that the rows keep, by the proof, is kept by any run of the core that knows nothing of it."""
-    case = data.draw(flows(most_states=5))
+    case = data.draw(flows(most_states=4))
     policy = data.draw(policies_for(case.flow))
     watch = automaton(policy, meanings_of(case.flow))
     flow = case.flow.changed(policies=(policy,))
-    search = searched(flow, (Kept(watch),), {})
+    search = searched(flow, (Kept(watch),), {}, MOST)
     (finding,) = policies_kept(search.explored, {}, search.complete)
     assume(finding.verdict == "proved")
     history = data.draw(histories(cases=st.just(case), most=40))
@@ -100,15 +105,15 @@ def test_what_is_proved_never_happens(data: st.DataObject) -> None:
     assert verdict == "holds" or (verdict == "pending" and not ended)
 
 
-@PATIENT
+@FEW
 @given(st.data())
 def test_what_the_rows_keep_whatever_limits_do_is_kept_with_every_limit_counted(data: st.DataObject) -> None:
     """Looking at more than can happen proves no policy that looking at exactly what can happen refutes."""
     case = data.draw(small_cases())
     policy = data.draw(policies_for(case.flow))
     watch = automaton(policy, meanings_of(case.flow))
-    assume(kept_anyway(case.flow, (watch,)))
-    search = searched(case.flow.changed(policies=(policy,)), (Kept(watch),), {})
+    assume(kept_anyway(case.flow, (watch,), MOST))
+    search = searched(case.flow.changed(policies=(policy,)), (Kept(watch),), {}, MOST)
     (finding,) = policies_kept(search.explored, {}, search.complete)
     assert finding.verdict in ("proved", "bounded"), finding
 
@@ -159,7 +164,7 @@ def every_trace(flow: Flow, most: int) -> Iterator[tuple[str, ...]]:
             todo.append((target, (*trace, *words, f"enter:{target}", *end), length + 1))
 
 
-@PATIENT
+@FEW
 @given(plain_flows(), st.data())
 def test_the_proof_finds_what_trying_everything_finds(flow: Flow, data: st.DataObject) -> None:
     """A policy that some short conversation breaks, by the definitions, is not proved; and where the proof shows a way
@@ -167,7 +172,7 @@ def test_the_proof_finds_what_trying_everything_finds(flow: Flow, data: st.DataO
     words = sorted({word for trace in every_trace(flow, 3) for word in trace if not word.startswith("limit:")})
     policy = data.draw(policies(st.sampled_from(words)))
     watch = automaton(policy, meanings_of(flow))
-    search = searched(flow.changed(policies=(policy,)), (Kept(watch),), {})
+    search = searched(flow.changed(policies=(policy,)), (Kept(watch),), {}, MOST)
     (finding,) = policies_kept(search.explored, {}, search.complete)
     depth = 5
     broken = any(
@@ -179,3 +184,20 @@ def test_the_proof_finds_what_trying_everything_finds(flow: Flow, data: st.DataO
         assert finding.verdict == "refuted"
     elif finding.verdict == "refuted" and "go round" not in finding.says:
         assert len(finding.counterexample) > depth
+
+
+LAWS: tuple[tuple[Any, tuple[st.SearchStrategy[Any], ...]], ...] = (
+    (test_a_policy_of_a_flow_is_never_broken_in_its_log, (histories(cases=policed_cases(), most=30),)),
+    (test_how_policies_stand_is_folded_from_the_log_alone, (histories(cases=policed_cases(), most=20),)),
+    (test_what_is_refused_would_have_broken_what_is_named, (histories(cases=policed_cases(), most=30),)),
+    (test_what_is_proved_never_happens, (st.data(),)),
+    (test_what_the_rows_keep_whatever_limits_do_is_kept_with_every_limit_counted, (st.data(),)),
+    (test_the_proof_finds_what_trying_everything_finds, (plain_flows(), st.data())),
+)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("law", "given_these"), LAWS, ids=[law.__name__ for law, _ in LAWS])
+def test_each_law_holds_on_thousands(law: Any, given_these: tuple[st.SearchStrategy[Any], ...]) -> None:
+    """The same laws, longer."""
+    settings(PATIENT, max_examples=2_000)(given(*given_these)(law.hypothesis.inner_test))()
