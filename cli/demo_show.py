@@ -9,6 +9,7 @@ from typing import Any
 from rich.status import Status
 
 from ..examples.bank.conversations import Customer, Says
+from ..persistence.sqlite_store import SqliteStore
 from ..persistence.verify import Verified, verify
 from ..service.project import Project
 from ..service.wiring import Wired, found_flows
@@ -42,6 +43,8 @@ class Outcome:
     project: Project
     conversations: Sequence[Played]
     verified: Verified = field(default_factory=Verified)
+    in_a_file: bool = True
+    """Whether the log is a file, of which a copy can be broken into."""
     tampered: Tampered | None = None
     replayed: Sequence[Replayed] = ()
     seconds: float = 0.0
@@ -66,8 +69,7 @@ class Outcome:
             not self.unanswered
             and not any(one.problems for one in self.conversations)
             and self.verified.ok
-            and self.tampered is not None
-            and self.tampered.named
+            and (not self.in_a_file or (self.tampered is not None and self.tampered.named))
             and bool(self.replayed)
             and all(one.holds for one in self.replayed)
         )
@@ -188,8 +190,11 @@ class Show:
         self._rule("is the log intact?")
         outcome.verified = verify(wired.store, streams=streams)
         self._verified(outcome.verified)
-        outcome.tampered = _break_in(wired, outcome.conversations, folder)
-        self._tampered(outcome)
+        if isinstance(wired.store, SqliteStore):  # the files of a server are not ours to write
+            outcome.tampered = _break_in(wired.store, outcome.conversations, folder)
+            self._tampered(outcome)
+        else:
+            outcome.in_a_file = False
         self._rule("would today's code decide the same?")
         started = time.perf_counter()
         outcome.replayed = replayed(wired.store, found_flows(wired.store, outcome.project), streams)
@@ -291,10 +296,10 @@ def _sign(one: Played) -> tuple[str, str]:
     return (MARKS.dot, "dim") if one.missed else (MARKS.good, "bold green")
 
 
-def _break_in(wired: Wired, conversations: Sequence[Played], folder: Path) -> Tampered | None:
+def _break_in(store: SqliteStore, conversations: Sequence[Played], folder: Path) -> Tampered | None:
     """Flip the first digit of the amount that a person approved."""
     for one in conversations:
         for event in one.events:
             if event.type == "facts_recorded" and "amount = €250.00" in event.text:
-                return tampered(wired.store, one.conversation, event.version, b'"value":', folder)
+                return tampered(store, one.conversation, event.version, b'"value":', folder)
     return None

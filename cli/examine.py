@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..contracts.errors import InterlockError
 from ..contracts.store import Summary
@@ -18,7 +18,7 @@ from ..contracts.values import written_time
 from ..fsm.conversation import Conversation
 from ..fsm.evolve import fold
 from ..persistence.settings import WAL_RESET_FIXED, needs_write_lock
-from ..persistence.sqlite_store import SqliteStore
+from ..persistence.sql_store import SqlStore
 from ..service.auditing import audited
 from ..service.loading import recorded
 from ..service.parking import parked
@@ -119,7 +119,7 @@ def _model() -> Finding:
     return Finding("model", "ok", "none configured: flows run with their scripts (set OPENAI_API_KEY for a real one)")
 
 
-def _log(store: SqliteStore, full: bool) -> Iterator[Finding]:
+def _log(store: SqlStore[Any], full: bool) -> Iterator[Finding]:
     about = store.describe()
     size = f"{about.bytes_on_disk / 1_000_000:.1f} MB"
     yield Finding(
@@ -128,13 +128,11 @@ def _log(store: SqliteStore, full: bool) -> Iterator[Finding]:
         f"{about.path}: {counted(about.counts['conversations'], 'conversation')}, "
         f"{counted(about.counts['events'], 'event')}, {size}, schema {about.schema}",
     )
-    good = about.journal_mode == "wal" and about.synchronous in ("FULL", "EXTRA")
-    lock = "with" if about.lock else "without"
     yield Finding(
         "durability",
-        "ok" if good else "fail",
-        f"journal {about.journal_mode}, synchronous {about.synchronous}, {lock} a lock between processes",
-        "" if good else "Put the file on a local disk; a commit may be lost at a power cut.",
+        "ok" if about.durable else "fail",
+        about.durability,
+        "" if about.durable else "Put the log on a local disk, synced at every commit; one may be lost at a power cut.",
     )
     missing = about.missing_triggers
     yield Finding(
@@ -153,7 +151,7 @@ def _log(store: SqliteStore, full: bool) -> Iterator[Finding]:
     yield _clock(store)
 
 
-def _intact(store: SqliteStore, full: bool) -> Finding:
+def _intact(store: SqlStore[Any], full: bool) -> Finding:
     newest = store.summaries(limit=None if full else NEWEST)
     found = audited(store, streams=None if full else [one.stream for one in newest])
     if found.first is not None:
@@ -170,11 +168,11 @@ def _intact(store: SqliteStore, full: bool) -> Finding:
     return Finding("chain", "ok", f"{counted(found.streams, 'conversation')} hold ({which})")
 
 
-def _folded(store: SqliteStore, one: Summary) -> Conversation:
+def _folded(store: SqlStore[Any], one: Summary) -> Conversation:
     return fold(one.stream, (entry.event for entry in recorded(store.read(one.stream))))
 
 
-def _open_ends(store: SqliteStore) -> Iterator[Finding]:
+def _open_ends(store: SqlStore[Any]) -> Iterator[Finding]:
     # One that only waits for a child conversation has nothing that began and did not end.
     undecided = [one for one in store.summaries(undecided=True) if _folded(store, one).undecided]
     if undecided:
@@ -207,7 +205,7 @@ def _named(summaries: Sequence[Summary]) -> str:
     return ", ".join(one.stream[:8] for one in summaries[:5])
 
 
-def _flows(store: SqliteStore) -> Iterator[Finding]:
+def _flows(store: SqlStore[Any]) -> Iterator[Finding]:
     needed: dict[str, int] = {}
     for one in store.summaries(status="open"):
         needed[one.flow_digest] = needed.get(one.flow_digest, 0) + 1
@@ -233,7 +231,7 @@ def _flows(store: SqliteStore) -> Iterator[Finding]:
             yield Finding("flow", "ok", f"{name} ({users}) loads from {found.row.source}")
 
 
-def _parked(store: SqliteStore) -> Iterator[Finding]:
+def _parked(store: SqlStore[Any]) -> Iterator[Finding]:
     """Open conversations that nothing moves, each with the command that mends it."""
     presence = store.presence()
     try:
@@ -249,7 +247,7 @@ def _parked(store: SqliteStore) -> Iterator[Finding]:
         yield Finding("parked", "warn", f"{counted(stands, 'conversation')} in all; the newest are listed")
 
 
-def _clock(store: SqliteStore) -> Finding:
+def _clock(store: SqlStore[Any]) -> Finding:
     newest = store.summaries(limit=1)
     now = datetime.now(UTC)
     if newest and newest[0].updated_at > written_time(now):

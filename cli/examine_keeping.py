@@ -3,11 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ..contracts.errors import KeyUnavailable
 from ..persistence.keyfile import KeyFile
 from ..persistence.protecting import clear_payloads
+from ..persistence.sql_store import SqlStore
 from ..persistence.sqlite_store import SqliteStore
 from ..service.erasing import Eraser
 from .terminal import counted
@@ -26,25 +27,28 @@ class Kept:
     fix: str = ""
 
 
-def keeping(store: SqliteStore) -> Iterator[Kept]:
+def keeping(store: SqlStore[Any]) -> Iterator[Kept]:
     """One finding a thing, each with what to do."""
-    yield _room(store)
+    yield from _room(store)
     yield _key(store)
     yield _clear(store)
     yield from _erasures(store)
     yield _checkpoint(store)
 
 
-def _room(store: SqliteStore) -> Kept:
+def _room(store: SqlStore[Any]) -> Iterator[Kept]:
+    if not isinstance(store, SqliteStore):
+        return  # the server's disk is not this machine's
     free = shutil.disk_usage(store.path.resolve().parent).free
     says = f"{free / 1_000_000_000:.1f} GB are free on the log's disk"
     if free < LEAST_BYTES_FREE:
         fix = "Free space or move the log: on a full disk every turn is refused, and nothing acknowledged is lost."
-        return Kept("room", "warn", says, fix)
-    return Kept("room", "ok", says)
+        yield Kept("room", "warn", says, fix)
+    else:
+        yield Kept("room", "ok", says)
 
 
-def _key(store: SqliteStore) -> Kept:
+def _key(store: SqlStore[Any]) -> Kept:
     wrapped, master = store.describe().counts["data_keys"], store.master
     if not isinstance(master, KeyFile):
         return Kept("key", "ok", f"{counted(wrapped, 'data key')} under a key service")
@@ -58,14 +62,14 @@ def _key(store: SqliteStore) -> Kept:
     return Kept("key", "ok", f"{says}, for its owner alone; keep a copy elsewhere")
 
 
-def _clear(store: SqliteStore) -> Kept:
+def _clear(store: SqlStore[Any]) -> Kept:
     clear = clear_payloads(store)
     if clear:
         return Kept("texts", "warn", f"{counted(clear, 'text')} in clear", "Run `interlock keys encrypt`.")
     return Kept("texts", "ok", "none lies in clear")
 
 
-def _erasures(store: SqliteStore) -> Iterator[Kept]:
+def _erasures(store: SqlStore[Any]) -> Iterator[Kept]:
     eraser = Eraser(store)
     left = [one for one in eraser.erasings() if one.done is None]
     ready = [one for one in left if one.is_approved]
@@ -81,7 +85,7 @@ def _erasures(store: SqliteStore) -> Iterator[Kept]:
     yield Kept("holds", "ok", f"{counted(len(holds), 'hold')}" + ("; `interlock hold` lists them" if holds else ""))
 
 
-def _checkpoint(store: SqliteStore) -> Kept:
+def _checkpoint(store: SqlStore[Any]) -> Kept:
     tree = store.tree()
     signed = tree.checkpoints()
     if not signed:

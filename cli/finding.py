@@ -10,7 +10,7 @@ from ..contracts.events import TaskOpened
 from ..contracts.flow import Flow
 from ..contracts.store import Store
 from ..fsm.program import with_children
-from ..persistence.sqlite_store import SqliteStore
+from ..persistence.sql_store import SqlStore
 from ..service.loading import recorded_flow
 from ..service.project import Project
 from ..service.wiring import FoundFlow, db_path, found_flow, open_log
@@ -18,7 +18,7 @@ from .terminal import counted
 
 
 @contextmanager
-def existing_log(db: Path | None) -> Iterator[SqliteStore]:
+def existing_log(db: Path | None) -> Iterator[SqlStore[Any]]:
     """The log that `--db`, the environment or the working folder names; it must be there."""
     store = open_log(db_path(db))
     try:

@@ -17,7 +17,7 @@ from ..fsm.prove.findings import Proof
 from ..fsm.prove.proof import proved as proofs
 from ..fsm.replay import Recorded, redecide
 from ..fsm.written import decimal
-from ..persistence.sqlite_store import SqliteStore
+from ..persistence.sql_store import SqlStore
 from ..persistence.verify import verify
 from ..service.loading import recorded
 from ..service.outcome import TurnOutcome
@@ -149,7 +149,7 @@ def storm(db: Path | None, keep: bool, as_json: bool) -> int:
     return 0 if held else 1
 
 
-def _incident(store: SqliteStore, name: str, title: str, happened: str) -> Incident:
+def _incident(store: SqlStore[Any], name: str, title: str, happened: str) -> Incident:
     project = storm_project(name)
     flow = project.program.flow
     loop = asyncio.run(plain_loop(scripted(), flow.agents, MESSAGE, calls=PLUG_PULLED))
@@ -164,7 +164,7 @@ def _incident(store: SqliteStore, name: str, title: str, happened: str) -> Incid
     return Incident(name, title, happened, loop, outcome, entries, story, proved, *checks)
 
 
-async def _played(store: SqliteStore, project: Project) -> TurnOutcome:
+async def _played(store: SqlStore[Any], project: Project) -> TurnOutcome:
     program = project.program
     async with Runtime(store, program, scripted(), sources={program.ref.digest: project.source}) as runtime:
         opening = await runtime.start()

@@ -1,30 +1,34 @@
 """Rows beside the entries that contradict the conversation they stand for, or stand for none.
 
 Commitments bind what a payload says; whom it is of, and under which key it lies, only its columns say. So these
-are compared here, over the whole file in two questions, with a connection of its own that cannot write.
+are compared here, over the whole log in two questions.
 """
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
-from .sqlite_errors import translated
+from sqlalchemy import text
 
-_PAYLOADS = """
-    SELECT p.stream, p.version, p.name, c.stream IS NULL, p.subject IS NOT c.subject, k.id IS NULL
+from .connection import LogConnection
+from .statements import compiled
+
+_PAYLOADS = compiled(
+    text("""
+    SELECT p.stream, p.version, p.name, c.stream IS NULL, c.stream IS NULL OR p.subject <> c.subject, k.id IS NULL
     FROM payload AS p
     LEFT JOIN conversation AS c ON c.stream = p.stream
     LEFT JOIN data_key AS k ON k.id = p.key_id AND k.subject = p.subject
-    WHERE p.subject IS NOT c.subject
+    WHERE c.stream IS NULL OR p.subject <> c.subject
         OR (p.key_id IS NULL) <> (p.nonce IS NULL)
         OR (p.key_id IS NOT NULL AND (k.id IS NULL OR p.r IS NOT NULL))
     ORDER BY p.stream, p.version, p.name
-"""
-_TIMERS = """
+""")
+)
+_TIMERS = compiled(
+    text("""
     SELECT t.stream FROM timer AS t LEFT JOIN conversation AS c ON c.stream = t.stream
     WHERE c.stream IS NULL ORDER BY t.stream
-"""
+""")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +42,11 @@ class Stray:
     foreign: bool
 
 
-def strays(path: Path) -> list[Stray]:
+def strays(connection: LogConnection) -> list[Stray]:
     """Every payload row of another subject, under a key that is not its subject's, of no conversation, or half in
-    clear; and every deadline of no conversation.
-
-    Raises `StorageError` where the file cannot be read.
-    """
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            payloads, timers = connection.execute(_PAYLOADS).fetchall(), connection.execute(_TIMERS).fetchall()
-    except sqlite3.Error as error:
-        raise translated(error, path) from error
+    clear; and every deadline of no conversation."""
+    with connection.reading():
+        payloads, timers = connection.run(_PAYLOADS), connection.run(_TIMERS)
     found = [Stray("payload", row[0], row[1], _said(*row[2:3], *row[4:]), bool(row[3])) for row in payloads]
     return [*found, *(Stray("timer", stream, 0, "", True) for (stream,) in timers)]
 

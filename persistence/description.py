@@ -13,11 +13,13 @@ class Description:
 
     path: str
     log: str
-    sqlite_version: str
+    engine: str
+    """`SQLite 3.51.3`, with its version."""
     schema: str
-    journal_mode: str
-    synchronous: str
-    lock: str
+    durable: bool
+    """Whether a commit that was acknowledged outlives a power cut."""
+    durability: str
+    """The settings that say so, in words."""
     triggers: tuple[str, ...]
     missing_triggers: tuple[str, ...]
     counts: dict[str, int]
@@ -39,14 +41,15 @@ _SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
 
 def described(file: SqliteFile) -> Description:
     present = tuple(sorted(name for (name,) in file.run(sql.TRIGGERS)))
+    journal, synchronous = str(file.pragma("journal_mode")), _SYNCHRONOUS.get(file.pragma("synchronous"), "?")
+    lock = "with" if file.takes_turns else "without"
     return Description(
         path=str(file.path),
         log=file.log,
-        sqlite_version=sqlite3.sqlite_version,
+        engine=f"SQLite {sqlite3.sqlite_version}",
         schema=str(file.run(sql.REVISION)[0][0]),
-        journal_mode=str(file.pragma("journal_mode")),
-        synchronous=_SYNCHRONOUS.get(file.pragma("synchronous"), "?"),
-        lock=str(file.lock_path) if file.takes_turns else "",
+        durable=journal == "wal" and synchronous in ("FULL", "EXTRA"),
+        durability=f"journal {journal}, synchronous {synchronous}, {lock} a lock between processes",
         triggers=present,
         missing_triggers=tuple(sorted(TRIGGERS - set(present))),
         counts={name: int(file.run(statement)[0][0]) for name, statement in sql.COUNTS.items()},

@@ -13,8 +13,10 @@ import psycopg
 from ..contracts.errors import StorageError
 from ..contracts.protection import MasterKey
 from .connection import Failures
+from .description import Description
 from .keyfile import KeyFile
 from .postgres_connection import PostgresConnection
+from .postgres_description import described
 from .postgres_errors import DATABASE_ERRORS, is_refused_row, translated
 from .postgres_presence import PostgresPresence
 from .postgres_schema import connected, shown
@@ -46,8 +48,12 @@ class PostgresStore(SqlStore[PostgresConnection]):
         def opened(_: bool) -> PostgresConnection:
             return PostgresConnection(url, wait_seconds=wait_seconds, origin=origin)
 
-        vault = Vault(master or KeyFile("no-master-key"))
-        super().__init__(opened, _FAILURES, shown(url), vault, in_clear=master is None)
+        self.master = master or KeyFile("no-master-key")
+        super().__init__(opened, _FAILURES, shown(url), Vault(self.master), in_clear=master is None)
+
+    def describe(self) -> Description:
+        """What `interlock doctor` says of the database."""
+        return self._ask(described)
 
     def tree(self) -> SqlTree[PostgresConnection]:
         """The Merkle tree over this log's entries."""

@@ -3,24 +3,25 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from ..contracts.errors import StorageError
 from ..contracts.payload import Payload
 from . import statements as sql
 from .connection import LogConnection
-from .sqlite_store import SqliteStore
+from .sql_store import SqlStore
 from .vault import R_BYTES, Row, Vault
 
 _TOGETHER = 500
 """Rows of one transaction."""
 
 
-def clear_payloads(store: SqliteStore) -> int:
+def clear_payloads(store: SqlStore[Any]) -> int:
     """How many payloads lie in clear."""
     return int(store._rows(sql.CLEAR_COUNT)[0][0])  # noqa: SLF001 - of the same package, and no business of others
 
 
-def encrypted_in(store: SqliteStore, progress: Callable[[int], None] | None = None) -> int:
+def encrypted_in(store: SqlStore[Any], progress: Callable[[int], None] | None = None) -> int:
     """Encrypt all of them; returns how many there were."""
     done = 0
     while count := store._ask(partial(_some_encrypted, store.vault)):  # noqa: SLF001
@@ -62,7 +63,7 @@ def _some_encrypted(vault: Vault, connection: LogConnection) -> int:
     return len(rows)
 
 
-def rewrapped_in(store: SqliteStore) -> int:
+def rewrapped_in(store: SqlStore[Any]) -> int:
     """Wrap every data key by the master key that wraps now; returns how many."""
 
     def rewrap(connection: LogConnection) -> int:

@@ -5,6 +5,7 @@ acknowledged append. After a failed write the connection is thrown away and a ne
 not tried again, and what was acknowledged is never in doubt.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
@@ -12,13 +13,17 @@ from typing import Any, Generic, TypeVar
 from ..contracts.envelope import Head
 from ..contracts.errors import StorageError
 from ..contracts.payload import Payload, PayloadAt
-from ..contracts.protection import AgedPayload
+from ..contracts.protection import AgedPayload, MasterKey
 from ..contracts.store import Append, FlowRow, Reservation, Spent, Status, StoredEntry, Summary, TimerRow
 from . import ledger
 from . import statements as sql
+from .beside import Stray, strays
 from .codec import Row, checked, summary_of
 from .connection import Failures, LogConnection
+from .description import Description
 from .grouped import GroupedLog
+from .presence import Presence
+from .sql_tree import SqlTree
 from .vault import Vault
 from .writer import Writer
 
@@ -26,8 +31,23 @@ C = TypeVar("C", bound=LogConnection)
 T = TypeVar("T")
 
 
-class SqlStore(Generic[C]):
+class SqlStore(ABC, Generic[C]):
     """Every method may be called from any thread. A process has one store for a log."""
+
+    master: MasterKey
+    """What wraps the keys of texts."""
+
+    @abstractmethod
+    def describe(self) -> Description:
+        """What `interlock doctor` says of the database."""
+
+    @abstractmethod
+    def tree(self) -> SqlTree[C]:
+        """The Merkle tree over this log's entries."""
+
+    @abstractmethod
+    def presence(self) -> Presence:
+        """Make this process one that performs effects; held until its `close`, which the caller owes."""
 
     def __init__(
         self, opened: Callable[[bool], C], failures: Failures, where: str, vault: Vault, *, in_clear: bool = False
@@ -175,6 +195,10 @@ class SqlStore(Generic[C]):
 
     def scrub(self) -> None:
         self._ask(lambda connection: connection.scrub())
+
+    def strays(self) -> list[Stray]:
+        """Rows beside the entries that fit no conversation."""
+        return self._ask(strays)
 
     def close(self) -> None:
         self._writer.close()

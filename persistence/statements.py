@@ -21,6 +21,7 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -280,4 +281,4 @@ COUNTS = {
 
 # Of SQLite and Alembic themselves, so not of our tables.
 TRIGGERS = Statement("SELECT name FROM sqlite_master WHERE type = 'trigger'", (), {})
-REVISION = Statement("SELECT version_num FROM alembic_version", (), {})
+REVISION = compiled(text("SELECT version_num FROM alembic_version"))

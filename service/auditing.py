@@ -10,8 +10,8 @@ from ..contracts.events import ConversationStarted, FlowChanged
 from ..contracts.store import FlowRow, Store, StoredEntry, Summary
 from ..fsm.evolve import fold
 from ..fsm.replay import check_import
-from ..persistence.beside import Stray, strays
-from ..persistence.sqlite_store import SqliteStore
+from ..persistence.beside import Stray
+from ..persistence.sql_store import SqlStore
 from ..persistence.verify import Broken, Verified, verify
 from .approvers import Approvers, approvers_of, signatures_broken
 from .journal import is_keeping
@@ -52,7 +52,7 @@ def audited(
 
     report = verify(store, streams=streams, projected=projected, progress=progress)
     flows = {row.digest: row for row in store.flows()}
-    rows = strays(store.path) if isinstance(store, SqliteStore) else []
+    rows = store.strays() if isinstance(store, SqlStore) else []
     wanted = None if streams is None else set(streams)
     more = [
         *_flows_broken(flows, used),
@@ -137,7 +137,7 @@ def _beside(
     store: Store, flows: dict[str, FlowRow], used: dict[str, list[str]], rows: Sequence[Stray]
 ) -> Iterator[str]:
     """What does not hold and belongs to no conversation."""
-    if isinstance(store, SqliteStore) and (missing := store.describe().missing_triggers):
+    if isinstance(store, SqlStore) and (missing := store.describe().missing_triggers):
         yield f"Somebody removed the triggers that refuse changes: {', '.join(missing)}."
     for digest in sorted(flows.keys() - used.keys()):
         if what := _altered(flows[digest]):

@@ -19,7 +19,7 @@ from ..fsm.backtest import backtest
 from ..fsm.program import Program, compiled
 from ..fsm.unopened import Unopened
 from ..persistence.scanning import Scan
-from ..persistence.sqlite_store import SqliteStore
+from ..persistence.sql_store import SqlStore
 from .executing import Executor
 from .loading import recorded_flow
 from .project import load_project
@@ -129,7 +129,7 @@ class Bench:
     def __init__(self, path: Path, program: Program, label: str = "") -> None:
         self.program, self._path, self._label = program, path, label
         self._scan = Scan(path)
-        self._store: SqliteStore | None = None
+        self._store: SqlStore[Any] | None = None
         self._changes: dict[str, Changes] = {}
 
     def run(self, streams: Sequence[str]) -> tuple[Tally, list[dict[str, Any]]]:
@@ -163,7 +163,7 @@ class Bench:
     def _texts(self, stream: str) -> Any:
         return self._log().payloads(stream)
 
-    def _log(self) -> SqliteStore:
+    def _log(self) -> SqlStore[Any]:
         if self._store is None:
             self._store = open_log(self._path)
         return self._store

@@ -1,16 +1,17 @@
 """Keys of a log: texts in clear are encrypted, and data keys get a new master key. Safe to stop and do again."""
 
 from collections.abc import Callable
+from typing import Any
 
 from ..contracts.errors import CallError, SetupError
 from ..contracts.keeping import KeysChanged
 from ..persistence.keyfile import KeyFile
 from ..persistence.protecting import encrypted_in, rewrapped_in
-from ..persistence.sqlite_store import SqliteStore
+from ..persistence.sql_store import SqlStore
 from .journal import Journal
 
 
-def encrypt(store: SqliteStore, *, by: str, progress: Callable[[int], None] | None = None) -> int:
+def encrypt(store: SqlStore[Any], *, by: str, progress: Callable[[int], None] | None = None) -> int:
     """Encrypt every text that lies in clear, and leave nothing of it in free pages; returns how many there were."""
     if store.in_clear:
         raise CallError("This store writes texts in clear.", fix="Open it without `in_clear`.")
@@ -21,7 +22,7 @@ def encrypt(store: SqliteStore, *, by: str, progress: Callable[[int], None] | No
     return count
 
 
-def rotate(store: SqliteStore, *, by: str) -> int:
+def rotate(store: SqlStore[Any], *, by: str) -> int:
     """Wrap every data key by a new master key, and forget the old ones; returns how many were wrapped.
 
     A crash leaves both keys in the file and each data key under one of them: rotate again. A running server reads

@@ -5,10 +5,12 @@ Options win over the environment: `INTERLOCK_DB`, `INTERLOCK_KEY_FILE`, `OPENAI_
 """
 
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..contracts.agents import Agent, AgentReply, AgentRequest
@@ -20,6 +22,7 @@ from ..fsm.code import Code, Subflow
 from ..fsm.program import Program, compiled, with_children
 from ..persistence.keyfile import KeyFile
 from ..persistence.presence import Presence
+from ..persistence.sql_store import SqlStore
 from ..persistence.sqlite_store import SqliteStore
 from .checkpointing import Checkpointer
 from .clock import Clock
@@ -32,6 +35,7 @@ from .runtime import Runtime
 from .telemetry import observer_told_by
 
 DEFAULT_DB = "interlock.db"
+_LONGEST_URL = 4_000
 NO_TEMPERATURE = ("gpt-5", "o1", "o3", "o4")
 """OpenAI's reasoning models refuse `temperature`."""
 
@@ -41,8 +45,17 @@ def db_path(given: Path | None = None) -> Path:
     return given or Path(os.environ.get("INTERLOCK_DB") or DEFAULT_DB)
 
 
-def open_log(path: Path, *, create: bool = False) -> SqliteStore:
-    """The log in a file. Raises `SetupError` where there is none and none may be made."""
+def open_log(path: Path, *, create: bool = False) -> SqlStore[Any]:
+    """The log in a file, or in the PostgreSQL database whose URL stands in it.
+
+    Raises `SetupError` where there is none and none may be made.
+    """
+    if re.match(r"postgres(ql)?:/", str(path)):
+        raise SetupError(
+            "A URL stands where the file of the log should.",
+            fix="Write it into a file that only you may read (`umask 077; echo URL > log.url`), and give the file: "
+            "what stands on a command line is seen by others, with its password.",
+        )
     if path.is_dir():
         raise SetupError("The log must be a file; this is a folder.", where=str(path), fix="Name a file in it.")
     if not create and not path.is_file():
@@ -53,7 +66,31 @@ def open_log(path: Path, *, create: bool = False) -> SqliteStore:
         )
     if create and not path.resolve().parent.is_dir():
         raise SetupError("The log's folder does not exist.", where=str(path.parent), fix="Make the folder first.")
-    return SqliteStore(path, master=KeyFile(key_path(path)))
+    master = KeyFile(key_path(path))
+    url = _url_in(path)
+    return _on_postgres(url, path, master) if url else SqliteStore(path, master=master)
+
+
+def _url_in(path: Path) -> str:
+    """The URL that stands in a file, if it holds one."""
+    if not path.is_file() or path.stat().st_size > _LONGEST_URL:
+        return ""
+    text = path.read_bytes().strip()
+    return text.decode("utf-8", "replace") if text.startswith((b"postgresql://", b"postgres://")) else ""
+
+
+def _on_postgres(url: str, path: Path, master: KeyFile) -> SqlStore[Any]:
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        raise SetupError(
+            "The file with the database's URL may be read by others.", where=str(path), fix=f"chmod 600 {path}"
+        )
+    try:
+        from ..persistence.postgres_store import PostgresStore
+    except ImportError as error:
+        raise SetupError(
+            "PostgreSQL needs a driver that is not installed.", fix="pip install 'interlock[postgres]'"
+        ) from error
+    return PostgresStore(url, master=master)
 
 
 def key_path(db: Path) -> Path:
@@ -263,7 +300,7 @@ def _of(given: Project | None, row: FlowRow) -> Project | None:
 class Wired:
     """Everything that a command needs to run conversations."""
 
-    store: SqliteStore
+    store: SqlStore[Any]
     runtime: Runtime
     agents: Agents
     project: Project
@@ -327,7 +364,7 @@ def wired(
         store.close()
 
 
-def _signing(path: Path, store: SqliteStore) -> Checkpointer | None:
+def _signing(path: Path, store: SqlStore[Any]) -> Checkpointer | None:
     """Where the log has a signing key: checkpoints while it runs, and one at the end.
 
     Raises `SigningRefused` at once for a database that does not extend what was signed last.

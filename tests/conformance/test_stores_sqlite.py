@@ -149,9 +149,10 @@ def test_the_description_names_a_trigger_that_was_dropped(store: SqliteStore, pa
         "journal": 0,
         "timers": 0,
     }
-    assert described.lock == (f"{path}.lock" if needs_write_lock() else "")
-    assert (described.journal_mode, described.synchronous, described.schema) == ("wal", "FULL", HEAD)
-    assert (described.sqlite_version, described.log) == (sqlite3.sqlite_version, LOG)
+    lock = "with" if needs_write_lock() else "without"
+    assert described.durability == f"journal wal, synchronous FULL, {lock} a lock between processes"
+    assert (described.durable, described.schema, described.log) == (True, HEAD, LOG)
+    assert described.engine == f"SQLite {sqlite3.sqlite_version}"
 
 
 @pytest.mark.parametrize(

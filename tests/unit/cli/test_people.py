@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from interlock.examples.bank.code import LEDGER
-from interlock.persistence.sqlite_store import SqliteStore
 from interlock.service.wiring import open_log
 
 DESK = "Somebody who is not the holder of the account"
@@ -75,7 +74,7 @@ def test_resolving_what_is_not_undecided_is_refused(run: Any, log: Path, ids: An
 
 def test_a_person_decides_while_another_process_has_the_log_open(run: Any, log: Path, ids: Any) -> None:
     """A store that stays open, as a server's does, sees the decision."""
-    server: SqliteStore = open_log(log)
+    server = open_log(log)
     try:
         before = server.head(ids[DESK]).length
         task = next(

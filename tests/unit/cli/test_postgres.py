@@ -1,0 +1,67 @@
+"""The command line on PostgreSQL: the file that `--db` names holds the database's URL."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interlock.contracts.errors import SetupError
+from interlock.service.wiring import open_log
+from support.postgres import database
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    with database() as url:
+        file = tmp_path / "log.url"
+        file.touch(mode=0o600)
+        file.write_text(f"{url}\n")
+        yield file
+
+
+def test_the_demo_and_all_that_looks_at_its_log(run: Any, place: Path) -> None:
+    """Played, verified, decided again, signed, told, examined: as on a file of SQLite."""
+    played = run("demo", "--db", place)
+    assert played.code == 0, played.err
+    report = run("verify", "--db", place, "--json")
+    assert (report.code, report.json["events"]) == (0, 477)
+    assert run("replay", "--all", "--db", place).code == 0
+    listed = run("log", "--db", place, "--json").json["conversations"]
+    assert len(listed) == 14
+    assert run("log", listed[0]["conversation"][:8], "--db", place).code == 0
+    assert run("key", "new", "--db", place).code == 0
+    assert run("checkpoint", "--db", place).code == 0
+    found = {one["name"]: one for one in run("doctor", "--db", place, "--json").json["findings"]}
+    assert found["durability"]["says"] == "fsync on, synchronous_commit on"
+    assert found["append-only"]["result"] == found["chain"]["result"] == found["texts"]["result"] == "ok"
+    assert (place.with_name("log.url.key").stat().st_mode & 0o077) == 0
+
+
+def test_what_is_rewritten_by_the_owner_is_found(run: Any, place: Path) -> None:
+    """Who owns the tables can switch the triggers off; the doctor and the chain say so."""
+    import psycopg
+
+    assert run("demo", "--db", place).code == 0
+    with psycopg.connect(place.read_text().strip(), autocommit=True) as owner:
+        owner.execute("ALTER TABLE event DISABLE TRIGGER event_refuses_change")
+        owner.execute(
+            "UPDATE event SET entry = replace(encode(entry, 'escape'), 'EUR', 'USD')::bytea WHERE version = 0"
+        )
+    assert run("verify", "--db", place).code == 1
+    findings = {one["name"]: one for one in run("doctor", "--db", place, "--json").json["findings"]}
+    assert "event_refuses_change" in findings["append-only"]["says"]
+    assert findings["append-only"]["result"] == "fail"
+
+
+def test_a_url_is_written_into_a_file_for_its_owner_alone(place: Path) -> None:
+    with pytest.raises(SetupError, match="A URL stands where the file of the log should") as refused:
+        open_log(Path("postgresql://user:secret@host/db"))
+    assert "umask 077" in refused.value.fix
+    assert "secret" not in str(refused.value)
+    if os.name == "posix":
+        place.chmod(0o644)
+        with pytest.raises(SetupError, match="may be read by others") as told:
+            open_log(place)
+        assert told.value.fix == f"chmod 600 {place}"
