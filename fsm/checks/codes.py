@@ -80,7 +80,7 @@ CHECKS = (
     Check("S163", "Patterns compile."),
     Check("S164", "No pattern can take for ever."),
     Check("S165", "A fact has only what its type uses, and bounds in order."),
-    Check("S166", "Limits are above 0."),
+    Check("S166", "Limits are above 0, and the transitions of a turn within reason."),
     Check("S167", "One answer of an agent fits the tokens of a turn."),
     Check("S168", "One answer of an agent fits the cost of a turn."),
     Check(

@@ -17,6 +17,8 @@ _PHRASE_PLACES = ("limit", "says")
 """What the sentences under `phrases` may say as well."""
 _BOUNDED: tuple[FactType, ...] = ("money", "integer")
 _MAX_PATTERN = 300
+MOST_STEPS = 10_000
+"""Transitions are free of calls, so nothing but this ends a turn that goes round."""
 _FEW = 5
 _QUANTIFIER = re.compile(r"[*+]|\{[0-9]*,(?P<most>[0-9]{0,6})\}|\{(?P<exact>[0-9]{1,6})\}")
 
@@ -147,6 +149,13 @@ def limits_hold(survey: Survey) -> Iterator[Fault]:
             yield survey.fault(
                 "S166", f"limits.{name}", f"The limit {name!r} is 0, so nothing could ever happen.", "Write at least 1."
             )
+    if limits.steps > MOST_STEPS:
+        yield survey.fault(
+            "S166",
+            "limits.steps",
+            f"The limit 'steps' is {limits.steps:,}: a turn that goes round would hold its process up for ever.",
+            f"Write at most {MOST_STEPS:,}.",
+        )
     for agent in survey.flow.agents:
         path = f"agents.{agent.name}"
         for bound in ("max_input_tokens", "max_output_tokens"):

@@ -146,7 +146,6 @@ def test_the_description_names_a_trigger_that_was_dropped(store: SqliteStore, pa
         "conversations": 1,
         "flows": 0,
         "data_keys": 1,
-        "journal": 0,
         "timers": 0,
     }
     lock = "with" if needs_write_lock() else "without"

@@ -149,7 +149,7 @@ BROKEN = (
         (
             (
                 "limits: {agent_calls: 6, handoffs: 3}",
-                "limits: {agent_calls: 1000000000, handoffs: 1000000000, same_pair: 1000000000, steps: 1000000000}",
+                "limits: {agent_calls: 1000000000, handoffs: 1000000000, same_pair: 1000000000, steps: 10000}",
             ),
         ),
     ),

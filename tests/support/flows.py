@@ -464,7 +464,7 @@ _counts = st.integers(1, 2**40)
 limits = st.just(Limits()) | st.builds(
     Limits,
     handoffs=_counts,
-    steps=_counts,
+    steps=st.integers(1, 300),
     turn_seconds=st.integers(1, 10**6),
     turn_cost=st.integers(10**9, 10**15),
     conversation_cost=_counts,

@@ -183,6 +183,7 @@ CASES: dict[str, tuple[str, str]] = {
     "a bound that is not used": ("type: yes_no,", "type: yes_no, minimum: 1,"),
     "bounds the wrong way round": ('minimum: "0.01"', 'minimum: "9000"'),
     "a limit of nothing": ("handoffs: 2,", "handoffs: 0,"),
+    "a turn of a million steps": ("handoffs: 2,", "handoffs: 2, steps: 1000000,"),
     "an agent without tokens": ("max_output_tokens: 500", "max_output_tokens: 0"),
     "an answer larger than a turn": ("max_output_tokens: 500", "max_output_tokens: 300000"),
     "an answer dearer than a turn": ('output: "2.00"', 'output: "2000.00"'),
