@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from ...contracts.flow import Flow
-from ...contracts.policies import Watch
+from ...contracts.policies import Policy, Watch
 from .automata import automaton
-from .words import meanings_of, words_in
+from .words import meanings_of, words_in, words_of
 
 MOST_LOOKED_AT = 20_000
 """States of several automata together; past this many they are taken to be kept by something."""
@@ -34,6 +34,27 @@ def broken_among(watches: Sequence[Watch], states: States, *, ended: bool = Fals
     )
 
 
+def _itself(word: str) -> frozenset[str]:
+    return frozenset({word})
+
+
+def _needed(flow: Flow) -> dict[str, tuple[frozenset[str], ...]]:
+    """What must have happened before a word: for each, any of the words of a set."""
+    brought: dict[str, set[str]] = {}
+    for state in flow.states:
+        for word in words_of(flow, state):
+            if word.partition(":")[0] in ("decided", "confirmed", "tool", "approved", "done") or word == (
+                f"result:{state.name}"
+            ):
+                brought.setdefault(word, set()).add(f"enter:{state.name}")
+    found = {word: (frozenset(states),) for word, states in brought.items()}
+    for word, states in brought.items():
+        kind, _, name = word.partition(":")
+        if kind == "done":
+            found[word] = (frozenset(states), frozenset({f"tool:{name}"}))
+    return found
+
+
 class Orders:
     """Every order in which the words of a flow could come, whatever its rows say: the initial state is entered first,
     and a final state last."""
@@ -43,6 +64,7 @@ class Orders:
         self.finals = tuple(one.name for one in flow.states if one.kind == "final")
         last = {f"{kind}:{name}" for name in self.finals for kind in ("enter", "end")}
         self.words = words_in(flow) - last
+        self._before = _needed(flow)
 
     def states_of(self, watches: Sequence[Watch]) -> Iterator[States]:
         """What the automata can come to before the end, without a broken one."""
@@ -64,8 +86,23 @@ class Orders:
         """Which are broken where the conversation goes to this final state now."""
         return broken_among(watches, after(watches, states, (f"enter:{final}", f"end:{final}")), ended=True)
 
+    def needs(self, watches: Sequence[Watch]) -> tuple[Watch, ...]:
+        """What their words need before them, as automata: a decision needs its state entered, a result its tool asked.
+        Where something else that the policies do not speak of would do as well, there is nothing to keep."""
+        words = {word for watch in watches for word in watch.steps}
+        return tuple(
+            automaton(Policy(name="needed", never=(word,), unless_before=(tuple(sorted(any_of)),)), _itself)
+            for word in sorted(words)
+            for any_of in self._before.get(word, ())
+            if any_of <= words and word not in any_of
+        )
+
     def can_keep(self, watches: Sequence[Watch]) -> bool:
         """Whether some order comes to an end with all of them kept."""
+        needs = self.needs(watches)
+        return self._can_keep(watches) and (not needs or self._can_keep((*watches, *needs)))
+
+    def _can_keep(self, watches: Sequence[Watch]) -> bool:
         looked_at = 0
         for states in self.states_of(watches):
             looked_at += 1
