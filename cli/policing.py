@@ -69,13 +69,14 @@ def _policies_in(file: Path) -> tuple[Policy, ...]:
 
 def document(found: PolicyAudit) -> dict[str, Any]:
     """`{"conversations", "events", "unjudged", "policies": [{"name", "says", "rule", "holds", "broken", "open",
-    "not_applicable"}], "breaches": [{"policy", "conversation", "version", "at", "word", "what", "since"}]}`."""
+    "not_applicable", "refused"}], "breaches": [{"policy", "conversation", "version", "at", "word", "what",
+    "since"}]}`. `refused` counts the conversations in which a step that would have broken it was not taken."""
     return {
         "conversations": found.conversations,
         "events": found.events,
         "unjudged": found.unjudged,
         "policies": [
-            {"name": name, "says": one.policy.says, "rule": rule_of(one.policy), **one.counts}
+            {"name": name, "says": one.policy.says, "rule": rule_of(one.policy), **one.counts, "refused": one.refused}
             for name, one in found.judged.items()
         ],
         "breaches": [
@@ -131,9 +132,20 @@ def show(terminal: Terminal, found: PolicyAudit) -> None:
             )
         if (more := one.counts["broken"] - MOST_SHOWN) > 0:
             terminal.line((f"and {counted(more, 'conversation')} more; --json has them", "dim"), indent=1)
+    _show_refused(terminal, found)
     terminal.blank()
     left = f"; {counted(found.unjudged, 'conversation')} without policies" if found.unjudged else ""
     terminal.line((f"{over}{left}. `interlock log ID` tells one.", "dim"))
+
+
+def _show_refused(terminal: Terminal, found: PolicyAudit) -> None:
+    """Where a policy holds because a step was refused, not because the rows keep it."""
+    refused = {name: one.refused for name, one in found.judged.items() if one.refused}
+    if refused:
+        terminal.blank()
+    for name, number in refused.items():
+        says = f"in {counted(number, 'conversation')} a step that would have broken it had to be refused"
+        terminal.hang(terminal.text((f"{MARKS.warn} {name}", "bold")), (says, "yellow"), indent=1)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a long check is at: one line on a terminal, and nothing at all in a pipe."""
+"""What a long check is at: one line on a terminal that goes again, and in a pipe a line now and then."""
 
 import time
 from typing import Self
@@ -10,12 +10,15 @@ from .terminal import Terminal
 PATIENCE_SECONDS = 0.4
 """What is over sooner needs no line."""
 _EVERY_SECONDS = 0.1
+PIPED_SECONDS = 10.0
+"""Between two lines in a pipe, so that whoever reads a CI log sees that it goes on."""
 
 
 class Progress:
     """Told how many configurations and transitions are known, shows them on stderr while it is open.
 
-    Nothing of it is left when it is closed, however that comes about.
+    On a terminal nothing of it is left when it is closed, however that comes about. In a pipe it is one line every
+    10 seconds at most, and none where it is over sooner.
     """
 
     def __init__(self, terminal: Terminal | None = None) -> None:
@@ -32,14 +35,17 @@ class Progress:
 
     def __call__(self, configurations: int, transitions: int) -> None:
         now = time.monotonic()
-        if not self._terminal.console.is_terminal or now - self._began < PATIENCE_SECONDS:
+        terminal = self._terminal.console.is_terminal
+        if now - self._began < PATIENCE_SECONDS:
             return
-        if now - self._told < _EVERY_SECONDS and self._status is not None:
+        if now - self._told < (_EVERY_SECONDS if terminal else PIPED_SECONDS) and (self._status or not terminal):
             return
         self._told = now
         speed = transitions / (now - self._began)
         says = f"exploring: {configurations:,} configurations, {transitions:,} transitions ({speed:,.0f} a second)"
-        if self._status is None:
+        if not terminal:
+            self._terminal.console.print(says, soft_wrap=True, highlight=False)
+        elif self._status is None:
             spinner = "dots" if self._terminal.unicode else "line"
             self._status = self._terminal.console.status(says, spinner=spinner)
             self._status.start()

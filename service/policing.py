@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..contracts.envelope import opened
 from ..contracts.errors import LogBroken, NotEncodable
-from ..contracts.events import Event
+from ..contracts.events import Event, PolicyKept, ToolRefused
 from ..contracts.flow import Flow
 from ..contracts.imported import ConversationImported
 from ..contracts.policies import Policy
@@ -46,6 +46,8 @@ class Judged:
 
     policy: Policy
     counts: dict[Standing, int] = field(default_factory=lambda: dict.fromkeys(STANDINGS, 0))
+    refused: int = 0
+    """Conversations in which a step that would have broken it had to be refused: the rows alone do not keep it."""
 
 
 @dataclass
@@ -149,10 +151,26 @@ def audited_policies(
 def _add(audit: PolicyAudit, judge: Judge, entries: Sequence[StoredEntry]) -> None:
     audit.conversations += 1
     audit.events += len(entries)
+    refused = refused_for(entries)
     for policy, (standing, breach) in zip(judge.policies, judge.over(entries), strict=True):
-        audit.judged.setdefault(policy.name, Judged(policy)).counts[standing] += 1
+        judged = audit.judged.setdefault(policy.name, Judged(policy))
+        judged.counts[standing] += 1
+        judged.refused += policy.name in refused
         if breach is not None and len(audit.breaches) < MOST_KEPT:
             audit.breaches.append(breach)
+
+
+_REFUSING = frozenset({"policy_kept", "tool_refused"})
+
+
+def refused_for(entries: Iterable[StoredEntry]) -> frozenset[str]:
+    """The policies for which a step of this conversation had to be refused while it ran."""
+    found: set[str] = set()
+    for entry in entries:
+        event = _event(entry) if entry.type in _REFUSING else None
+        if isinstance(event, PolicyKept | ToolRefused):
+            found.update(event.policies)
+    return frozenset(found)
 
 
 def own_policies(store: Store, flows: Callable[[str], Flow | None]) -> Callable[[str], Judge | None]:

@@ -47,7 +47,7 @@ def _needed(flow: Flow) -> dict[str, tuple[frozenset[str], ...]]:
                 f"result:{state.name}"
             ):
                 brought.setdefault(word, set()).add(f"enter:{state.name}")
-    found = {word: (frozenset(states),) for word, states in brought.items()}
+    found: dict[str, tuple[frozenset[str], ...]] = {word: (frozenset(states),) for word, states in brought.items()}
     for word, states in brought.items():
         kind, _, name = word.partition(":")
         if kind == "done":

@@ -1,6 +1,6 @@
 """The worst-case bill: what may be used between two inputs and in a whole conversation, and the way that uses most."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ...contracts.flow import Flow
@@ -101,17 +101,18 @@ def _worst(explored: Explored, best: dict[int, Both], chosen: dict[str, dict[int
     turns: dict[int, Cost] = {}
     start = dict.fromkeys(FIGURES, explored.model.initial)
     dearest = dict.fromkeys(FIGURES, (-1, -1))
+    cap = capped(explored.model.flow)
     for one in explored.turns:
         if one in best:
             more = best[one][1].plus(started(explored, one))
             total = best[one][0]
-            turns[one] = capped(explored.model.flow, total).plus(more)
+            turns[one] = cap(total).plus(more)
             for name in FIGURES:
                 if (amount := _of(total.plus(more), name)) > dearest[name]:
                     start[name], dearest[name] = one, amount
             own, beside = own.most(total), beside.most(more)
     paths = {name: _along(explored, start[name], chosen[name]) for name in FIGURES}
-    most = capped(explored.model.flow, own).plus(beside)
+    most = cap(own).plus(beside)
     return Bill(most, paths["calls"], uncapped=own, turns=turns, paths=paths)
 
 
@@ -139,20 +140,25 @@ def declared_bill(explored: Explored) -> Bill:
     return Bill(most, (explored.model.initial,), unbounded=unbounded)
 
 
-def capped(flow: Flow, cost: Cost) -> Cost:
-    """No more than the limits of a turn let pass."""
+def capped(flow: Flow) -> Callable[[Cost], Cost]:
+    """No more than the limits of a turn let pass: what they are is looked up once for a whole flow."""
     limits = flow.limits
-    tools = cost.tools if limits.tool_calls is None else min(cost.tools, limits.tool_calls)
     timed = any(one.kind in ("broadcast", "subflow") for one in flow.states)
-    calls = min(cost.calls, limits.agent_calls)
     reserved = [reserve(one) for one in flow.agents]
-    return Cost(
-        calls,
-        tools,
-        min(cost.tokens, limits.turn_tokens, calls * max((one[0] for one in reserved), default=0)),
-        min(cost.nano, limits.turn_cost, calls * max((one[1] for one in reserved), default=0)),
-        cost.seconds if timed else min(cost.seconds, limits.turn_seconds),
-    )
+    tokens = max((one[0] for one in reserved), default=0)
+    nano = max((one[1] for one in reserved), default=0)
+
+    def cap(cost: Cost) -> Cost:
+        calls = min(cost.calls, limits.agent_calls)
+        return Cost(
+            calls,
+            cost.tools if limits.tool_calls is None else min(cost.tools, limits.tool_calls),
+            min(cost.tokens, limits.turn_tokens, calls * tokens),
+            min(cost.nano, limits.turn_cost, calls * nano),
+            cost.seconds if timed else min(cost.seconds, limits.turn_seconds),
+        )
+
+    return cap
 
 
 def paying_cycle(explored: Explored, inside: frozenset[int]) -> tuple[int, ...]:

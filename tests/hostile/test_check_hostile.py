@@ -76,14 +76,22 @@ def test_limits_that_are_none_are_refused_with_their_line(limits: str) -> None:
     assert all(one.fix for one in refused.value.faults)
 
 
-def test_progress_is_shown_on_a_terminal_and_not_in_a_pipe(
+def test_progress_is_shown_on_a_terminal_and_now_and_then_in_a_pipe(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where it takes long; nothing is left of it afterwards."""
+    """Where it takes long; nothing is left of it on a terminal, and a pipe has a line every 10 seconds."""
     with Progress() as piped:
-        piped._began -= 10
+        piped._began -= 9
+        piped._told -= 9
+        piped(500, 1_000)
+        assert capsys.readouterr().err == ""
+        piped._began -= 2
+        piped._told -= 2
         piped(1_000, 5_000)
-    assert capsys.readouterr().err == ""
+        piped(1_001, 5_003)
+    err = capsys.readouterr().err
+    assert err.startswith("exploring: 1,000 configurations, 5,000 transitions (")
+    assert err.count("\n") == 1
     monkeypatch.setenv("FORCE_COLOR", "1")
     with Progress(Terminal(error=True)) as shown:
         shown._began -= 10

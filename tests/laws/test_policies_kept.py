@@ -8,16 +8,22 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, find, given, settings
 from hypothesis import strategies as st
 
+from interlock.cli.policing import document, show
+from interlock.cli.terminal import Terminal
 from interlock.contracts.events import ConversationEnded, PolicyKept, ToolRefused
 from interlock.contracts.flow import FinalState, Flow, HumanState, State, Transition, WaitState
+from interlock.contracts.store import StoredEntry
 from interlock.fsm import moves, runs
 from interlock.fsm.evolve import fold
 from interlock.fsm.policies.automata import automaton, verdict_of
+from interlock.fsm.policies.make import policy
 from interlock.fsm.policies.words import meanings_of
 from interlock.fsm.prove.keeping import kept_anyway, policies_kept
 from interlock.fsm.prove.monitor import Kept
 from interlock.fsm.prove.search import searched
 from interlock.fsm.replay import redecide
+from interlock.persistence.codec import event_row
+from interlock.service.policing import Judged, PolicyAudit, refused_for
 from support import dwyer
 from support.flows import flows
 from support.histories import STREAM, History, histories
@@ -53,6 +59,29 @@ def test_a_policy_of_a_flow_is_never_broken_in_its_log(history: History) -> None
 
 
 @FEW
+@PATIENT
+@given(histories(cases=policed_cases(), most=30))
+def test_an_audit_counts_where_a_step_had_to_be_refused(history: History) -> None:
+    """Exactly the policies that some event of the log says would have been broken."""
+    stored = [StoredEntry(*event_row(one)) for one in history.entries]
+    events = [one.event for one in history.recorded]
+    refused = {name for one in events if isinstance(one, PolicyKept | ToolRefused) for name in one.policies}
+    assert refused_for(stored) == refused
+
+
+def test_an_audit_says_where_a_step_had_to_be_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """In words, and only of the policies that it is true of."""
+    rule = policy("paid_once", says="Once.", at_most={"pay": 1})
+    kept = policy("kept", says="Never.", never="fly")
+    found = PolicyAudit({"paid_once": Judged(rule, refused=3), "kept": Judged(kept)}, conversations=5, events=60)
+    show(Terminal(), found)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "paid_once in 3 conversations a step that would have broken it had to be refused" in printed
+    assert printed.count("had to be refused") == 1
+    assert [one["refused"] for one in document(found)["policies"]] == [3, 0]
+
+
+@PATIENT
 @given(histories(cases=policed_cases(), most=20))
 def test_how_policies_stand_is_folded_from_the_log_alone(history: History) -> None:
     """The fold of the events has each automaton where its words lead it; deciding again gives the same bytes."""
