@@ -59,7 +59,6 @@ def test_a_policy_of_a_flow_is_never_broken_in_its_log(history: History) -> None
 
 
 @FEW
-@PATIENT
 @given(histories(cases=policed_cases(), most=30))
 def test_an_audit_counts_where_a_step_had_to_be_refused(history: History) -> None:
     """Exactly the policies that some event of the log says would have been broken."""
@@ -81,7 +80,7 @@ def test_an_audit_says_where_a_step_had_to_be_refused(capsys: pytest.CaptureFixt
     assert [one["refused"] for one in document(found)["policies"]] == [3, 0]
 
 
-@PATIENT
+@FEW
 @given(histories(cases=policed_cases(), most=20))
 def test_how_policies_stand_is_folded_from_the_log_alone(history: History) -> None:
     """The fold of the events has each automaton where its words lead it; deciding again gives the same bytes."""
