@@ -43,10 +43,14 @@ def check_point(stream: str, entries: Sequence[Recorded], at: int) -> Conversati
     if at not in points:
         before = max((one for one in points if one < at), default=0)
         after = min((one for one in points if one > at), default=len(entries))
+        if at >= len(entries):
+            raise CallError(
+                f"There is no event {at}: the conversation has {len(entries)} events, from 0 to {len(entries) - 1}.",
+                where=stream,
+                fix=f"Fork at {len(entries)} to go on from its end, or at {points[-2]}, before its last decision.",
+            )
         raise CallError(
-            f"Event {at} was decided together with event {before}: a fork begins where a decision does."
-            if at < len(entries)
-            else f"There is no event {at}: the conversation has {len(entries)}.",
+            f"Event {at} was decided together with event {before}: a fork begins where a decision does.",
             where=stream,
             fix=f"Fork at {before} or at {after}.",
         )
@@ -94,6 +98,10 @@ def taken(store: Store, stream: str, at: int, name: str) -> None:
 
 
 def check_change(parent: str, entries: Sequence[Recorded], at: int, change: Change) -> None:
+    """Raises `CallError` where the change has no place at the event, or says nothing."""
+    if change.message is not None and not change.message.strip():
+        fix = "Give --message a text, or leave it out: then what was said is said again."
+        raise CallError("The message is empty.", where=parent, fix=fix)
     event = entries[at].event if at < len(entries) else None
     if change.message is not None and event is not None and not isinstance(event, MessageReceived):
         said = [version for version, one in enumerate(entries) if isinstance(one.event, MessageReceived)]

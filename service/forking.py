@@ -7,13 +7,13 @@ that changes the world outside is ever run in a fork. The parent's log stays as 
 Nobody acts in a fork by himself: its deadlines and its undecided effects wait for whoever asks for them.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from ..agents.recorded import RecordedAgent
+from ..agents.strict_json import read_json
 from ..contracts.agents import Agent, AgentReply
 from ..contracts.canonical import sha256_hex
 from ..contracts.commands import AgentEnded, CommandBody, Decide, Fire, Give, Say, Start, ToolEnded, ToolReport
@@ -36,6 +36,7 @@ from ..persistence.presence import OnlyProcess
 from .clock import ManualClock, minted, random_id
 from .codes import CODE
 from .facts import readings_from
+from .fork_answers import check_answer
 from .fork_points import NOTHING, Change, check_change, check_point, taken
 from .live import Live
 from .loading import recorded, recorded_flow
@@ -184,7 +185,7 @@ class ForkRuntime(Runtime):
             )
             return AgentEnded(effect=effect.effect, report=made.report), made.payloads
         result = minted("result", "result", bytes_of(text))
-        readings, sealed_facts = readings_from(program, _parsed(text), live.conversation.known)
+        readings, sealed_facts = readings_from(program, read_json(text).value, live.conversation.known)
         report = ToolReport(
             outcome="done", result=result.ref, result_token_bound=len(result.plaintext) + 16, facts=readings
         )
@@ -276,13 +277,6 @@ class ForkRuntime(Runtime):
         return {one.name: one.value if one.payload is None else self._text(told, one.payload.name) for one in facts}
 
 
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
 @dataclass(frozen=True)
 class Wiring:
     """What a fork runs on: `programs` are those of its parent's flows, `under` the flow that it goes on with where that
@@ -307,6 +301,8 @@ async def forked(
     entries = recorded(store.read(parent))
     before = check_point(parent, entries, at)
     check_change(parent, entries, at, change)
+    if change.answer is not None:
+        check_answer(parent, entries, at, wiring.programs, change.answer)
     moves = _check_flow(store, before, (one.event for one in entries[:at]), wiring) if at else False
     made = Forked(random_id(), parent, at)
     programs = [*((wiring.under,) if wiring.under else ()), *wiring.programs]

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -125,10 +126,28 @@ async def test_another_answer_in_its_place() -> None:
         f"at event {made.events - 1} agent 'expert' is asked, and was not asked in the recording; "
         "--live asks for an answer"
     )
-    broken = await fork(store, program, at, Change(answer="{]"))
-    event = recorded(store.read(broken.stream))[at].event
-    assert isinstance(event, AgentReturned)
-    assert event.report.outcome == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("which", "answer", "says"),
+    [
+        (AgentReturned, "{]", "This is no answer of the agent 'helper': The answer is not JSON"),
+        (AgentReturned, '{"reply": 1}', "This is no answer of the agent 'helper': "),
+        (ToolReturned, "not json", "This is no answer of the tool 'pay': The answer is not JSON"),
+        (ToolReturned, "42", "This is no answer of the tool 'pay': It is a number, not an object."),
+        (ToolReturned, "[1]", "This is no answer of the tool 'pay': It is a list, not an object."),
+        (ToolReturned, '{"paid": "yes"}', "Of another type than the flow declares: 'paid'."),
+    ],
+)
+async def test_an_answer_that_cannot_be_one_is_refused(which: Any, answer: str, says: str) -> None:
+    """By the agent's contract, or by what a tool returns; before anything is recorded."""
+    store, program = await _three_turns()
+    before = store.streams()
+    with pytest.raises(CallError) as found:
+        await fork(store, program, first_of(store, which), Change(answer=answer))
+    assert says in found.value.what
+    assert found.value.where == f"{STREAM} event {first_of(store, which)}"
+    assert store.streams() == before
 
 
 async def test_a_tools_answer_in_its_place() -> None:
@@ -190,8 +209,13 @@ async def test_where_no_fork_can_begin() -> None:
         await fork(store, program, at)
     assert found.value.fix == f"Fork at {at - 4} or at {at + 1}."
     length = len(store.read(STREAM))
-    with pytest.raises(CallError, match=f"There is no event {length + 5}: the conversation has {length}"):
+    with pytest.raises(
+        CallError, match=f"There is no event {length + 5}: the conversation has {length} events"
+    ) as found:
         await fork(store, program, length + 5)
+    assert found.value.fix.startswith(f"Fork at {length} to go on from its end, or at ")
+    with pytest.raises(CallError, match="The message is empty"):
+        await fork(store, program, first_of(store, MessageReceived), Change(message=" "))
     with pytest.raises(CallError, match="is no message, so no other can be said in its place"):
         await fork(store, program, first_of(store, AgentReturned), Change(message="hello"))
     with pytest.raises(CallError, match="is no answer, so no other can be given in its place"):
