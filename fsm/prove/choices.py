@@ -78,15 +78,18 @@ def sanitised_by(flow: Flow, guard: Guard) -> tuple[str, ...]:
             return ()
 
 
-def choices(flow: Flow, rows: Rows, in_digression: bool) -> tuple[Choice, ...]:
-    """Every row of the group that some data makes the first whose guard holds."""
+def choices(flow: Flow, rows: Rows, in_digression: bool, known: Mapping[str, bool] | None = None) -> tuple[Choice, ...]:
+    """Every row of the group that some data makes the first whose guard holds.
+
+    `known` says of facts whether they are known; where it is given, each has a value within its declared bounds.
+    """
     atoms = {str(atom): atom for _, row in rows for atom in atoms_of(row.guard)}
     if not atoms:
         taken = _first(rows, {}, in_digression)
         return () if taken is None else (Choice(taken),)
     if len(atoms) > MOST_ATOMS:
         return tuple(Choice(index) for index, _ in rows)
-    variables = _variables(flow, tuple(atoms.values()))
+    variables = _variables(flow, tuple(atoms.values()), known)
     counting = {name for name, atom in atoms.items() if atom.name == "visits_at_most" and is_built_in(flow, atom)}
     cases = 1
     for variable in variables:
@@ -121,7 +124,7 @@ def _merged(found: Mapping[tuple[tuple[str, int, int], ...], Mapping[int, Choice
 Said = tuple[dict[str, bool | None], tuple[tuple[str, int, int], ...]]
 
 
-def _variables(flow: Flow, atoms: tuple[Guard, ...]) -> list[list[Said]]:
+def _variables(flow: Flow, atoms: tuple[Guard, ...], known: Mapping[str, bool] | None) -> list[list[Said]]:
     """Independent unknowns: each a list of what it may make of the guards that depend on it."""
     variables: list[list[Said]] = []
     groups: dict[tuple[str, str], list[Guard]] = {}
@@ -141,7 +144,8 @@ def _variables(flow: Flow, atoms: tuple[Guard, ...]) -> list[list[Said]]:
             case "messages":
                 variables.append(list(_of_messages(some)))
             case _:
-                variables.append(list(_of_fact(some)))
+                told = list(_of_fact(some))
+                variables.append(told if known is None else _within(flow, name, some, told, known.get(name)))
     return variables
 
 
@@ -166,6 +170,30 @@ def _of_fact(atoms: Sequence[Guard]) -> Iterator[Said]:
     values: list[Any] = [*sorted({one + by for one in numbers for by in (-1, 0, 1)}), *sorted(words), object()]
     for value in (*values, *((True,) if any(atom.name == "is_true" for atom in atoms) else ())):
         yield {str(atom): _TELLS[atom.name](atom, value) for atom in atoms}, ()
+
+
+def _within(flow: Flow, name: str, atoms: Sequence[Guard], told: list[Said], known: bool | None) -> list[Said]:
+    """What may be so of a declared fact: unknown first, then each value that it may have. None: either."""
+    spec = next((one for one in flow.facts if one.name == name), None)
+    if spec is None:
+        return told
+    found = told[:1] if known is not True else []
+    if known is False:
+        return found
+    values: list[Any] = [object()]
+    if spec.type in ("integer", "money"):
+        numbers = {_number(atom) for atom in atoms if atom.name in ("at_most", "at_least")} | {0}
+        bounds = {one for one in (spec.minimum, spec.maximum) if one is not None}
+        near = {one + by for one in numbers | bounds for by in (-1, 0, 1)}
+        least, most = spec.minimum, spec.maximum
+        values = sorted(one for one in near if (least is None or one >= least) and (most is None or one <= most))
+    elif spec.type == "choice" and spec.choices:
+        values = list(spec.choices)
+    elif spec.type == "yes_no":
+        values = [True, False]
+    elif words := {str(atom.arguments[1]) for atom in atoms if atom.name == "is_"}:
+        values = [*sorted(words), object()]
+    return found + [({str(atom): _TELLS[atom.name](atom, value) for atom in atoms}, ()) for value in values]
 
 
 def _number(atom: Guard) -> int:

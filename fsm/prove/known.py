@@ -102,17 +102,17 @@ class Paths:
     def _taken(self, place: Place, fact: str) -> Iterator[Taken]:
         index, known = place
         here = self.model.locations[index]
-        for move in (*self.model.moves_of(index), *self._stopped(index)):
-            for after in self._after(here.state, move.ending, fact, known):
+        for move in (*self.model.moves_of(index), *self.stopped(index)):
+            for after in self.after(here.state, move.ending, fact, known):
                 if move.row is not None and not self._open(here, move, fact, after):
                     continue
                 entered = self.program.states[self.model.locations[move.target].state]
-                if after and self._forgets(entered, fact):
+                if after and self.forgets(entered, fact):
                     yield move, (move.target, False)
                 else:
                     yield move, (move.target, after)
 
-    def _after(self, state: str, ending: Ending, fact: str, known: bool) -> tuple[bool, ...]:
+    def after(self, state: str, ending: Ending, fact: str, known: bool) -> tuple[bool, ...]:
         """Whether it is known once the state ended so: either, where both may be."""
         if fact.startswith(RESULT):
             has = fact.removeprefix(RESULT) == state and f"result:{state}" in ending.events
@@ -126,7 +126,7 @@ class Paths:
             return (False, True) if fact in found.maybe else (False,)
         return (True, False) if lost else (True,)
 
-    def _forgets(self, state: object, fact: str) -> bool:
+    def forgets(self, state: object, fact: str) -> bool:
         if not isinstance(state, WaitState):
             return False
         spec = self.program.facts.get(fact)
@@ -134,7 +134,7 @@ class Paths:
 
     def _open(self, here: Location, move: Move, fact: str, known: bool) -> bool:
         """Whether the row can be the first that holds, as far as this fact tells."""
-        for index, row in self._rows(here.state, move.on):
+        for index, row in self.rows(here.state, move.on):
             holds = self._holds(row.guard, fact, known, bool(here.frames))
             if index == move.row:
                 return holds is not False
@@ -142,7 +142,7 @@ class Paths:
                 return False
         return True
 
-    def _rows(self, state: str, on: str) -> Rows:
+    def rows(self, state: str, on: str) -> Rows:
         return (*self.model.rows.get((state, on), ()), *self.model.rows.get((ANY, on), ()))
 
     @cached_property
@@ -173,14 +173,14 @@ class Paths:
                     return None
                 return (True if guard.name == "known" else None) if known else False
 
-    def _stopped(self, index: int) -> Iterator[Move]:
+    def stopped(self, index: int) -> Iterator[Move]:
         """A limit of the turn instead of the outcome, or the rows in place of one that would break a policy."""
         here = self.model.locations[index]
         flow, states = self.program.flow, self.program.states
         if states[here.state].kind == "final":
             return
         for on in (LIMIT, POLICY):
-            for choice in choices(flow, self._rows(here.state, on), bool(here.frames)):
+            for choice in choices(flow, self.rows(here.state, on), bool(here.frames)):
                 row = flow.transitions[choice.row]
                 if row.target not in states:
                     continue

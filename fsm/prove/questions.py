@@ -4,24 +4,24 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...contracts.flow import ANY, Flow, SubflowState, Transition
+from ...contracts.flow import ANY, Flow, SubflowState
 from ...contracts.limits import Limits
 from ...contracts.values import listed
 from ..program import Program
+from .allowing import Allowed, Allowing
 from .bounding import other_limits
 from .counters import COUNTED
-from .endings import LIMIT
 from .explore import Explored, allows
 from .failing import fallbacks_lead_on
 from .findings import Finding, Verdict, line_of, rows_of, steps_of
 from .fitting import contracts_fit, given_in_time
 from .graph import MOST_BACKWARDS, after_a_conversation, at_a_limit, distances, nearer
 from .keeping import policies_kept, words_occur
-from .model import POLICY
+from .known import TooMuch
 from .monitor import Untrusted
 from .reviewing import four_eyes
 from .search import OF_A_TURN, Search
-from .untaken import why_never
+from .untaken import rows_by_facts, spare, states_by_facts, why_never
 from .windows import histories_fit
 
 AUTOMATED = ("agent", "call", "broadcast", "route", "subflow")
@@ -71,6 +71,20 @@ class Asked:
                         break
         return found
 
+    @cached_property
+    def by_facts(self) -> tuple[Allowed, Allowed] | None:
+        """What facts allow, whatever is known at the start and where nothing is; None where that is not known."""
+        if self.program is None or not self.search.complete:
+            return None
+        try:
+            allowing = Allowing(self.program)
+            if not allowing.facts:
+                return None
+            ever, alone = allowing.found(given=True), allowing.found(given=False)
+        except TooMuch:
+            return None
+        return None if ever is None or alone is None else (ever, alone)
+
     def person_near(self, configuration: int) -> bool:
         state = self.explored.model.states[self.explored.model.location(configuration).state]
         return state.kind == "human" or (isinstance(state, SubflowState) and state.flow in self.people_below)
@@ -99,17 +113,14 @@ def states_reached(asked: Asked) -> Iterator[Finding]:
             fix = "Mend the guards of the rows that lead to it, or delete it."
             verdict: Verdict = "refuted" if asked.search.complete else "unknown"
             yield Finding("P301", verdict, says, line=asked.line(where), where=where, fix=fix)
+    if asked.by_facts is not None:
+        yield from states_by_facts(asked.flow, frozenset(asked.reached), *asked.by_facts, asked.lines)
 
 
 def rows_taken(asked: Asked) -> Iterator[Finding]:
-    rows = asked.flow.transitions
-    groups: dict[tuple[str, str], list[Transition]] = {}
-    for row in rows:
-        groups.setdefault((row.source, row.on), []).append(row)
-    for index, row in enumerate(rows):
+    for index, row in enumerate(asked.flow.transitions):
         # A group must end with `otherwise`, and a flow must handle limits, whether or not they are ever needed.
-        spare = row.on in (LIMIT, POLICY) or (row.guard.op == "otherwise" and len(groups[row.source, row.on]) > 1)
-        if index in asked.taken or spare or (row.source != ANY and row.source not in asked.reached):
+        if index in asked.taken or spare(asked.flow, index) or (row.source != ANY and row.source not in asked.reached):
             continue
         if row.source == ANY and row.guard.op == "otherwise":
             continue
@@ -118,6 +129,8 @@ def rows_taken(asked: Asked) -> Iterator[Finding]:
         says = f"The row {rows_of(asked.flow, index)} is never taken: {why}."
         verdict: Verdict = "refuted" if asked.search.complete else "unknown"
         yield Finding("P302", verdict, says, (), asked.line(where), where, fix)
+    if asked.by_facts is not None:
+        yield from rows_by_facts(asked.flow, frozenset(asked.taken), *asked.by_facts, asked.lines)
 
 
 def no_dead_end(asked: Asked) -> Iterator[Finding]:

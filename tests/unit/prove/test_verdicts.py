@@ -64,3 +64,86 @@ def test_the_true_cause_is_named(changes: list[tuple[str, str]], says: str) -> N
         assert old in text
         text = text.replace(old, new)
     assert says in [one.says for one in answer(text, "P302") if one.verdict == "refuted"]
+
+
+COMPLETE = "  - [details,  complete, otherwise,             paying,   OR-5]\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "verdict", "says"),
+    [
+        pytest.param(
+            COMPLETE,
+            f"  - [details, complete, \"at_least(amount, '600.00')\", desk, OR-5]\n{COMPLETE}",
+            "P302",
+            "refuted",
+            "The row [details, complete, at_least('amount', '600.00'), desk] is never taken: no value that its facts "
+            "may have lets its guard hold.",
+            id="above the maximum",
+        ),
+        pytest.param(
+            COMPLETE,
+            "  - [details, complete, \"at_most(amount, '500.00')\", paying, OR-5]\n"
+            "  - [details, complete, otherwise, more, OR-5]\n",
+            "P302",
+            "noted",
+            "The row [details, complete, otherwise, more] is never needed: the rows above it hold whatever the facts "
+            "are.",
+            id="all up to the maximum",
+        ),
+        pytest.param(
+            COMPLETE,
+            "  - [details, complete, \"at_least(amount, '0.01')\", paying, OR-5]\n"
+            "  - [details, complete, otherwise, more, OR-5]\n",
+            "P302",
+            "noted",
+            "The row [details, complete, otherwise, more] is never needed: the rows above it hold whatever the facts "
+            "are.",
+            id="all from the minimum",
+        ),
+        pytest.param(
+            "  - [asking,   done,     otherwise,             more,     OR-4]\n",
+            '  - [asking, done, "is_(next, orders)", more, OR-4]\n'
+            "  - [asking, done, known(next), desk, OR-4]\n  - [asking, done, otherwise, more, OR-4]\n",
+            "P302",
+            "refuted",
+            "The row [asking, done, known('next'), desk] is never taken: for every value that its facts may have, a "
+            "row above it holds.",
+            id="every choice above",
+        ),
+        pytest.param(
+            "  - [greeting, message,  otherwise, ",
+            '  - [greeting, message, "is_(next, billing)", vip, OR-1]\n'
+            "  - [vip, message, otherwise, asking, OR-1]\n  - [greeting, message,  otherwise, ",
+            "P302",
+            "noted",
+            "The row [greeting, message, is_('next', 'billing'), vip] is taken only where whoever starts the "
+            "conversation gives the facts: by itself nothing makes them known before it.",
+            id="not known yet",
+        ),
+        pytest.param(
+            "  - [greeting, message,  otherwise, ",
+            '  - [greeting, message, "is_(next, billing)", vip, OR-1]\n'
+            "  - [vip, message, otherwise, asking, OR-1]\n  - [greeting, message,  otherwise, ",
+            "P301",
+            "noted",
+            "A conversation comes to 'vip' only by facts that whoever starts it gives.",
+            id="a state behind it",
+        ),
+    ],
+)
+def test_what_facts_may_be_decides_what_can_be_taken(old: str, new: str, code: str, verdict: str, says: str) -> None:
+    """Declared bounds and choices, and what can be known where a guard asks for it."""
+    text = MENDED.replace(old, new, 1)
+    if "vip" in text:
+        text = text.replace("  closed:   {", "  vip: {kind: wait, deadline: 1h}\n  closed:   {")
+    assert text != MENDED
+    assert (verdict, says) in [(one.verdict, one.says) for one in answer(text, code)]
+
+
+def test_a_guard_of_the_flows_own_code_stays_free() -> None:
+    """The mended flow, in which every row is taken by some value, has nothing to note."""
+    assert [(one.code, one.verdict) for code in ("P301", "P302") for one in answer(MENDED, code)] == [
+        ("P301", "proved"),
+        ("P302", "proved"),
+    ]
