@@ -37,8 +37,8 @@ agent's own `price` goes before the table. `--prices FILE` (`models:` with the s
 in place of both, for the bill alone. What has no price is not free: the bill names the agents whose price is not known.
 
 Which facts are known, and their bounds and choices, decide which rows and states can be had (P301, P302). The other
-questions do not model them: any guard that may hold for some fact counts as both. A form that has nothing to ask may be complete at once, a deadline may pass in any
-wait, a limit of a whole conversation may be reached at any call.
+questions do not model them: a guard that may hold for some fact counts as both. A form that has nothing to ask may be
+complete at once, a deadline may pass in any wait, a limit of a whole conversation may be reached at any call.
 
 **A second opinion.** `--promela FILE` writes the flow as a model for [SPIN](https://spinroot.com), made by a reading of
 the flow that shares nothing with the search. `spin -a FILE && cc -DNOREDUCE -DSAFETY -o pan pan.c && ./pan` finds the
