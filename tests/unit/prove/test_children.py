@@ -16,7 +16,7 @@ version: 1
 owner: tests
 initial: asking
 agents:
-  helper: {{instructions: Help., contract: Answer, max_input_tokens: 900, max_output_tokens: 100}}
+  helper: {{instructions: Help., contract: Answer, max_input_tokens: 9000, max_output_tokens: 100}}
 states:
   asking: {first}
   other:  {{kind: agent, agent: helper, timeout: 20s}}
@@ -53,7 +53,7 @@ owner: tests
 initial: greeting
 limits: {handoffs: 5000, same_pair: 5000, agent_calls: 5000, steps: 5000}
 agents:
-  clerk: {instructions: Help., contract: Answer, max_input_tokens: 900, max_output_tokens: 100}
+  clerk: {instructions: Help., contract: Answer, max_input_tokens: 9000, max_output_tokens: 100}
 subflows: {details: details.yaml}
 states:
   greeting: {kind: wait, say: "Hello.", deadline: 30m}
