@@ -106,6 +106,16 @@ def check(
     _end(run(flow, Wanted(describe, json, sarif, junit, promela, tests, against, tuple(moves or ()), prices)))
 
 
+def explain(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="As `interlock check` prints it: P305, S130, R201.")],
+    json: Json = False,
+) -> None:
+    """Say what a check asks of a flow, why, where its fix is found, and whether its answer can be accepted."""
+    from .explaining import explain as run
+
+    _end(run(code, json))
+
+
 def draw(
     flow: FlowArgument,
     out: Annotated[

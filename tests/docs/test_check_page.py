@@ -46,6 +46,16 @@ same dead ends, rows that are never taken and most calls of a turn; with `spin -
 storms.
 `tests/laws/test_prove_spin.py` compares both on random flows.
 
+**What can be accepted.** `checks: {P306: the reason}` accepts the answer to a question about what the flow can do, with
+a reason. Codes that begin with S, R or Y cannot be accepted: a flow with such a fault has no meaning that could be run
+or proved. `interlock explain CODE` says of each what it asks and why.
+
+**Against an older version.** `--against OLD` names whatever differs between two flows. It exits with 1 where something
+is *weaker* (a bound is wider, an approval, a screen or a policy is gone, a policy is only enforced), *to be judged* (no
+rule tells which way it weighs: instructions, a model, a contract, who decides, a condition) or *does not map* (a state
+in which conversations may stand). What is stronger, rows and texts are named, and pass: what rows do to the answers
+above is proved anew.
+
 ## The questions
 """
 TOLD = """
