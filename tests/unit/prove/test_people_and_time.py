@@ -194,7 +194,7 @@ def test_agents_that_are_each_others_fallback_are_ended_by_a_limit_of_the_turn()
     (finding,) = answer(text, "P324")
     assert finding.verdict == "proved"
     assert finding.says.endswith(" When every call fails, 'invoices' to 'asking' is ended by agent_calls: 6.")
-    lax = ", ".join(f"{name}: 1000000000" for name in ("agent_calls", "handoffs", "same_pair", "steps"))
+    lax = ", ".join(f"{name}: 10000" for name in ("agent_calls", "handoffs", "same_pair", "steps"))
     (finding,) = answer(text.replace("limits: {agent_calls: 6, handoffs: 3}", f"limits: {{{lax}}}"), "P324")
     assert finding.verdict == "refuted"
     assert finding.says.startswith("When nobody answers and every call fails, ")
