@@ -120,7 +120,10 @@ def steps_of(
 def happened(move: Move, kind: str) -> str:
     """What happened, in words."""
     if move.held:
-        return f"{happened(replace(move, held=(), on=move.ending.on), kind)}: refused, for {', '.join(move.held)}"
+        refused = f"refused, for {', '.join(move.held)}"
+        if kind == "call" and move.instead is None:  # nothing of the tool ended
+            return f"the tool is not asked: {refused}"
+        return f"{happened(replace(move, held=(), on=move.ending.on), kind)}: {refused}"
     ending = move.ending
     if move.limit:
         return f"the limit {move.limit} is reached"

@@ -128,11 +128,11 @@ def _held(explored: Explored, lines: Mapping[str, int], policy: Policy, held: He
         where, what = f"transitions.{move.instead}", f"the row {rows_of(model.flow, move.instead)}"
     elif move is not None:
         what = f"the tool of {state!r}"
-    did = happened(replace(move, held=(), on=move.ending.on), kind) if move else what
+    refused = f"{what}: refused, for {policy.name}"
     last = Step(
         number=len(path) + 1,
         state=state,
-        happened=f"{did}: refused, for {policy.name}",
+        happened=happened(replace(move, held=(policy.name,)), kind) if move else refused,
         target=state if move is None else model.locations[move.target].state,
         row=None if move is None else move.instead,
         line=line_of(lines, where),
