@@ -128,8 +128,9 @@ def backtest(program: Program, stream: str, entries: Sequence[Unopened], sources
         decisions += len(groups)
         found = run.result()
         if conversation.watches or run.after.watches:
-            broke += _broken(conversation, run.after)
-            breaks += _broken(conversation, run.ends)
+            broken = tuple(_broken(conversation, run.after))
+            broke += broken
+            breaks += broken if run.ends is run.after else _broken(conversation, run.ends)
         conversation = run.after
         paid += run.paid
         if found is not None:
@@ -139,6 +140,8 @@ def backtest(program: Program, stream: str, entries: Sequence[Unopened], sources
 
 def _broken(before: Conversation, after: Conversation) -> Iterator[str]:
     """The policies that are broken in a turn and were not before it."""
+    if after.watched == before.watched and after.status != "ended":
+        return
     already = set(broken_among(before.watches, before.watched))
     for at in broken_among(after.watches, after.watched, ended=after.status == "ended"):
         if at not in already:

@@ -59,12 +59,13 @@ class Unopened:
 
     def says(self, event: Event) -> bool:
         """Whether the entry's event is this one, byte for byte."""
-        body = event.canonical_bytes(without="type")
-        start = self.data.index(_DATA) + len(_DATA)
+        body, data = event.canonical_bytes(without="type"), self.data
+        start = data.index(_DATA) + len(_DATA)
+        end = start + len(body)
         return (
-            self.data.startswith(body, start)
-            and self.data.startswith(b',"flow":"', start + len(body))
-            and self.type == event.type
+            data.startswith(body, start)
+            and data.startswith(b',"flow":"', end)
+            and data.find(b',"type":"%b","v":' % event.type.encode(), end) >= 0
         )
 
 

@@ -3,6 +3,7 @@
 A threshold does not change what is measured, so trying one on a whole history reads no text at all.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from ..contracts.commands import FlowRef, Reading, Routed
@@ -18,6 +19,8 @@ from ..fsm.reading import read_message
 from ..fsm.route import evidence
 from ..fsm.unopened import Unopened
 
+REMEMBERED_TEXTS, REMEMBERED_CHARACTERS = 4_096, 500
+"""Of what was measured, how many are kept by their texts, and of what length at most."""
 Payloads = Callable[[], Mapping[PayloadAt, Payload]]
 """Reads the texts of one conversation; called at most once, and only where a text is needed."""
 _MEASURED = (
@@ -39,7 +42,12 @@ class Changes:
         scopes = {one.name: one.scope for one in then.agents} if then is not None else {}
         self._of_scope = {one.name: scopes.get(one.agent) for one in states if isinstance(one, AgentState)}
         self._measures_same: dict[tuple[str, str], bool] = {}
-        self.reads_same = then is not None and self._reads_same(then, program.flow)
+        self.facts_same = then is not None and (then.facts, then.currency) == (
+            program.flow.facts,
+            program.flow.currency,
+        )
+        self.reads_same = then is not None and self.facts_same and self._digresses_same(then, program.flow)
+        self._evidence: OrderedDict[tuple[str, str, tuple[str, ...], str | None], RoutingEvidence] = OrderedDict()
 
     def router_then(self, state: str) -> str:
         """The router that measured for the state; empty where the flow of then is not known."""
@@ -54,12 +62,32 @@ class Changes:
             self._measures_same[then, now] = found
         return found
 
-    def _reads_same(self, then: Flow, now: Flow) -> bool:
-        if (then.facts, then.currency) != (now.facts, now.currency):
-            return False
+    def _digresses_same(self, then: Flow, now: Flow) -> bool:
         if then.digressions is None or now.digressions is None:
             return then.digressions == now.digressions
         return self.measures_same(then.digressions, now.digressions)
+
+    def measured(self, effect: Route, text: str) -> RoutingEvidence:
+        """What the new flow's router measures on the text. People write the same often: the latest are remembered."""
+        asked = (effect.router, text, effect.candidates, effect.held)
+        found = self._evidence.get(asked)
+        if found is not None:
+            self._evidence.move_to_end(asked)
+            return found
+        spec, known = self.program.routers[effect.router], self.program.code.classifiers
+        found = evidence(
+            spec,
+            text,
+            classifier=known.get(spec.classifier or ""),
+            screener=known.get(spec.screen_classifier or ""),
+            candidates=effect.candidates,
+            held=effect.held,
+        )
+        if len(text) <= REMEMBERED_CHARACTERS:
+            self._evidence[asked] = found
+            if len(self._evidence) > REMEMBERED_TEXTS:
+                self._evidence.popitem(last=False)
+        return found
 
 
 def _measures(spec: RouterSpec) -> tuple[object, ...]:
@@ -109,15 +137,7 @@ class Remeasured:
         text = self._text(effect.message)
         if text is None:
             return None
-        known = self._program.code.classifiers
-        return evidence(
-            spec,
-            text,
-            classifier=known.get(spec.classifier or ""),
-            screener=known.get(spec.screen_classifier or ""),
-            candidates=effect.candidates,
-            held=effect.held,
-        )
+        return self._changes.measured(effect, text)
 
     def reading(self, event: MessageReceived, conversation: Conversation) -> Reading | None:
         """The recorded reading where the same rules read it, else read anew; None without its text."""
@@ -127,6 +147,8 @@ class Remeasured:
         too_long = event.message.length > flow.limits.message_bytes
         if too_long or conversation.status != "open" or (question is None and not flow.facts):
             return Reading()
+        if self._changes.facts_same and event.disposition != "refused":
+            return self._digressing(event.reading, question is not None, conversation.version)
         text = self._text(conversation.version)
         if text is None:
             return None
@@ -147,10 +169,18 @@ class Remeasured:
             )
             for one in found.facts
         )
-        digression = self.evidence(Route("", flow.digressions, conversation.version, ()), None) if (
-            question is not None and flow.digressions is not None
-        ) else None  # fmt: skip
-        return Reading(control=found.control, facts=facts, unreadable=found.unreadable, digression=digression)
+        reading = Reading(control=found.control, facts=facts, unreadable=found.unreadable)
+        return self._digressing(reading, question is not None, conversation.version)
+
+    def _digressing(self, reading: Reading, asking: bool, message: int) -> Reading | None:
+        """The reading with what the new flow's router for digressions measures on an answer; None without its text."""
+        router = self._program.flow.digressions
+        found: RoutingEvidence | None = None
+        if asking and router is not None:
+            found = self.evidence(Route("", router, message, ()), None)
+            if found is None:
+                return None
+        return reading if found == reading.digression else reading.changed(digression=found)
 
     def _measures_same(self, was: Routed, router: str) -> bool:
         return self._changes.measures_same(self._changes.router_then(was.state), router)

@@ -2,6 +2,8 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
@@ -10,20 +12,26 @@ from hypothesis import strategies as st
 from interlock.agents.scripted import ScriptedAgent, gives
 from interlock.contracts.errors import FlowError
 from interlock.contracts.events import MessageReceived, RoutingDecided, TransitionTaken
-from interlock.contracts.flow import RETURN, Flow
+from interlock.contracts.flow import RETURN, Flow, RouterSpec
 from interlock.contracts.payload import PayloadAt
-from interlock.contracts.routing import RuleSpec
+from interlock.contracts.routing import RoutingEvidence, RuleSpec
 from interlock.contracts.values import fixed
+from interlock.fsm.backtest import Backtested, backtest
+from interlock.fsm.conversation import Conversation
+from interlock.fsm.evolve import evolve
 from interlock.fsm.policies.make import policy
 from interlock.fsm.program import Program, compiled
 from interlock.fsm.replay import decisions_in
 from interlock.fsm.route import choose, evidence
+from interlock.fsm.unopened import Unopened
 from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.presence import OnlyProcess
+from interlock.service import remeasuring
 from interlock.service.clock import ManualClock
 from interlock.service.loading import recorded
 from interlock.service.migrating import moved
 from interlock.service.project import load_project
+from interlock.service.remeasuring import Changes, Remeasured
 from interlock.service.runtime import Runtime
 from support.backtests import stored_through, through
 from support.histories import History, histories
@@ -186,6 +194,54 @@ def test_a_threshold_moves_exactly_the_turns_that_the_classifier_says(said: Said
         assert new <= digressing
         assert {version: moved[version] for version in moved.keys() - new} == expected
         assert all(turn.verdict == "same" for turn in found.different if turn.version not in moved)
+
+
+def test_texts_that_are_measured_again_are_measured_once(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The latest are remembered, so many and no more; what is found is the same as without."""
+    (router,) = said.program.flow.routers
+    rules = (*router.rules, RuleSpec(label="transfer", any=("hello",)))
+    changed = compiled(said.program.flow.changed(routers=(router.changed(rules=rules),)), said.program.code)
+    counted: list[tuple[Any, ...]] = []
+
+    def counting(spec: RouterSpec, text: str, **rest: Any) -> RoutingEvidence:
+        counted.append((text, rest["candidates"], rest["held"]))
+        return evidence(spec, text, **rest)
+
+    monkeypatch.setattr(remeasuring, "evidence", counting)
+    found = {}
+    for remembered in (remeasuring.REMEMBERED_TEXTS, 2, 0):
+        monkeypatch.setattr(remeasuring, "REMEMBERED_TEXTS", remembered)
+        counted.clear()
+        changes, found[remembered] = Changes(said.program.flow, changed), list[Backtested]()
+        for stream in said.store.streams():
+            entries = [Unopened(row.data) for row in said.store.read(stream)]
+            sources = Remeasured(changes, entries, partial(said.store.payloads, stream))
+            found[remembered].append(backtest(changed, stream, entries, sources))
+        assert (len(counted) == len(set(counted))) == (remembered > len(UTTERANCES))
+    first, *others = found.values()
+    assert all(other == first for other in others)
+    assert any(turn.now == "transfer" for one in first for turn in one.different if turn.by == "label")
+
+
+def test_no_text_is_read_where_only_the_router_changed_and_no_form_asked(said: Said) -> None:
+    """Another rule of the router changes what is routed, not what is read for facts: those texts are not needed."""
+    (router,) = said.program.flow.routers
+    more = router.changed(rules=(*router.rules, RuleSpec(label="transfer", any=("zebra",))))
+    changed = compiled(said.program.flow.changed(routers=(more,)), said.program.code)
+    changes = Changes(said.program.flow, changed)
+    asked = read = 0
+    for stream in said.store.streams():
+        conversation = Conversation(id=stream)
+        sources = Remeasured(changes, [Unopened(row.data) for row in said.store.read(stream)], dict)
+        for one in recorded(said.store.read(stream)):
+            if isinstance(one.event, MessageReceived) and one.event.disposition != "refused":
+                asking = conversation.visit.question is not None
+                found = sources.reading(one.event, conversation)
+                assert found == (None if asking else one.event.reading)
+                asked, read = asked + asking, read + (not asking)
+            conversation = evolve(conversation, one.event)
+    assert asked
+    assert read
 
 
 # -- conversations that were moved to another version -------------------------------------------------------
