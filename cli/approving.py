@@ -10,7 +10,7 @@ from ..contracts.protection import KeepingStore
 from ..contracts.values import listed
 from ..persistence.evidence.keys import SigningKey, new_key
 from ..service.approvers import approvers_of, name_approver, signed_approval
-from .finding import existing_log
+from .finding import existing_log, writable_log
 from .seeing import acting
 from .terminal import Terminal, safe, write_json
 
@@ -19,7 +19,7 @@ def new(db: Path | None, person: str, key: Path, accounts: list[str], who: str, 
     """Make the key, then record it: a key that nobody knows signs nothing."""
     by, person = acting(who), acting(person)
     accounts = [acting(one) for one in accounts]
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         public = new_key(key, person).verifier().public.hex()
         name_approver(store, by=by, person=person, accounts=accounts, key=public, ground=ground)
     if as_json:
@@ -30,7 +30,7 @@ def new(db: Path | None, person: str, key: Path, accounts: list[str], who: str, 
 
 def revoke(db: Path | None, person: str, who: str, ground: str, *, as_json: bool) -> None:
     """Raises `CallError` where nobody of that name signs."""
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         known = approvers_of(store).at()
         if person not in known or known[person].key is None:
             signing = sorted(one.person for one in known.values() if one.key)

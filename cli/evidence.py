@@ -15,7 +15,7 @@ from ..service.checkpointing import Checkpointer, Signed
 from ..service.evidence import anchors_at, checkpointer_of, memory_of, signing_key, signing_key_path
 from ..service.wiring import db_path
 from ..service.witnesses import served
-from .finding import existing_log, stream_named
+from .finding import existing_log, stream_named, writable_log
 from .terminal import MARKS, Terminal, counted, write_json
 
 
@@ -78,7 +78,7 @@ def _show(found: Signed, as_json: bool) -> None:
 
 def receipt(db: Path | None, key: Path | None, prefix: str, version: int | None) -> None:
     """Print the receipt of an event."""
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         stream = stream_named(store, prefix)
         last = store.head(stream).length - 1
         note = receipt_note(
@@ -91,7 +91,7 @@ def receipt(db: Path | None, key: Path | None, prefix: str, version: int | None)
 
 
 def key_new(db: Path | None, key: Path | None, as_json: bool) -> None:
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         made = new_key(signing_key_path(db_path(db), key), store.log)
     _show_key(made, as_json, "Keep the file where the database's administrator cannot read it; give the line above to")
 
@@ -102,7 +102,7 @@ def key_show(db: Path | None, key: Path | None, as_json: bool) -> None:
 
 def key_rotate(db: Path | None, key: Path | None, to: Path, as_json: bool) -> None:
     """The new key is made, recorded and in force on return."""
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         signing = checkpointer_of(db_path(db), store.tree(), key=key)
         made = new_key(to, store.log)
         signing.rotate(made, memory_of(made, store.log))

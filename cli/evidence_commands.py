@@ -58,8 +58,8 @@ def verify(
 ) -> None:
     """Check every entry, chain, column, commitment, the tree and what was signed; name the first broken position.
 
-    Says how far others vouch for it: SELF-ATTESTED, ANCHORED (--head, --anchors) or WITNESSED(k of n) (--policy), the
-    weakest over all entries. With --bundle, the exit code is that of `verify_bundle.py`: 0, 10 or 20 for the three.
+    Says how far others vouch for it: NOT SIGNED, SELF-ATTESTED, ANCHORED (--head, --anchors) or WITNESSED(k of n)
+    (--policy), the weakest over all entries. With --bundle, the exit code is that of `verify_bundle.py`.
     """
     if bundle is not None:
         from .bundling import check

@@ -20,6 +20,7 @@ from ..fsm.evolve import fold
 from ..persistence.settings import WAL_RESET_FIXED, needs_write_lock
 from ..persistence.sql_store import SqlStore
 from ..service.auditing import audited
+from ..service.evidence import refuse_old_copy, remembered, signing_key, signing_key_path
 from ..service.loading import recorded
 from ..service.parking import parked
 from ..service.wiring import found_flows, open_log
@@ -62,7 +63,7 @@ def examined(path: Path, full: bool) -> list[Finding]:
     except InterlockError as error:
         return [*found, Finding("log", "fail", f"{path}: {error.what}", error.fix)]
     try:
-        return [*found, *_log(store, full)]
+        return [*found, *_log(store, full), _signed(store, path)]
     except InterlockError as error:
         return [*found, Finding("log", "fail", f"{path}: {error.what}", error.fix)]
     finally:
@@ -149,6 +150,33 @@ def _log(store: SqlStore[Any], full: bool) -> Iterator[Finding]:
     yield from _parked(store)
     yield from (Finding(one.name, one.result, one.says, one.fix) for one in keeping(store))
     yield _clock(store)
+
+
+def _signed(store: SqlStore[Any], path: Path) -> Finding:
+    """The signing key, what it signed last, and whether this log extends that."""
+    tree = store.tree()
+    try:
+        refuse_old_copy(path, tree)
+        last = remembered(path, tree.log)
+        key = signing_key_path(path)
+        if key.is_file():
+            signing_key(path, tree.log)
+    except InterlockError as error:
+        return Finding("signing", "fail", error.what, error.fix)
+    checkpoints = tree.checkpoints()
+    if not checkpoints and tree.size():
+        return Finding(
+            "signing",
+            "fail",
+            f"the tree has {counted(tree.size(), 'leaf', 'leaves')} and no checkpoint is left",
+            "They were deleted, or the first was interrupted: then `interlock checkpoint` makes it.",
+        )
+    if not key.is_file():
+        was = "signed once, and its key is not here" if last or checkpoints else "nothing here is signed"
+        fix = "Give the key's file in INTERLOCK_SIGNING_KEY." if last or checkpoints else "`interlock key new` begins."
+        return Finding("signing", "warn" if last or checkpoints else "ok", f"{was} ({key})", fix)
+    size = checkpoints[-1][0] if checkpoints else 0
+    return Finding("signing", "ok", f"signed up to {size} with {key}; {tree.waiting()} waiting")
 
 
 def _intact(store: SqlStore[Any], full: bool) -> Finding:

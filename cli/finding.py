@@ -11,6 +11,7 @@ from ..contracts.flow import Flow
 from ..contracts.store import Store
 from ..fsm.program import with_children
 from ..persistence.sql_store import SqlStore
+from ..service.evidence import refuse_old_copy
 from ..service.loading import recorded_flow
 from ..service.project import Project
 from ..service.wiring import FoundFlow, db_path, found_flow, open_log
@@ -25,6 +26,14 @@ def existing_log(db: Path | None) -> Iterator[SqlStore[Any]]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def writable_log(db: Path | None) -> Iterator[SqlStore[Any]]:
+    """The same, to be written or signed. Raises `SigningRefused` for one that is older than what was signed last."""
+    with existing_log(db) as store:
+        refuse_old_copy(db_path(db), store.tree())
+        yield store
 
 
 def stream_named(store: Store, prefix: str) -> str:

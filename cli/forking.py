@@ -14,7 +14,7 @@ from ..service.forking import Forked, Wiring, forked
 from ..service.loading import recorded
 from ..service.project import Project, load_project
 from ..service.wiring import Agents, ModelChoice, agents_for, found_flows
-from .finding import existing_log, stream_named
+from .finding import stream_named, writable_log
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 
@@ -36,7 +36,7 @@ def fork(db: Path | None, wish: Wish, choice: ModelChoice, *, as_json: bool) -> 
     if wish.message is not None and wish.answer is not None:
         raise CallError("A fork changes one thing.", fix="Give --message or --answer, and fork the fork for the other.")
     change = Change(wish.message, _read(wish.answer))
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         parent = stream_named(store, wish.conversation)
         wiring, agents = _wired(store, parent, wish, choice)
         made = asyncio.run(_run(store, parent, wish, wiring, agents, change))

@@ -12,6 +12,7 @@ from ..contracts.errors import CallError
 from ..contracts.imported import ImportFormat
 from ..contracts.marks import MarkSet
 from ..fsm.mark_file import read_marks
+from ..service.evidence import refuse_old_copy
 from ..service.importing import Fault, Imported, ImportRefused, Progress, import_files
 from ..service.wiring import db_path, open_log
 from .terminal import MARKS, Terminal, counted, safe, write_json
@@ -28,6 +29,7 @@ def imported(
     rules = _marks(marks)
     store = open_log(db_path(db), create=True)
     try:
+        refuse_old_copy(db_path(db), store.tree())
         with _bar(quiet=as_json) as progress:
             found = import_files(store, files, kind, marks=rules, skip=skip, progress=progress)
     except ImportRefused as error:

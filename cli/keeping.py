@@ -12,7 +12,7 @@ from ..service import keys
 from ..service.erasing import Eraser, Erasing, Extent
 from ..service.journal import Journal, Recorded
 from ..service.retention import Overdue, Retention, policy_in
-from .finding import existing_log, stream_named
+from .finding import existing_log, stream_named, writable_log
 from .keeping_words import words_of
 from .seeing import acting
 from .terminal import MARKS, Terminal, counted, safe, write_json
@@ -42,7 +42,7 @@ def erase(
 ) -> int:
     """Ask, approve and finish, as far as it goes now; 1 where others must approve first."""
     by, ground = acting(who), _checked_ground(ground)
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         eraser = Eraser(store)
         extent = eraser.extent(subject)
         if dry_run:
@@ -117,7 +117,7 @@ def hold(
     """Place a hold, end one, or list those that stand."""
     if sum((bool(subject), bool(conversation), release is not None)) > 1:
         raise CallError("Say one thing at a time.", fix="Give --subject, --conversation or --release.")
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         journal = Journal(store)
         if subject or conversation or release is not None:
             from ..service.holding import placed, released
@@ -146,7 +146,7 @@ def hold(
 def retain(db: Path | None, policy: Path, who: str, ground: str, *, dry_run: bool, as_json: bool) -> None:
     """Delete what is overdue, or say what would be."""
     given, by = policy_in(policy), acting(who)
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         retention = Retention(store, given)
         found = retention.overdue() if dry_run else retention.prune(by=by, ground=_checked_ground(ground))
     if as_json:
@@ -229,13 +229,13 @@ def show_keys(db: Path | None, *, as_json: bool) -> int:
 
 
 def encrypt(db: Path | None, who: str, *, as_json: bool) -> None:
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         count = keys.encrypt(store, by=acting(who))
     write_json({"encrypted": count}) if as_json else Terminal().line(f"{counted(count, 'text')} encrypted.")
 
 
 def rotate(db: Path | None, who: str, *, as_json: bool) -> None:
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         count = keys.rotate(store, by=acting(who))
     if as_json:
         write_json({"rewrapped": count})

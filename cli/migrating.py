@@ -10,7 +10,7 @@ from ..contracts.errors import CallError
 from ..service.codes import code_of
 from ..service.migrating import Move, check_names, moved, planned, wanted
 from ..service.project import load_project
-from .finding import existing_log, streams_named
+from .finding import streams_named, writable_log
 from .terminal import MARKS, Terminal, counted, write_json
 
 
@@ -22,7 +22,7 @@ def migrate(
     program = project.program
     check_names(program, renamed)
     now, actor, code = datetime.now(UTC), Actor(kind="human", id=who, roles=("operator",)), code_of(project)
-    with existing_log(db) as store:
+    with writable_log(db) as store:
         streams = streams_named(store, prefixes) or [one.stream for one in wanted(store, program)]
         if dry:
             moves = tuple(

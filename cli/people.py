@@ -20,7 +20,7 @@ from ..service.outcome import TurnOutcome
 from ..service.project import load_project
 from ..service.runtime import Runtime
 from ..service.wiring import ModelChoice, db_path, found_flow, wired
-from .finding import existing_log, flow_of, stream_named, task_document
+from .finding import existing_log, flow_of, stream_named, task_document, writable_log
 from .seeing import texts_seen
 from .story import known_words
 from .terminal import MARKS, Terminal, counted, safe, write_json
@@ -203,7 +203,7 @@ Act = Callable[[Runtime, str], Coroutine[Any, Any, TurnOutcome]]
 
 def _acted(place: Place, act: Act, as_json: bool, task: int | None = None) -> int:
     """Load the conversation's own flow, act on it in a runtime, and say what followed; 1 if it was refused."""
-    with existing_log(place.db) as store:
+    with writable_log(place.db) as store:
         stream = stream_named(store, place.prefix)
         given = load_project(place.flow) if place.flow else None
         # What is moved in a child is told to its parents, so their flows are needed too.

@@ -13,7 +13,7 @@ from ..persistence.evidence.keys import SigningKey
 from ..persistence.evidence.notes import verifier_key
 from ..persistence.verify import Verified
 from ..service.auditing import audited
-from ..service.evidence import policy_in, policy_path, signing_key_path
+from ..service.evidence import policy_in, policy_path, remembered, signing_key_path
 from ..service.project import load_project
 from ..service.wiring import db_path, found_flows
 from .finding import existing_log, stream_named, streams_named
@@ -21,10 +21,14 @@ from .replaying import Replayed, replayed
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 PROVES = {
+    "NOT SIGNED": "NOT SIGNED: nothing here is signed. Every change to an entry, and every entry missing between two "
+    "others, is found; a log that was rewritten whole, or cut at its end, by somebody who may write the file is not: "
+    "`interlock key new` and `interlock checkpoint` sign it.",
+    "ONE": "One conversation: the tree and what was signed are not looked at; leave its id out for the whole log.",
     "SELF-ATTESTED": "SELF-ATTESTED: every change to an entry, and every entry missing between two others, is found; "
     "so is a projection, a payload or a flow that says something else. What this cannot find is a log that was "
     "rewritten whole, or cut at its end together with its projection, by somebody who may write the file and has the "
-    "signing key or finds none: that takes a signature that others have seen (`interlock checkpoint`). "
+    "signing key: that takes a checkpoint that others have (`interlock checkpoint --anchor`). "
     "`interlock replay` may show a cut, where a decision stops in the middle.",
     "ANCHORED": "ANCHORED: the checkpoints that you gave are of this very log, to its last entry: nothing that they "
     "cover was changed or cut, whoever has the signing key. What this cannot find is another log of the same name, "
@@ -52,7 +56,7 @@ class Brought:
             keys = (SigningKey(own).verifier(),)
         heads = [one.read_text("utf-8") for one in self.heads]
         heads += [text for one in self.anchors for text in FolderAnchor(one).kept(log)]
-        return Outside(keys, policy, tuple(heads))
+        return Outside(keys, policy, tuple(heads), remembered(db, log), bool(self.vkeys or policy.logs))
 
 
 def _contents(given: str) -> str:
@@ -74,13 +78,20 @@ def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None 
     return 0 if found.ok and not (tree and tree.faults) else 1
 
 
+def verdict(found: Verified, tree: Attested | None) -> str:
+    """How far the log is attested: BROKEN, NOT SIGNED (of one conversation always), SELF-ATTESTED, ..."""
+    if not found.ok or (tree and tree.faults):
+        return "BROKEN"
+    return "NOT SIGNED" if tree is None else str(tree)
+
+
 def verified_document(log: str, found: Verified, tree: Attested | None = None) -> dict[str, Any]:
     """`{"log", "attestation", "ok", "conversations", "events", "payloads", "erased", "unopened", "broken": [{"id",
     "version", "what"}]}`; of a whole log also `"tree"`, as `checking.document` gives it, and `"beside": ["what"]`
     where something does not hold that is of no conversation."""
     said = {
         "log": log,
-        "attestation": "SELF-ATTESTED" if tree is None else str(tree),
+        "attestation": verdict(found, tree),
         "ok": found.ok and not (tree and tree.faults),
         "conversations": found.streams,
         "events": found.events,
@@ -90,7 +101,7 @@ def verified_document(log: str, found: Verified, tree: Attested | None = None) -
         "broken": [{"id": one.stream, "version": one.version, "what": one.what} for one in found.broken],
     }
     if tree is not None:
-        said |= document(tree)
+        said |= {"tree": document(tree)["tree"]}
     return said | ({"beside": list(found.beside)} if found.beside else {})
 
 
@@ -116,11 +127,14 @@ def _show_verified(log: str, found: Verified, tree: Attested | None) -> None:
         f"{counted(found.payloads, 'text')} hold{so_far}{erased}",
     )
     if tree is not None and (tree.checkpoints or tree.faults):
-        _show_tree(terminal, tree)
-    terminal.hang(terminal.text((" ", "")), (PROVES[tree.level if tree else "SELF-ATTESTED"], "dim"))
+        _show_tree(terminal, tree, verdict(found, tree))
+    if verdict(found, tree) == "BROKEN":
+        terminal.hang(terminal.text((MARKS.bad, "bold red")), ("BROKEN", "bold red"))
+        return
+    terminal.hang(terminal.text((" ", "")), (PROVES[tree.level if tree else "ONE"], "dim"))
 
 
-def _show_tree(terminal: Terminal, tree: Attested) -> None:
+def _show_tree(terminal: Terminal, tree: Attested, verdict: str) -> None:
     for what in tree.faults:
         terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(what, 1000), "red"))
     sign, style = (MARKS.bad, "bold red") if tree.faults else (MARKS.good, "bold green")
@@ -130,7 +144,7 @@ def _show_tree(terminal: Terminal, tree: Attested) -> None:
     terminal.hang(
         terminal.text((sign, style)),
         f"tree of {counted(tree.leaves, 'leaf', 'leaves')}{waiting}: {said or 'signed by nobody you gave a key of'}; ",
-        (str(tree), "bold"),
+        (verdict, "bold"),
     )
 
 

@@ -27,7 +27,7 @@ from ..persistence.sqlite_store import SqliteStore
 from .checkpointing import Checkpointer
 from .clock import Clock
 from .codes import codes_of
-from .evidence import anchor_folders, anchors_at, checkpointer_of, signing_key_path
+from .evidence import anchor_folders, anchors_at, checkpointer_of, refuse_old_copy, signing_key_path
 from .loading import recorded_flow
 from .project import Project, load_project
 from .redactor import redactor_named
@@ -370,6 +370,7 @@ def _signing(path: Path, store: SqlStore[Any]) -> Checkpointer | None:
     Raises `SigningRefused` at once for a database that does not extend what was signed last.
     """
     if not signing_key_path(path).is_file():
+        refuse_old_copy(path, store.tree())
         return None
     made = checkpointer_of(path, store.tree(), anchors=anchors_at(anchor_folders()))
     made.checkpoint()

@@ -14,7 +14,7 @@ from ..merkle import Frontier
 from .notes import Checkpoint, Note, NoteRefused, VerifierKey, checkpoint_of, note_of, signature_of, verifier_key
 from .policy import Policy
 
-Level = Literal["SELF-ATTESTED", "ANCHORED", "WITNESSED"]
+Level = Literal["NOT SIGNED", "SELF-ATTESTED", "ANCHORED", "WITNESSED"]
 CHUNK = 1000
 ROTATION = "interlock key rotation v1"
 """The first line of the statement by which one key hands over to the next: both sign it."""
@@ -22,11 +22,17 @@ ROTATION = "interlock key rotation v1"
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What the auditor brought: the log's keys, whom to believe, and checkpoints that were kept elsewhere."""
+    """What the auditor brought: the log's keys, whom to believe, and checkpoints that were kept elsewhere.
+
+    `remembered` is what was signed last, as it stands beside the key. `expected`: the log is said to be signed, so
+    that one without a checkpoint does not hold.
+    """
 
     keys: tuple[VerifierKey, ...] = ()
     policy: Policy = field(default_factory=Policy)
     heads: tuple[str, ...] = ()
+    remembered: Checkpoint | None = None
+    expected: bool = False
 
     @property
     def known(self) -> tuple[VerifierKey, ...]:
@@ -57,9 +63,11 @@ class Attested:
             return "WITNESSED"
         if entries and max(self.anchored, self.witnessed) >= entries:
             return "ANCHORED"
-        return "SELF-ATTESTED"
+        return "SELF-ATTESTED" if self.signed else "NOT SIGNED"
 
     def __str__(self) -> str:
+        if self.faults:
+            return "BROKEN"
         return f"WITNESSED({self.seen} of {self.of})" if self.level == "WITNESSED" else self.level
 
 
@@ -70,12 +78,13 @@ def attested(tree: TreeStore, outside: Outside) -> Attested:
         walk.leaves()
     except LogBroken as error:
         walk.faults.append(error.what)
-    walk.checkpoints()
-    walk.heads()
+    else:
+        walk.checkpoints()
+        walk.heads()
     return Attested(
         leaves=tree.size(),
         waiting=tree.waiting(),
-        checkpoints=len(walk.signed),
+        checkpoints=len(walk.notes),
         signed=max(walk.signed, default=0),
         anchored=walk.anchored,
         witnessed=walk.witnessed,
@@ -92,6 +101,7 @@ class _Walk:
         self.notes = {size: (text, list(tree.cosignatures(size))) for size, text in tree.checkpoints()}
         self.given = list(_read(outside.heads, self.faults))
         sizes = {*self.notes, *(one.size for one, _ in self.given)}
+        sizes |= {outside.remembered.size} if outside.remembered else set()
         self.roots: dict[int, bytes | None] = dict.fromkeys(sizes)
         self.eras: list[tuple[int, VerifierKey]] = [(0, key) for key in outside.known]
         self.signed: set[int] = set()
@@ -163,6 +173,7 @@ class _Walk:
     def checkpoints(self) -> None:
         """Every checkpoint is signed with the key of its time and is of this tree; so is every one from outside."""
         size = self.tree.size()
+        self._there(size)
         for at, (text, lines) in sorted(self.notes.items()):
             try:
                 note = note_of(text)
@@ -183,6 +194,27 @@ class _Walk:
             elif self._is_ours(one, note, f"The checkpoint of size {one.size} that is kept elsewhere", one.size):
                 self.anchored = max(self.anchored, one.size)
 
+    def _there(self, size: int) -> None:
+        """What was signed is still here: some checkpoint, and the tree of the last one."""
+        last = self.outside.remembered
+        if last is not None and last.size > size:
+            self.faults.append(
+                f"{last.size} leaves were signed for, as stands beside the signing key; this tree has {size}: the log "
+                "was cut, or this is an old copy."
+            )
+        elif last is not None and self.roots[last.size] != last.root:
+            self.faults.append(
+                f"The first {last.size} leaves are not those that were signed for, as stands beside the signing key: "
+                "the log was rewritten, or has forked."
+            )
+        elif not self.notes and self.outside.expected:
+            self.faults.append("Nothing in this log is signed, and you gave its key: its checkpoints were deleted.")
+        elif not self.notes and size:
+            self.faults.append(
+                f"The tree has {size} leaves and no checkpoint is left: they were deleted, or the first was "
+                "interrupted (then `interlock checkpoint` makes it)."
+            )
+
     def _is_ours(self, one: Checkpoint, note: Note, name: str, size: int) -> bool:
         if (one.origin, one.size) != (self.tree.log, size):
             self.faults.append(f"{name} is of another log or size.")
@@ -193,7 +225,8 @@ class _Walk:
         elif self.roots[size] != one.root:
             self.faults.append(f"{name} is of another tree: the log was rewritten, or has forked.")
         else:
-            self.signed.add(size)
+            if self.eras:
+                self.signed.add(size)
             return True
         return False
 

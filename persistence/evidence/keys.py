@@ -43,7 +43,7 @@ class SigningKey:
             raise SetupError(
                 "The signing key cannot be read.",
                 where=str(path),
-                fix="Make one with `interlock key new`, or give its file with --key or INTERLOCK_KEY.",
+                fix="Make one with `interlock key new`, or give its file with --key or INTERLOCK_SIGNING_KEY.",
             ) from error
         if sys.platform != "win32" and stat.S_IMODE(mode) & 0o077:
             raise SetupError(

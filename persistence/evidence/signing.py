@@ -76,6 +76,22 @@ class FileMemory:
             )
         return head
 
+    def last(self) -> Checkpoint | None:
+        """What the key signed last for this log, though it be retired; None if nothing. Raises `SetupError`."""
+        try:
+            said = json.loads(self.path.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return self.read()  # says what is wrong
+        if not isinstance(said, dict) or said.get("origin") != self.origin:
+            return None
+        try:
+            head = Checkpoint(self.origin, int(said["size"]), base64.b64decode(said["root"], validate=True))
+        except (ValueError, KeyError, TypeError):
+            return self.read()
+        return head if head.size else None
+
     def moved(self, advance: Callable[[Checkpoint], Checkpoint]) -> Checkpoint:
         lock = ProcessLock(self.path.with_name(self.path.name + ".lock"))
         try:
@@ -136,6 +152,11 @@ def extended(size: int, nodes: Nodes, memory: HeadMemory) -> None:
         return last
 
     memory.moved(same)
+
+
+def refuse_old_copy(last: Checkpoint, size: int, nodes: Nodes) -> None:
+    """Raises `SigningRefused` if the tree does not extend `last`."""
+    _compare(last, size, nodes)
 
 
 def _compare(last: Checkpoint, size: int, nodes: Nodes) -> None:

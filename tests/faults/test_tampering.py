@@ -1,4 +1,4 @@
-"""The tamper matrix: nine attacks by whoever has the database, and what shows each.
+"""The tamper matrix: eleven attacks by whoever has the database, and what shows each.
 
 | attack                                        | chain | + signed | + auditor's older | + published head |
 |-----------------------------------------------|-------|----------|-------------------|------------------|
@@ -6,6 +6,7 @@
 | tail cut, the newest checkpoint kept          | miss  | shows    | shows             | shows            |
 | tail cut, an older checkpoint served          | miss  | miss     | miss              | shows            |
 | rewritten without the key (old one, own key)  | miss  | shows    | shows             | shows            |
+| rewritten, no checkpoint left (tree gone, too) | miss  | shows    | shows             | shows            |
 | rewritten with the key                        | miss  | miss     | shows             | shows            |
 | forked after the auditor's last visit         | miss  | miss     | miss              | shows            |
 
@@ -24,6 +25,7 @@ from typing import NamedTuple
 
 import pytest
 
+from interlock.persistence.evidence.checking import Outside, attested
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.verify import verify
 from support.evidence import ORIGIN, TestKey, checkpointer, filled
@@ -156,6 +158,19 @@ def rewritten_own_key(log: Visited, random: Random) -> None:
     signed_again(log.path, TestKey(seed=66))
 
 
+def no_checkpoint_left(log: Visited, random: Random) -> None:
+    """The tree is built anew over the other past, and nothing is signed: as if nothing ever had been."""
+    rewritten_own_key(log, random)
+    with as_administrator(log.path) as connection:
+        connection.execute("DELETE FROM checkpoint")
+
+
+def tree_deleted(log: Visited, random: Random) -> None:
+    _rewritten(log, random)
+    with as_administrator(log.path) as connection:
+        forget_the_tree(connection, checkpoints=True)
+
+
 def rewritten_with_the_key(log: Visited, random: Random) -> None:
     _rewritten(log, random)
     with as_administrator(log.path) as connection:
@@ -180,10 +195,21 @@ MATRIX: dict[Attack, tuple[bool, bool, bool, bool]] = {
     tail_cut_older_served: (MISS, MISS, MISS, SHOWS),
     rewritten_old_checkpoint: (MISS, SHOWS, SHOWS, SHOWS),
     rewritten_own_key: (MISS, SHOWS, SHOWS, SHOWS),
+    no_checkpoint_left: (MISS, SHOWS, SHOWS, SHOWS),
+    tree_deleted: (MISS, SHOWS, SHOWS, SHOWS),
     rewritten_with_the_key: (MISS, MISS, SHOWS, SHOWS),
     forked_after_the_visit: (MISS, MISS, MISS, SHOWS),
 }
 OWN_KEY: dict[Attack, TestKey] = {rewritten_old_checkpoint: TestKey(seed=66), rewritten_own_key: TestKey(seed=66)}
+
+
+UNSIGNED = {no_checkpoint_left, tree_deleted}
+
+
+def not_as_signed(path: Path, *heads: str) -> bool:
+    """What the log's key, and what was kept elsewhere, say of the database itself."""
+    with closing(SqliteStore(path)) as store:
+        return bool(attested(store.tree(), Outside((TestKey().verifier(),), heads=heads, expected=True)).faults)
 
 
 def found(log: Visited, attack: Attack) -> tuple[bool, bool, bool, bool]:
@@ -191,6 +217,9 @@ def found(log: Visited, attack: Attack) -> tuple[bool, bool, bool, bool]:
     with closing(SqliteStore(log.path)) as store:
         chain = not verify(store).ok
     answers = [chain]
+    if attack in UNSIGNED:  # no bundle can be made of it: the auditor has the file, and looks with `verify --vkey`
+        shows = [not_as_signed(log.path, *heads) for heads in ((), (log.older,), (log.older, log.published))]
+        return chain, shows[0], shows[1], shows[2]
     for heads in ((), (log.older,), (log.older, log.published)):
         files = shown(log.path, signer=OWN_KEY.get(attack))
         answers.append(checked(files, *heads).verdict in ("BROKEN", "NOT SHOWN"))
@@ -205,6 +234,8 @@ def runs(folder: Path, seeds: range) -> list[str]:
         log = honest(folder / "honest", seed)
         if checked(shown(log.path), log.older, log.published).verdict != "ANCHORED":
             wrong.append(f"seed {seed}: a false alarm on the honest log")
+        if not_as_signed(log.path, log.older, log.published):
+            wrong.append(f"seed {seed}: the honest log is not as it was signed")
         for attack, promised in MATRIX.items():
             copy = log._replace(path=folder / f"{attack.__name__}-{seed}.db")
             copied(log.path, copy.path)

@@ -14,6 +14,7 @@ import pytest
 from interlock.persistence.evidence import verify_bundle
 from interlock.persistence.evidence.notes import note_of
 from interlock.persistence.evidence.policy import policy_of
+from support.tampering import TREE, as_administrator
 
 
 @pytest.fixture
@@ -93,7 +94,8 @@ def test_a_bundle_is_checked_without_the_package(run: Any, signed: Path, ids: An
 
 def test_the_same_log_gives_the_same_bundle(run: Any, signed: Path, tmp_path: Path) -> None:
     for name in ("one.zip", "two.zip"):
-        assert run("export", "--all", "--bundle", tmp_path / name, "--db", signed).code == 0
+        wanted = ("--all", "--disclose", "none", "--bundle", tmp_path / name)  # a reading would be a record
+        assert run("export", *wanted, "--db", signed).code == 0
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
@@ -164,3 +166,102 @@ def test_a_witness_has_a_key_and_a_policy_names_it(run: Any, tmp_path: Path) -> 
     assert policy.witnesses[0].key.name == "witness.example/w"
     with pytest.raises(Exception, match="This is no signed note"):
         note_of(made)
+
+
+def test_an_imported_conversation_is_exported_and_holds(run: Any, signed: Path, tmp_path: Path) -> None:
+    """No flow led it: the bundle has none for it, and none is asked for."""
+    chat = {"messages": [{"role": "user", "content": "cancel my order"}, {"role": "assistant", "content": "done"}]}
+    (tmp_path / "chats.jsonl").write_text(json.dumps(chat) + "\n", "utf-8")
+    assert run("import", tmp_path / "chats.jsonl", "--as", "openai", "--db", signed).code == 0
+    made = run("export", "--all", "--bundle", tmp_path / "b", "--db", signed, "--json")
+    assert (made.code, made.json["verdict"], made.json["faults"]) == (0, "SELF-ATTESTED", [])
+    assert made.json["conversations"] == 15
+
+
+def test_only_what_was_imported_has_no_flow(run: Any, signed: Path, ids: Any, tmp_path: Path) -> None:
+    """The control: the flow of a conversation that was led is asked for."""
+    run("export", "--all", "--bundle", tmp_path / "b", "--db", signed)
+    files = verify_bundle.read(tmp_path / "b")
+    check = verify_bundle.Check(files, verify_bundle.Trust())
+    check.run()
+    entries = next(iter(check.entries.values()))
+    entries[:] = [(index, value | {"flow": verify_bundle.NO_FLOW}, leaf) for index, value, leaf in entries]
+    with pytest.raises(verify_bundle.Bad, match="the bundle has no 'flows/0000"):
+        check.flows()
+
+
+def unsigned_by_an_administrator(path: Path, *tables: str) -> None:
+    with as_administrator(path) as connection:
+        for table in tables:
+            connection.execute(f"DELETE FROM {table}")
+
+
+def test_a_log_whose_checkpoints_were_deleted_is_broken(run: Any, signed: Path, tmp_path: Path) -> None:
+    """With the tree, or without; told by the key that was given, by what stands beside the key, or by the leaves."""
+    key = run("key", "show", "--db", signed).out.strip()
+    size = run("checkpoint", "--db", signed, "--json").json["size"]
+    unsigned_by_an_administrator(signed, "checkpoint")
+    ran = run("verify", "--db", signed)
+    assert (ran.code, f"The tree has {size} leaves and no checkpoint is left" in ran.words) == (1, True)
+    assert "no checkpoint is left" in run("doctor", "--db", signed).words
+    unsigned_by_an_administrator(signed, *TREE)
+    ran = run("verify", "--db", signed)
+    assert ran.code == 1
+    assert f"{size} leaves were signed for, as stands beside the signing key; this tree has 0" in ran.words
+    for beside in signed.parent.glob(f"{signed.name}.signing-key*"):
+        beside.unlink()
+    ran = run("verify", "--db", signed, "--vkey", key)
+    assert (ran.code, "Nothing in this log is signed, and you gave its key" in ran.words) == (1, True)
+    plain = run("verify", "--db", signed)
+    assert (plain.code, "NOT SIGNED: nothing here is signed." in plain.words) == (0, True)
+
+
+def test_what_is_broken_is_not_praised(run: Any, signed: Path) -> None:
+    """BROKEN is the verdict, in words and in JSON, and nothing behind it says what is proved."""
+    run("checkpoint", "--db", signed)
+    with as_administrator(signed) as connection:
+        connection.execute("UPDATE leaf SET hash = zeroblob(32) WHERE stream <> '' AND version = 3")
+    ran = run("verify", "--db", signed)
+    assert ran.code == 1
+    assert "BROKEN" in ran.words
+    assert "SELF-ATTESTED" not in ran.words
+    assert "every change to an entry" not in ran.words
+    assert "larger than the tree" not in ran.words
+    found = run("verify", "--db", signed, "--json").json
+    assert (found["ok"], found["attestation"], len(found["tree"]["faults"])) == (False, "BROKEN", 1)
+
+
+def test_an_old_backup_is_neither_written_nor_signed(run: Any, signed: Path, ids: Any, tmp_path: Path) -> None:
+    """By no command; and `verify` and `doctor` say so. With what is remembered taken away, the commands run."""
+    backup = tmp_path / "backup.db"
+    run("checkpoint", "--db", signed)
+    shutil.copy(signed, backup)
+    assert run("chat", "bank", "--db", signed, stdin="hello\n").code == 0
+    shutil.copy(backup, signed)
+    one = next(iter(ids.values()))
+    (tmp_path / "chats.jsonl").write_text('{"messages": [{"role": "user", "content": "hello"}]}\n', "utf-8")
+    commands = (
+        ("receipt", one),
+        ("hold", "--conversation", one, "--ground", "case"),
+        ("erase", "--subject", "ann", "--ground", "asked"),
+        ("import", tmp_path / "chats.jsonl", "--as", "openai"),
+        ("fork", one, "--at", "2"),
+        ("approver", "new", "ann", "--key", tmp_path / "ann", "--ground", "named"),
+        ("key", "rotate", "--to", tmp_path / "new"),
+    )
+    before = signed.read_bytes()
+    for words in commands:
+        ran = run(*words, "--db", signed)
+        assert (ran.code, "The tree does not extend what was signed last" in ran.words) == (1, True), (words, ran.words)
+    assert run("verify", "--db", signed).code == 1
+    assert "as stands beside the signing key" in run("verify", "--db", signed).words
+    assert "The tree does not extend what was signed last" in run("doctor", "--db", signed).words
+    assert run("log", "--db", signed).code == 0
+    assert len(before) == len(signed.read_bytes())
+    signed.with_name(f"{signed.name}.signing-key.head").unlink()
+    assert run("receipt", one, "--db", signed).code == 0
+
+
+def test_the_variable_of_the_key_is_named(run: Any, log: Path) -> None:
+    ran = run("key", "show", "--db", log)
+    assert (ran.code, "or give its file with --key or INTERLOCK_SIGNING_KEY." in ran.words) == (2, True)

@@ -102,11 +102,12 @@ def test_a_conversation_that_does_not_verify_is_told_with_a_warning(run: Any, lo
 
 
 def test_verify_says_what_it_does_not_prove(run: Any, log: Path) -> None:
-    """Never a bare OK: SELF-ATTESTED, and why."""
+    """Never a bare OK: NOT SIGNED, and why."""
     ran = run("verify", "--db", log)
     assert ran.code == 0
     assert "14 conversations" in ran.words
-    assert "SELF-ATTESTED" in ran.words
+    assert "NOT SIGNED: nothing here is signed." in ran.words
+    assert "SELF-ATTESTED" not in ran.words
     assert "a signature that others have seen" in ran.words
     found = run("verify", "--db", log, "--json").json
     assert set(found) == {
@@ -121,7 +122,7 @@ def test_verify_says_what_it_does_not_prove(run: Any, log: Path) -> None:
         "broken",
         "tree",
     }
-    assert (found["ok"], found["attestation"], found["broken"]) == (True, "SELF-ATTESTED", [])
+    assert (found["ok"], found["attestation"], found["broken"]) == (True, "NOT SIGNED", [])
 
 
 def test_verify_names_the_first_broken_position(run: Any, log: Path, ids: Any) -> None:
