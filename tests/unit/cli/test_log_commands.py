@@ -108,7 +108,7 @@ def test_verify_says_what_it_does_not_prove(run: Any, log: Path) -> None:
     assert "14 conversations" in ran.words
     assert "NOT SIGNED: nothing here is signed." in ran.words
     assert "SELF-ATTESTED" not in ran.words
-    assert "a signature that others have seen" in ran.words
+    assert "`interlock key new` and `interlock checkpoint` sign it." in ran.words
     found = run("verify", "--db", log, "--json").json
     assert set(found) == {
         "log",
