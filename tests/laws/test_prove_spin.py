@@ -25,7 +25,7 @@ many = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
     deadline=None,
 )
-LAX = 10**6
+LAX = 10_000
 lax_limits = st.just(Limits(handoffs=LAX, same_pair=LAX, agent_calls=LAX, steps=LAX, tool_rounds=1, digression_depth=1))
 
 

@@ -24,7 +24,7 @@ from support.broken import BROKEN, MENDED, Broken, loaded, program_of
 from support.flows import FlowCase, flows
 
 BUDGETS = dict.fromkeys(("turn_tokens", "conversation_tokens", "turn_cost", "conversation_cost"), 10**15)
-LAX = Limits(**dict.fromkeys(("handoffs", "same_pair", "agent_calls", "steps"), 10**6), **BUDGETS)
+LAX = Limits(**dict.fromkeys(("handoffs", "same_pair", "agent_calls", "steps"), 10_000), **BUDGETS)
 
 
 def refuted(program: Program, most: int = 20_000) -> list[Finding]:

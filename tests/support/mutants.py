@@ -10,6 +10,7 @@ from interlock.contracts.flow import ANY, AgentState, CallState, CollectState, F
 from interlock.contracts.guard import GuardSpec
 from interlock.contracts.limits import Limits
 from interlock.fsm.check import faults_in
+from interlock.fsm.checks.contents import MOST_STEPS
 from interlock.fsm.guards import BUILT_IN, any_of, not_
 from interlock.fsm.load import read_flow
 from interlock.fsm.outcomes import outcomes_of
@@ -19,7 +20,9 @@ from interlock.service.project import Project
 
 NO_LIMIT = 10**9
 LATER, KNOWN = BUILT_IN["messages_at_least"], BUILT_IN["known"]
-LAX = dict.fromkeys(("handoffs", "same_pair", "agent_calls", "steps", "tool_calls", "self_handoffs"), NO_LIMIT)
+LAX = dict.fromkeys(("handoffs", "same_pair", "agent_calls", "tool_calls", "self_handoffs"), NO_LIMIT) | {
+    "steps": MOST_STEPS
+}
 
 
 @dataclass(frozen=True)

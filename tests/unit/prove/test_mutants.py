@@ -55,7 +55,7 @@ def test_a_storm_is_refused_and_its_limits_give_a_number(name: str, tmp_path: Pa
     assert proof.holds
     assert proof.bills.turn.most.calls == 8
     assert any("is ended by" in one.says for one in proof.findings if one.code == "P305")
-    lax = dict.fromkeys(("handoffs", "same_pair", "agent_calls", "steps", "self_handoffs"), 10**9)
+    lax = dict.fromkeys(("handoffs", "same_pair", "agent_calls", "steps", "self_handoffs"), 10_000)
     program = project.program
     flow = program.flow.changed(limits=program.flow.limits.changed(**lax))
     proof = proved(compiled(flow, program.code), project.lines)
