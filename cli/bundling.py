@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ..contracts.errors import CallError
+from ..contracts.payload import PayloadClass
+from ..contracts.store import Store
 from ..persistence.evidence import verify_bundle
 from ..persistence.evidence.bundle import Selection, bundled
 from ..persistence.evidence.notes import checkpoint_of, note_of
@@ -49,21 +51,39 @@ def bundle(
             tuple(checkpoint_of(note_of(one.read_text("utf-8"))).size for one in since),
         )
         signing = checkpointer_of(place, tree, key=key, policy=policy)
-        for attempt in range(ATTEMPTS):
-            signing.checkpoint()
-            if attempt == 0 and selection.disclose != ("none",):
-                # Behind the checkpoint: the reading is on the record, and the bundle ends where an anchor may be.
-                noted_reading(store, "*" if every else selection.streams or (), "export")
-            with tree.sequencing():
-                if tree.checkpoints()[-1][0] == tree.size() or attempt == ATTEMPTS - 1:
-                    with written_to(path) as put:
+        _checked_disclosure(store, selection)
+        with written_to(path) as put:
+            for attempt in range(ATTEMPTS):
+                signing.checkpoint()
+                with tree.sequencing():
+                    if tree.checkpoints()[-1][0] == tree.size() or attempt == ATTEMPTS - 1:
                         bundled(store, tree, signer, trusted, selection, put, reports(store))
-                    break
+                        break
+            if selection.disclose != ("none",):
+                # All is written, and it has its name only when the reading is on the record. Behind the checkpoint:
+                # the bundle ends where an anchor may be.
+                noted_reading(store, "*" if every else selection.streams or (), "export")
     found = verify_bundle.check(
         verify_bundle.read(path), verify_bundle.Trust(policy=verify_bundle.Policy(str(trusted)))
     )
     _show(path, found, as_json)
     return 1 if found.faults else 0
+
+
+def _checked_disclosure(store: Store, selection: Selection) -> None:
+    """Raises `CallError` for what is no class of texts and no text's name: it would disclose nothing."""
+    classes = ("all", "none", *get_args(PayloadClass))
+    unknown = [one for one in selection.disclose if one not in classes]
+    if not unknown:
+        return
+    streams = store.streams() if selection.streams is None else selection.streams
+    names = {payload.name for stream in streams for payload in store.payloads(stream).values()}
+    for one in unknown:
+        if one not in names:
+            raise CallError(
+                f"--disclose {one[:40]!r} is no class of texts, and no text here has that name.",
+                fix=f"Give {', '.join(classes)}, or a text's name.",
+            )
 
 
 def _show(path: Path, found: Any, as_json: bool) -> None:

@@ -55,7 +55,13 @@ class Brought:
         if not keys and not policy.logs and own.is_file():
             keys = (SigningKey(own).verifier(),)
         heads = [one.read_text("utf-8") for one in self.heads]
-        heads += [text for one in self.anchors for text in FolderAnchor(one).kept(log)]
+        for folder in self.anchors:
+            kept = FolderAnchor(folder).kept(log)
+            if not kept:
+                raise CallError(
+                    "No checkpoint of this log is there.", where=str(folder), fix="Give the folder of `--anchor`."
+                )
+            heads += kept
         return Outside(keys, policy, tuple(heads), remembered(db, log), bool(self.vkeys or policy.logs))
 
 

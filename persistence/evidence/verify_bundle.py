@@ -892,6 +892,8 @@ def trust_of(args):
     heads = [(name, Path(name).read_bytes()) for name in args.head]
     for folder in args.anchors:
         found = sorted(one for one in Path(folder).rglob("*.checkpoint") if one.is_file())
+        if not found:
+            raise Bad(f"no checkpoint is in {folder}")
         heads += [(str(one), one.read_bytes()) for one in found]
     moment = datetime.fromisoformat(args.not_before.replace("Z", "+00:00")).timestamp() if args.not_before else None
     return Trust(
@@ -931,7 +933,8 @@ def main(argv=None) -> int:
     for line in [*report.faults, *report.missing, *report.says]:
         sys.stdout.write(line + "\n")
     sys.stdout.write(
-        f"{report}: {report.size} leaves; {report.entries} entries of {report.conversations} conversations; "
+        f"{report}: {report.size} leaves; {report.entries} entries of {report.conversations} conversation"
+        f"{'' if report.conversations == 1 else 's'}; "
         f"{report.disclosed} texts fit their commitments, {report.withheld} not disclosed\n"
     )
     return code

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from interlock.contracts.errors import CallError
 from interlock.persistence.evidence import verify_bundle
 from interlock.persistence.evidence.notes import note_of
 from interlock.persistence.evidence.policy import policy_of
@@ -265,3 +266,54 @@ def test_an_old_backup_is_neither_written_nor_signed(run: Any, signed: Path, ids
 def test_the_variable_of_the_key_is_named(run: Any, log: Path) -> None:
     ran = run("key", "show", "--db", log)
     assert (ran.code, "or give its file with --key or INTERLOCK_SIGNING_KEY." in ran.words) == (2, True)
+
+
+def test_a_bundle_is_its_owners_alone(run: Any, signed: Path, tmp_path: Path) -> None:
+    """Every file and folder of it: it holds what people said."""
+    one = run("log", "--db", signed, "--json").json["conversations"][0]["id"]
+    for name in ("b", "b.zip"):
+        assert run("export", one, "--bundle", tmp_path / name, "--db", signed).code == 0
+    found = [tmp_path / "b.zip", tmp_path / "b", *(tmp_path / "b").rglob("*")]
+    assert {one.stat().st_mode & 0o777 for one in found if one.is_file()} == {0o600}
+    assert {one.stat().st_mode & 0o777 for one in found if one.is_dir()} == {0o700}
+    assert verify_bundle.main([str(tmp_path / "b.zip")]) == 20
+
+
+def test_what_the_verifier_says_of_one_and_of_no_anchor(
+    run: Any, signed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One conversation in the singular; a folder without a checkpoint is a wrong call, here and of a log."""
+    one = run("log", "--db", signed, "--json").json["conversations"][0]["id"]
+    run("export", one, "--bundle", tmp_path / "b", "--db", signed)
+    capsys.readouterr()
+    verify_bundle.main([str(tmp_path / "b")])
+    assert "entries of 1 conversation; " in capsys.readouterr().out
+    assert verify_bundle.main([str(tmp_path / "b"), "--anchors", str(tmp_path / "no")]) == 2
+    assert "no checkpoint is in" in capsys.readouterr().err
+    ran = run("verify", "--db", signed, "--anchors", tmp_path / "no")
+    assert (ran.code, "No checkpoint of this log is there." in ran.words) == (2, True)
+
+
+def test_an_export_that_fails_leaves_nothing(
+    run: Any, signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No half of a bundle, and no record of a reading that was none. The control: one that succeeds is recorded."""
+
+    def failing(*_: object) -> None:
+        raise CallError("no report", fix="none")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("interlock.cli.bundling.reports", lambda _: failing)
+        for name in ("b", "b.zip"):
+            assert run("export", "--all", "--bundle", tmp_path / name, "--db", signed).code == 2
+    assert [one.name for one in tmp_path.iterdir() if "b" in one.name.split(".")[:2]] == []
+    assert "export" not in run("access", "--db", signed).words
+    assert run("export", "--all", "--bundle", tmp_path / "b", "--db", signed).code == 0
+    assert "export" in run("access", "--db", signed).words
+
+
+def test_a_class_of_texts_that_is_none_is_refused(run: Any, signed: Path, tmp_path: Path) -> None:
+    ran = run("export", "--all", "--bundle", tmp_path / "b", "--disclose", "bogus", "--db", signed)
+    assert ran.code == 2
+    assert "--disclose 'bogus' is no class of texts, and no text here has that name." in ran.words
+    assert "all, none, message, reply, fact, arguments, result, reason, or a text's name." in ran.words
