@@ -9,6 +9,8 @@ from typing import Any
 # Public name -> the module of this package that it comes from.
 _EXPORTS: dict[str, str] = {
     "Scenario": "scenario",
+    "guard_says": "answers",
+    "phrase_means": "answers",
     "Talk": "talk",
     "Outside": "outside",
     "shown": "shown",

@@ -27,6 +27,8 @@ from .values import fact_values, guards_of, holds, known_facts, reads_of
 
 FORMAT = "interlock-baseline/1"
 _MOST_FILLINGS = 200
+_DID = {True: "held", False: "did not hold", None: "raised an error"}
+_DOES = {True: "holds", False: "does not hold", None: "raises an error"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +85,21 @@ class Baseline:
 
         return replace(today, function=then)
 
-    def other_guards(self, program: Program) -> list[str]:
-        """The guards that say something else today of facts that were recorded."""
-        found: dict[str, str] = {}
+    def other_guards(self, program: Program) -> list[tuple[Verdict, str]]:
+        """The guards that say something else today of facts that were recorded: what was said, and that in words."""
+        found: dict[str, tuple[Verdict, str]] = {}
         for one in self.verdicts:
             function: GuardFunction | None = program.functions.get(one.guard.name)
             if function is None:
-                found.setdefault(str(one.guard), f"the guard {one.guard} is gone")
+                found.setdefault(str(one.guard), (one, f"the guard {one.guard} is gone"))
                 continue
             now = holds(function, one.guard, Facts(known_facts(program.flow, one.facts)))
             if now is not one.said:
-                with_ = ", ".join(f"{name}={value}" for name, value in one.facts.items()) or "nothing known"
-                found.setdefault(
-                    str(one.guard), f"the guard {one.guard} said {one.said} of {with_}; today it says {now}"
+                with_ = ", ".join(
+                    f"{name} {'unknown' if value is None else value}" for name, value in one.facts.items()
                 )
+                words = f"of {with_ or 'nothing known'} the guard {one.guard} {_DID[one.said]}; today it {_DOES[now]}"
+                found.setdefault(str(one.guard), (one, words))
         return list(found.values())
 
 

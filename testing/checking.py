@@ -12,17 +12,17 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from ..contracts.errors import CallError, InterlockError
-from ..contracts.events import RoutingDecided
 from ..contracts.flow import WaitState
 from ..fsm.program import Program
 from ..service.acts import Act, Writes
 from .baseline import Baseline
-from .behaviour import Observer
+from .behaviour import Observer, behaviour
 from .coverage import Coverage
 from .invariants import Invariant, faults_of
 from .machine import Broke, FlowMachine, difference, machine_for
 from .outside import Outside
 from .paths import Suite, suite_of
+from .routing import routed
 from .sentences import not_as_said
 from .shown import shown
 from .talk import Talk
@@ -37,6 +37,10 @@ class Found:
     acts: tuple[Act, ...] = ()
     conversation: str = ""
     examples: int = 0
+    expected: tuple[tuple[str, ...], ...] = ()
+    """What is right before the first act and after each, where a baseline tells."""
+    asserts: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    """Calls of `guard_says` and `phrase_means`, without the flow, that hold once it is mended."""
 
     def __str__(self) -> str:
         lines = [f"{one}" for one in self.faults]
@@ -74,13 +78,15 @@ class Asked:
 def sentences(asked: Asked) -> Found | None:
     """Guards that contradict what they say."""
     found = not_as_said(asked.program)
-    return Found("sentence", tuple(str(one) for one in found)) if found else None
+    asserts = tuple(("guard_says", one.asserted) for one in found)
+    return Found("sentence", tuple(str(one) for one in found), asserts=asserts) if found else None
 
 
 def rules(asked: Asked) -> Found | None:
     """Phrases of a rule that are routed to another label than the rule's, where no earlier rule wants them."""
     program = asked.program
     faults: list[str] = []
+    asserts: list[tuple[str, tuple[Any, ...]]] = []
     tried = 0
     if isinstance(program.states[program.flow.initial], WaitState):
         for router in program.flow.routers:
@@ -90,22 +96,10 @@ def rules(asked: Asked) -> Found | None:
                     if any(phrase in other.any for other in every[:at]):
                         continue
                     tried += 1
-                    if (label := _routed(program, phrase, router.name)) not in (rule.label, None):
+                    if (label := routed(program, phrase, router.name)) not in (rule.label, None):
                         faults.append(f"“{phrase}” is to mean {rule.label!r} and is routed to {label!r}")
-    return Found("rules", tuple(faults), examples=tried) if faults else None
-
-
-def _routed(program: Program, phrase: str, router: str) -> str | None:
-    """The label that the first message of a conversation gets by this router; None where it is not asked."""
-    talk = Talk(program, Outside())
-    try:
-        talk.do(Writes(phrase))
-        for event in talk.events:
-            if isinstance(event, RoutingDecided) and getattr(program.states[event.state], "router", "") == router:
-                return str(event.decision.outcome)
-        return None
-    finally:
-        talk.close()
+                        asserts.append(("phrase_means", (router.name, phrase, rule.label)))
+    return Found("rules", tuple(faults), examples=tried, asserts=tuple(asserts)) if faults else None
 
 
 def guards_as_before(asked: Asked) -> Found | None:
@@ -113,7 +107,10 @@ def guards_as_before(asked: Asked) -> Found | None:
     if asked.baseline is None:
         return None
     found = asked.baseline.other_guards(asked.program)
-    return Found("baseline guards", tuple(found)) if found else None
+    asserts = tuple(
+        ("guard_says", (one.guard.name, one.guard.arguments, dict(one.facts), one.said)) for one, _ in found
+    )
+    return Found("baseline guards", tuple(fault for _, fault in found), asserts=asserts) if found else None
 
 
 def paths_as_before(asked: Asked) -> Found | None:
@@ -126,7 +123,8 @@ def paths_as_before(asked: Asked) -> Found | None:
             acts = one.acts[: faults[0]]
             if then is not None:
                 acts = shorter(asked.program, then, acts)
-            return _told(asked.program, "baseline paths", acts, faults[1], at + 1, then)
+            recorded = tuple(one.does[: len(acts) + 1])
+            return _told(asked.program, "baseline paths", acts, faults[1], at + 1, then, recorded)
     return None
 
 
@@ -196,16 +194,31 @@ def _tried(talk: Talk, act: Act | None) -> bool:
 
 
 def _told(
-    program: Program, oracle: str, acts: tuple[Act, ...], faults: list[str], examples: int, then: Program | None = None
+    program: Program,
+    oracle: str,
+    acts: tuple[Act, ...],
+    faults: list[str],
+    examples: int,
+    then: Program | None = None,
+    recorded: tuple[tuple[str, ...], ...] = (),
 ) -> Found:
     if then is not None and (found := differs(program, then, acts)) is not None:
-        faults = found[1]
+        faults, recorded = found[1], as_it_was(then, acts)
     talk = Talk(program, Outside())
     try:
         for act in acts:
             if not _tried(talk, act):
                 break
-        return Found(oracle, tuple(faults), acts, shown(talk), examples)
+        return Found(oracle, tuple(faults), acts, shown(talk), examples, recorded)
+    finally:
+        talk.close()
+
+
+def as_it_was(then: Program, acts: tuple[Act, ...]) -> tuple[tuple[str, ...], ...]:
+    """What the acts lead to on the baseline's program."""
+    talk = Talk(then, Outside())
+    try:
+        return tuple(behaviour(talk, acts))
     finally:
         talk.close()
 
@@ -276,9 +289,10 @@ def played(machine: type[FlowMachine], budget: Budget) -> Found | None:
         run()
     except Broke:
         best = min(machine.failed, key=lambda one: (sum(isinstance(act, Writes) for act in one.acts), len(one.acts)))
-        oracle = "compared with the baseline" if machine.baseline is not None else "always"
+        oracle = "random baseline" if machine.baseline is not None else "always"
+        right = as_it_was(machine.baseline, best.acts) if machine.baseline is not None else ()
         tried = machine.coverage.conversations - before - len(machine.failed) + 1
-        return Found(oracle, tuple(best.faults), best.acts, best.conversation, max(tried, 1))
+        return Found(oracle, tuple(best.faults), best.acts, best.conversation, max(tried, 1), right)
     return None
 
 
@@ -294,7 +308,7 @@ QUESTIONS = {
     "rules_keep_their_labels": rules,
     "guards_say_what_they_said": guards_as_before,
     "conversations_go_as_before": paths_as_before,
-    "every_row_is_taken": every_row,
+    "rows_taken_break_nothing": every_row,
     "anything_may_happen": anything,
 }
 """By name, in the order in which they are asked: the cheapest first."""

@@ -144,6 +144,15 @@ class Coverage:
         condition = "" if one.guard.op == "otherwise" else f" if {one.guard}"
         return f"row {row + 1}: {one.source}, on {one.on}{condition} → {one.target} ({one.policy})"
 
+    def why(self, row: int) -> str:
+        """What a row that was not taken needs, as far as its event tells."""
+        one = self.flow.transitions[row]
+        if one.on in _NEEDS:
+            return _NEEDS[one.on]
+        if not self.states[one.source] and one.source != "any":
+            return f"{one.source!r} was never entered"
+        return "no conversation that was tried took it; more are tried with --flow-runs, or write it by hand"
+
     def report(self, *, missing: int = 8) -> str:
         """What was covered and what is missing, for people."""
         can = reachable(self.flow)
@@ -165,13 +174,17 @@ class Coverage:
             lines.append("  the flow is larger than was explored: what is missing may be impossible")
         if states:
             lines.append(f"  never entered: {listed(states)}")
-        lines += [f"  never taken: {self.row_words(row)}" for row in rows[:missing]]
+        lines += [f"  never taken: {self.row_words(row)}: {self.why(row)}" for row in rows]
         lines += [f"  never {result}: {self.row_words(row)}" for row, result in guards[:missing]]
-        unseen = max(len(rows) - missing, 0) + max(len(guards) - missing, 0)
-        lines += [f"  and {unseen} more rows and guard outcomes"] if unseen else []
+        unseen = max(len(guards) - missing, 0)
+        lines += [f"  and {unseen} more guard outcomes"] if unseen else []
         return "\n".join(lines)
 
 
+_NEEDS = {
+    "over_budget": "it needs usage above a budget, as in `agent_answers(..., usage=(tokens in, tokens out))`",
+    "limit": "it needs a limit to be reached, which no conversation that was tried did",
+}
 _PLAIN = frozenset({"otherwise", "in_digression"})
 
 

@@ -218,7 +218,18 @@ def difference(then: Iterable[str], now: Iterable[str]) -> list[str]:
     at = min(len(before), len(after)) if at is None else at
     was = before[at] if at < len(before) else "nothing more"
     is_ = after[at] if at < len(after) else "nothing more"
-    return [f"the baseline {was}; today it {is_}"]
+    return [f"the baseline {plain(was)}; today it {plain(is_)}"]
+
+
+def plain(words: str) -> str:
+    """The recorded words of a move as a person reads them: an ordinary one needs no mark."""
+    for move, meaning in _MOVES.items():
+        if words.endswith(f" ({move})"):
+            return words[: -len(move) - 3] + meaning
+    return words
+
+
+_MOVES = {"go": "", "push": ", in a digression", "return": ", back from a digression", "leave": ", leaving digressions"}
 
 
 def machine_for(

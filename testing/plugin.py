@@ -10,6 +10,17 @@ from typing import Any
 import pytest
 
 _REPORT = "interlock_flow"
+_ORACLES = {
+    "sentence": "a guard does not do what its sentence says",
+    "rules": "a rule's phrase is routed to another label",
+    "baseline guards": "a guard says something else than the baseline recorded",
+    "baseline paths": "a conversation of the baseline goes another way",
+    "random baseline": "a random conversation goes another way than on the baseline's flow",
+    "paths": "something that must always hold is broken, on a path of the suite",
+    "always": "something that must always hold is broken, in a random conversation",
+    "rows": "rows were not taken",
+}
+"""By the oracle of what was found: what is wrong."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,7 +68,7 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     for flow in _flows(config):
-        collected = FlowCollector.from_parent(session, name=f"flow {flow}", flow=flow)
+        collected = FlowCollector.from_parent(session, name=f"flow {flow}", nodeid=flow, flow=flow)
         items.extend(collected.collect())
 
 
@@ -123,7 +134,16 @@ class FlowItem(pytest.Item):
             raise Wrong(found, self._kept(asked, found))
 
     def _report(self, asked: Any, *, wrong: bool) -> None:
+        from .sentences import untold
+
         lines = [asked.coverage.report()] if asked.coverage is not None else []
+        lines.append("  the flow's own tools and models were not run: doubles answered for them")
+        if asked.baseline is None:
+            lines.append(
+                "  no baseline was given, so nothing was compared with how the flow went before; write one: "
+                f"pytest --flow {self.parent.flow} --flow-write-baseline baseline.json"
+            )
+        lines += [f"  note: {one}" for one in untold(asked.program)]
         file = self.config.getoption("--flow-write-baseline")
         if file is not None and asked.suite is not None and not wrong:
             from .baseline import recorded_by, written
@@ -134,21 +154,20 @@ class FlowItem(pytest.Item):
         self.user_properties.append((_REPORT, "\n".join(lines)))
 
     def _kept(self, asked: Any, found: Any) -> list[str]:
-        if not found.acts:
-            return []
         from .keeping import kept
 
         name = f"{asked.program.ref.name}_{self.name}"
-        log, test = kept(asked.program, found.acts, self.config.getoption("--flow-out"), name, self.parent.flow)
+        log, test = kept(asked.program, found, self.config.getoption("--flow-out"), name, self.parent.flow)
         places = [f"the log: interlock log --db {log}   (replay: interlock replay --all --db {log})"]
-        return [*places, f"the test: {test}"] if test is not None else places
+        kept_test = f"the test, which fails until this is mended: {test}"
+        return [*places, kept_test] if log is not None else [kept_test]
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any, **__: Any) -> Any:
         if not isinstance(excinfo.value, Wrong):
             return super().repr_failure(excinfo)
         found, places = excinfo.value.found, excinfo.value.places
-        tried = f", after {found.examples:,} conversations" if found.examples else ""
-        return "\n".join((f"{self.parent.flow}: found by {found.oracle}{tried}", "", str(found), "", *places))
+        tried = f" (conversation {found.examples:,} of those that were tried)" if found.examples else ""
+        return "\n".join((f"{self.parent.flow}: {_ORACLES[found.oracle]}{tried}", "", str(found), "", *places))
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.config.rootpath, None, f"{self.parent.flow}: {self.name.replace('_', ' ')}"

@@ -17,8 +17,9 @@ tool that is asked waits for its answer, which is given beforehand (`agents=`, `
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,14 @@ from ..contracts.errors import CallError
 from ..contracts.events import LimitReached, ReplySent, TransitionTaken
 from ..contracts.flow import Flow
 from ..contracts.store import Store
+from ..contracts.values import listed
 from ..fsm.code import Code
 from ..fsm.program import Program, compiled
 from ..service.acts import Act, AgentAnswers, Crashes, Decides, Gives, Passes, Resolves, ToolAnswers, Writes
 from ..service.project import Project, load_project
+from .behaviour import Observer
 from .holding import log_faults
+from .invariants import faults_of
 from .outside import Outside, calls_of, written_answer
 from .shown import printable_lines, shown
 from .talk import CONVERSATION, Talk
@@ -67,6 +71,10 @@ class Scenario:
         store: Store | None = None,
     ) -> None:
         program = program_of(flow, code)
+        _all_known("tool", tools or (), _names_of(program, lambda one: one.code.tools))
+        if isinstance(agents, Mapping):
+            _all_known("agent", agents, _names_of(program, lambda one: [spec.name for spec in one.flow.agents]))
+        self._labels = _names_of(program, _labels_of)
         actor = Actor(kind="human", id=customer)
         self.customer = customer
         self.talk = Talk(
@@ -79,6 +87,7 @@ class Scenario:
             actor=actor,
             conversation=conversation,
         )
+        self._observer = Observer(self.talk)
         self._seen = 0
         self._called = 0
 
@@ -101,6 +110,7 @@ class Scenario:
         who: str = "",
     ) -> "Scenario":
         """A customer writes. `classified` is what the classifier is to say of it: scores by label."""
+        _all_known("label", classified or (), self._labels)
         scores = None if classified is None else {label: f"{float(score):.6f}" for label, score in classified.items()}
         like = None if scope is None else f"{float(scope):.6f}"
         return self.do(Writes(text, who or self.customer, scores, like))
@@ -212,6 +222,22 @@ class Scenario:
             raise AssertionError("\n".join(("This does not hold:", *(f"  - {one}" for one in faults), "", shown(talk))))
         return self
 
+    def happens(self, *words: str) -> "Scenario":
+        """Exactly this happened since the last `happens`, in the words of a baseline."""
+        found = self._observer.new()
+        if found != words:
+            at = next((at for at, (one, two) in enumerate(zip(found, words, strict=False)) if one != two), None)
+            at = min(len(found), len(words)) if at is None else at
+            right, now = ((*one, "nothing more")[at] for one in (words, found))
+            raise AssertionError(f"It should be: {right}\nIt is: {now}\n\n{shown(self.talk)}")
+        return self
+
+    def keeps_what_must_hold(self) -> "Scenario":
+        """Nothing is broken that must hold of any conversation: limits, policies, one run per key, the log."""
+        if faults := faults_of(self.talk):
+            raise AssertionError("\n".join((*(f"- {one}" for one in faults), "", shown(self.talk))))
+        return self
+
     def _said(self, expected: str | Sequence[str] | None, replies: int) -> list[str]:
         if expected is None:
             return []
@@ -280,6 +306,28 @@ def program_of(flow: FlowGiven, code: Code | None = None) -> Program:
     if isinstance(flow, Flow):
         return compiled(flow, code or Code())
     return load_project(str(flow)).program
+
+
+def _names_of(program: Program, names: Callable[[Program], Iterable[str]]) -> tuple[str, ...]:
+    """Names that the flow and its child flows have, at any depth."""
+    found = set(names(program)).union(*(_names_of(one, names) for one in program.children.values()))
+    return tuple(sorted(found))
+
+
+def _labels_of(program: Program) -> Iterator[str]:
+    """What a classifier may say: the labels of the routers, and of the classifiers themselves."""
+    for router in program.flow.routers:
+        yield from router.labels
+    for classifier in program.code.classifiers.values():
+        yield from classifier.labels
+
+
+def _all_known(what: str, given: Iterable[str], known: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            meant = f"Did you mean {near[0]!r}?" if near else f"Name one of these, or add the {what} to the flow."
+            raise CallError(f"The flow has no {what} {name!r}; it has {listed(known, 'none')}.", fix=meant)
 
 
 def seconds_of(how_long: float | str | timedelta) -> float:

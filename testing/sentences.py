@@ -34,6 +34,8 @@ class Said:
     sentence: str
     facts: Mapping[str, Any]
     result: bool | None
+    asserted: tuple[Any, ...] = ()
+    """What the sentence demands, as the arguments of `guard_says` after the flow."""
 
     def __str__(self) -> str:
         does = {True: "holds", False: "does not hold", None: "raises an error"}[self.result]
@@ -59,10 +61,13 @@ def _faults(program: Program, guard: Guard) -> Iterator[Said]:
     if len(numeric) == 1 and (cases := _bounds(program, numeric[0], sentence)):
         for value, expected in cases:
             yield from _judged(program, guard, sentence, {**dict.fromkeys(asked, True), numeric[0]: value}, expected)
+        yield from _judged(program, guard, sentence, {**dict.fromkeys(asked, True), numeric[0]: None}, False)
     elif reads == tuple(asked) and len(asked) == 1:
         positive = not _NEGATIVE.search(sentence)
         for value in (True, False):
             yield from _judged(program, guard, sentence, {asked[0]: value}, value is positive)
+        if positive:
+            yield from _judged(program, guard, sentence, {asked[0]: None}, False)
     elif not reads and not (numeric or asked):
         yield from _constant(program, guard, sentence)
 
@@ -85,14 +90,32 @@ def _bounds(program: Program, name: str, sentence: str) -> list[tuple[int, bool]
 
 def _judged(program: Program, guard: Guard, sentence: str, values: Mapping[str, Any], expected: bool) -> Iterator[Said]:
     result = holds(program.functions[guard.name], guard, Facts(known_facts(program.flow, values)))
-    if result is not expected:
+    shut = result is None and None in values.values()  # an error about what is unknown: its row stays shut
+    if result is not expected and not shut:
         specs = program.facts
-        shown = {name: said(specs[name], value, program.flow.currency) for name, value in values.items()}
-        yield Said(str(guard), sentence, shown, result)
+        shown = {
+            name: "unknown" if value is None else said(specs[name], value, program.flow.currency)
+            for name, value in values.items()
+        }
+        asserted = (guard.name, guard.arguments, dict(values), expected)
+        yield Said(str(guard), sentence, shown, result, asserted)
 
 
 def _constant(program: Program, guard: Guard, sentence: str) -> Iterator[Said]:
     """A guard that asks for no fact and yet says yes to everything: what it says depends on nothing."""
     result = holds(program.functions[guard.name], guard, Facts())
     if result is True:
-        yield Said(str(guard), sentence, {}, result)
+        yield Said(str(guard), sentence, {}, result, (guard.name, guard.arguments, {}, False))
+
+
+def untold(program: Program) -> list[str]:
+    """Guards that hold while nothing that they read is known, where the sentence cannot tell if they should."""
+    found: list[str] = []
+    wrong = {one.guard for one in not_as_said(program)}
+    for guard in guards_of(program.flow):
+        if (guard.name in BUILT_IN and guard.name not in program.code.guards) or str(guard) in wrong:
+            continue
+        if (reads := reads_of(program, guard)) and holds(program.functions[guard.name], guard, Facts()) is True:
+            sentence = program.code.every_guard[guard.name].sentence(guard.arguments)
+            found.append(f"the guard {guard} (“{sentence}”) holds with {', '.join(reads)} unknown: is that meant?")
+    return found

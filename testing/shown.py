@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from ..cli.story import told
 from ..contracts.errors import LogError
+from ..contracts.events import FactsRecorded
 from ..contracts.payload import Payload, PayloadAt
+from .possible import vocabulary
 from .talk import Talk
 
 _QUIET = frozenset({"timer_set", "facts_recorded", "handoff_made"})
@@ -13,7 +15,7 @@ _SIGNS = {"customer": "«", "reply": "»", "move": "→", "refused": "✗", "bad
 
 
 def shown(talk: Talk, *, everything: bool = False) -> str:
-    """The whole conversation, children after their parent, then who waits for what."""
+    """The whole conversation, children after their parent, with the facts that guards read; then who waits for what."""
     parts = [_stream(talk, stream, everything=everything) for stream in talk.streams]
     return "\n".join((*parts, standing(talk)))
 
@@ -25,9 +27,15 @@ def _stream(talk: Talk, stream: str, *, everything: bool) -> str:
         return f"{stream}: {error}"
     payloads: dict[PayloadAt, Payload] = talk.store.payloads(stream)
     program = talk.program_of(stream)
+    asked = {fact for names in vocabulary(program).reads.values() for fact in names}
+    read = {
+        version
+        for version, one in enumerate(entries)
+        if isinstance(one.event, FactsRecorded) and asked & {fact.name for fact in one.event.facts}
+    }
     lines = [f"{program.ref.name} v{program.ref.version}" + ("" if stream == talk.id else f", child {stream[:8]}")]
     for one in told(entries, program.flow, payloads):
-        if one.type in _QUIET and not everything:
+        if one.type in _QUIET and not everything and one.version not in read:
             continue
         clause = f"  ({one.policy})" if one.policy else ""
         lines.append(f"  {one.version:>3} {_SIGNS.get(one.kind, '·')} {printable_lines(one.text)}{clause}")

@@ -21,6 +21,10 @@ from support.seeded import BASES, SEEDED, Seeded, bank_with, good
 from support.seeded_table import PAGE, table
 
 BUDGET = Budget(examples=100, runs=700)
+QUICK = "one approval is enough where two were asked for"
+"""The one that every run looks for; the others take minutes."""
+BUGS = [pytest.param(one, id=one.name, marks=() if one.name == QUICK else pytest.mark.full) for one in SEEDED]
+FLOWS = [pytest.param(one, marks=() if one == "human_in_the_loop" else pytest.mark.full) for one in BASES]
 
 
 @lru_cache(maxsize=8)
@@ -49,7 +53,7 @@ def found_out(seeded: Seeded) -> tuple[Found | None, Found | None]:
     return sentences(asked), shows if shows is not None else anything(asked)
 
 
-@pytest.mark.parametrize("seeded", SEEDED, ids=lambda one: one.name)
+@pytest.mark.parametrize("seeded", BUGS)
 def test_a_seeded_bug_is_found_and_shown_in_six_messages_at_most(seeded: Seeded) -> None:
     """By the behaviour that the good flow was recorded with; some by what the flow says of itself, too."""
     _, shown = found(seeded)
@@ -59,7 +63,7 @@ def test_a_seeded_bug_is_found_and_shown_in_six_messages_at_most(seeded: Seeded)
     assert "now in " in shown.conversation
 
 
-@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("base", FLOWS)
 def test_the_good_flows_raise_no_alarm(base: str) -> None:
     """Their own suite, and their own behaviour played again."""
     assert suite(base).faults == []
@@ -67,6 +71,7 @@ def test_the_good_flows_raise_no_alarm(base: str) -> None:
     assert paths_as_before(Asked(good(base), BUDGET, baseline(base))) is None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("base", BASES)
 def test_the_machine_raises_no_alarm_on_a_good_flow(base: str) -> None:
     """A few conversations here; three times the whole budget under `-m full`."""
@@ -91,6 +96,7 @@ def test_without_a_baseline_only_a_sentence_tells(seeded: Seeded) -> None:
     assert unaided is None or unaided.oracle == "sentence"
 
 
+@pytest.mark.full
 def test_the_page_shows_how_many_examples_each_took() -> None:
     """`python -m pytest tests/laws/test_seeded.py -k page -s` prints the table that the page holds.
 

@@ -1,6 +1,7 @@
 """The language of tests, and that it fails where it should, with the conversation shown."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -163,3 +164,31 @@ async def test_a_scenario_runs_inside_of_a_coroutine() -> None:
     """Its loop is its own."""
     with Scenario("patterns/pipeline") as talk:
         talk.then(state=talk.state)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"tools": {"nosuch": 1}}, "The flow has no tool 'nosuch'; it has "),
+        ({"tools": {"pay_refnd": 1}}, "Did you mean 'pay_refund'?"),
+        ({"agents": {"nobody": "Hello."}}, "The flow has no agent 'nobody'; it has "),
+    ],
+)
+def test_who_is_not_in_the_flow_cannot_answer(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(CallError) as failure:
+        Scenario("bank", **given)
+    assert says in str(failure.value)
+    assert "card_adviser" in str(failure.value) or "tools" in given
+
+
+def test_a_label_that_no_router_has_is_refused() -> None:
+    with Scenario("bank") as talk, pytest.raises(CallError, match=r"The flow has no label 'refnd'; it has .*'refund'"):
+        talk.customer_writes("I want my money back", classified={"refnd": 0.9})
+
+
+def test_what_happens_is_told_in_the_words_of_a_baseline() -> None:
+    """And the control: anything else fails, with both sides said."""
+    with Scenario("patterns/pipeline") as talk:
+        talk.keeps_what_must_hold()
+        with pytest.raises(AssertionError, match="It should be: starts in nowhere\nIt is: starts in"):
+            talk.happens("starts in nowhere")
