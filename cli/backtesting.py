@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from ..contracts.errors import CallError
-from ..service.backtesting import Finished, Progress, Selection, Variant, backtest_log
+from ..contracts.values import listed
+from ..service.backtesting import Finished, Progress, Selection, Variant, backtest_log, labels_of
 from ..service.executing import executor_for
 from ..service.standards import Met, measured, read_standards
 from ..service.tally import VERDICTS
@@ -75,6 +76,8 @@ def backtested(wishes: Wishes) -> int:
         found = backtest_log(
             path, variant, selection, executor_for(jobs), resume=wishes.resume, progress=progress, turns=turns
         )
+    if not found.tally.conversations and not found.tally.failed:
+        raise _nothing(path, found, selection)
     seconds = time.perf_counter() - began
     met = measured(standards, found.tally)
     document = backtest_document(found, met, path, wishes.flow, seconds)
@@ -84,6 +87,24 @@ def backtested(wishes: Wishes) -> int:
     else:
         _show(document)
     return 0 if all(one.holds for one in met) and not found.tally.failed else 1
+
+
+def _nothing(path: Path, found: Finished, selection: Selection) -> CallError:
+    """No conversation was left: a history that matches nothing keeps every standard, and shows nothing."""
+    asked = [f"--since {selection.since.isoformat()}"] if selection.since is not None else []
+    asked += [f"--label {selection.label}"] if selection.label else []
+    forks = f"; {counted(found.tally.forks, 'fork')} left out" if found.tally.forks else ""
+    ref = found.program.ref
+    if selection.label and (labels := sorted(labels_of(path, ref.name))) and selection.label not in labels:
+        fix = f"Conversations of it were routed to {listed(labels)}."
+    else:
+        fix = "`interlock log` lists what there is; name another log with --db, or ask for more."
+    return CallError(
+        f"No conversation of the flow {ref.name!r} matches{' ' if asked else ''}{' and '.join(asked)}: nothing was "
+        f"tried{forks}.",
+        where=str(path),
+        fix=fix,
+    )
 
 
 def _named(text: str, what: str, *, number: bool = False) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from ..contracts.store import Store
 from ..service.project import Project, load_project
 from ..service.wiring import ModelChoice, db_path, open_log, wired
 from .chat_talk import Talk
+from .elsewhere import check_led_here
 from .finding import runnable, stream_named
 
 
@@ -29,6 +30,7 @@ def chat(flow: str, db: Path | None, resume: str, base_url: str, model: str) -> 
 def _resumed(store: Store, project: Project, prefix: str) -> str:
     """The conversation to go on with. Raises `CallError` for one of another flow, before anything is written."""
     stream = stream_named(store, prefix)
+    check_led_here(store, stream)
     summary, name = store.summary(stream), project.program.ref.name
     if summary is None or summary.flow_name == name:
         return stream

@@ -3,11 +3,14 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..contracts.commands import Actor
 from ..contracts.errors import CallError, FlowError
+from ..fsm.evolve import fold
+from ..fsm.replay import Recorded
 from ..service.loading import recorded
 from ..service.outcome import TurnOutcome
 from ..service.wiring import DEFAULT_DB, Wired
@@ -23,6 +26,8 @@ HELP = (
     ("/log", "what happened so far, event by event"),
     ("/quit", "leave; the conversation stays, and --resume goes on"),
 )
+
+FORK = "This is a fork: nothing that changes the world outside is run in it. Such a call fails, and says `forked`."
 
 
 class Talk:
@@ -63,7 +68,15 @@ class Talk:
         else:
             outcome = await self.runtime.start(flow.name)
             self.conversation = outcome.conversation
+        if self._is_fork():
+            self.terminal.line((FORK, "yellow"))
         self._show(outcome)
+
+    def _is_fork(self) -> bool:
+        return bool(fold(self.conversation, (one.event for one in self._entries())).forks)
+
+    def _entries(self) -> Sequence[Recorded]:
+        return recorded(self.wired.store.read(self.conversation))
 
     async def _converse(self) -> None:
         self._prompt()
@@ -106,6 +119,8 @@ class Talk:
         elif name == "help":
             for command, what in HELP:
                 self.terminal.hang(self.terminal.text((f"{command:<15}", "bold")), (what, "dim"), indent=4)
+            if self._is_fork():
+                self.terminal.line((FORK, "yellow"), indent=4)
         else:
             known = ", ".join(f"/{one}" for one in ("state", "log", "quit", *decisions))
             self.terminal.line((f"There is no command /{safe(name, 40)}; there are {known}.", "yellow"), indent=4)

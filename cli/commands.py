@@ -141,8 +141,8 @@ def log(
     all_events: Annotated[bool, typer.Option("--all", help="Show timers, too.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="List at most so many.")] = 50,
     at: Annotated[
-        int, typer.Option("--at", min=-1, metavar="N", show_default=False, help="How it stood after event N.")
-    ] = -1,
+        int | None, typer.Option("--at", min=0, metavar="N", help="How it stood after event N, from 0.")
+    ] = None,
     who: Annotated[
         str, typer.Option("--as", metavar="NAME", envvar="INTERLOCK_USER", help="Who reads the texts: it is recorded.")
     ] = "",
@@ -155,7 +155,7 @@ def log(
     from .standing import tell_at
 
     looks = Looking(who, ground) if texts else None
-    if at >= 0:
+    if at is not None:
         _end(tell_at(db, conversation, at, texts=looks, as_json=json))
     elif conversation:
         _end(tell_one(db, conversation, texts=looks, hashes=hashes, all_events=all_events, as_json=json))

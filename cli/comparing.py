@@ -20,6 +20,7 @@ from ..service.comparing import Beside, Compared, compared, decided_today
 from ..service.loading import recorded
 from ..service.project import load_project
 from ..service.wiring import found_flows
+from .elsewhere import check_led_here
 from .finding import existing_log, flow_of, stream_named
 from .replaying import programs_of
 from .seeing import texts_seen
@@ -67,6 +68,8 @@ def diff(db: Path | None, a: str, b: str, today: bool, flow: str, texts: bool, a
     gone = 0
     with existing_log(db) as store:
         one, kept = stream_named(store, a), partial(flow_of, store)
+        if today:
+            check_led_here(store, one)
         entries, payloads = (
             recorded(store.read(one)),
             _texts_of(store, one, texts),

@@ -213,7 +213,7 @@ def _open_ends(store: SqlStore[Any]) -> Iterator[Finding]:
             "repeated; `interlock resolve` settles the rest.",
         )
     else:
-        yield Finding("undecided", "ok", "no effect was begun and not ended")
+        yield Finding("undecided", "ok", "no effect was begun and not ended; in forks nobody acts by himself")
     due = store.due_timers(written_time(datetime.now(UTC)), limit=1000)
     if due:
         yield Finding(

@@ -9,6 +9,7 @@ from ..service.project import load_project
 from ..service.retold import retold
 from ..service.wiring import found_flows
 from .as_pytest import pytest_of
+from .elsewhere import check_led_here
 from .finding import existing_log, stream_named
 from .seeing import noted_reading
 
@@ -19,6 +20,7 @@ def export(db: Path | None, prefix: str, form: str, out: Path | None, flow: str)
         raise CallError(f"A conversation cannot be exported as {form!r}.", fix="Write `--as pytest`.")
     with existing_log(db) as store:
         stream = stream_named(store, prefix)
+        check_led_here(store, stream)
         summary = store.summary(stream)
         given = load_project(flow) if flow else None
         found = found_flows(store, given).get(summary.flow_digest if summary else "")

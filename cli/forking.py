@@ -14,6 +14,7 @@ from ..service.forking import Forked, Wiring, forked
 from ..service.loading import recorded
 from ..service.project import Project, load_project
 from ..service.wiring import Agents, ModelChoice, agents_for, found_flows
+from .elsewhere import check_led_here
 from .finding import stream_named, writable_log
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
@@ -38,6 +39,7 @@ def fork(db: Path | None, wish: Wish, choice: ModelChoice, *, as_json: bool) -> 
     change = Change(wish.message, _read(wish.answer))
     with writable_log(db) as store:
         parent = stream_named(store, wish.conversation)
+        check_led_here(store, parent)
         wiring, agents = _wired(store, parent, wish, choice)
         made = asyncio.run(_run(store, parent, wish, wiring, agents, change))
     if as_json:

@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..contracts.events import TaskOpened
 from ..contracts.imported import IMPORTED
 from ..contracts.store import Store, Summary
 from ..fsm.evolve import fold
 from ..fsm.replay import Recorded
+from ..persistence.sqlite_store import SqliteStore
 from ..persistence.verify import Broken, verify
 from ..service.loading import recorded
 from . import timeline
@@ -21,16 +23,33 @@ from .terminal import MARKS, Terminal, counted, write_json
 
 def listed_document(store: Store, limit: int) -> dict[str, Any]:
     """`{"log", "conversations": [{"id", "flow", "version", "digest", "state", "status", "events", "turns",
-    "started", "updated", "undecided", "tasks", "parent", "child"}]}`: newest first.
+    "started", "updated", "undecided", "tasks", "parent", "fork_at", "child"}]}`: newest first, and before them the
+    forks that were made lately, whose events have the times of their parents.
 
-    `parent` is the conversation that a child belongs to, `child` the open child that has the customer.
+    `parent` is the conversation that a child belongs to, or that a fork took its first `fork_at` events from;
+    `child` is the open child that has the customer.
     """
-    return {"log": store.log, "conversations": [_summary(store, one) for one in store.summaries(limit=limit)]}
+    newest = {one.stream: one for one in store.summaries(limit=limit)}
+    lately = [one for name in _begun_last(store, limit) if (one := newest.get(name) or store.summary(name))]
+    forks = {one.stream: one for one in lately if _is_fork(store, one.stream)}
+    chosen = list({**forks, **newest}.values())[:limit]
+    return {"log": store.log, "conversations": [_summary(store, one) for one in chosen]}
+
+
+def _begun_last(store: Store, limit: int) -> Sequence[str]:
+    """What came into the log last; PostgreSQL keeps no such order, and there a fork stands by its parent's times."""
+    return store.begun_last(limit) if isinstance(store, SqliteStore) else ()
+
+
+def _is_fork(store: Store, stream: str) -> bool:
+    return any(b'"origin":"forked"' in one.data for one in store.read(stream, limit=1))
 
 
 def _summary(store: Store, one: Summary) -> dict[str, Any]:
-
     folded = fold(one.stream, (entry.event for entry in recorded(store.read(one.stream))))
+    fork, task = folded.forks[-1] if folded.forks else None, folded.visit.task
+    parent = fork or folded.parent
+    own = (task,) if fork and isinstance(folded.visit.opened, TaskOpened) and task is not None else ()
     return {
         "id": one.stream,
         "flow": one.flow_name,
@@ -43,10 +62,17 @@ def _summary(store: Store, one: Summary) -> dict[str, Any]:
         "started": one.started_at,
         "updated": one.updated_at,
         "undecided": len(folded.undecided),
-        "tasks": list(one.tasks),
-        "parent": folded.parent.conversation if folded.parent else None,
+        "tasks": list(own or one.tasks),
+        "parent": parent.conversation if parent else None,
+        "fork_at": fork.version if fork else None,
         "child": folded.children[folded.child].started.child if folded.child is not None else None,
     }
+
+
+_FORKS = (
+    "Nobody acts in a fork by himself, and `interlock tasks` leaves it out; its times are its parent's. "
+    "`interlock chat FLOW --resume ID` goes on with it."
+)
 
 
 def list_all(db: Path | None, limit: int, as_json: bool) -> None:
@@ -65,7 +91,7 @@ def list_all(db: Path | None, limit: int, as_json: bool) -> None:
     rows = [
         [
             (one["id"][:8], "bold"),
-            (one["flow"], "dim") if one["digest"] == IMPORTED.digest else f"{one['flow']} v{one['version']}",
+            _led_by(one),
             (one["state"], "dim" if one["status"] == "ended" else ""),
             str(one["events"]),
             str(one["turns"]),
@@ -75,11 +101,26 @@ def list_all(db: Path | None, limit: int, as_json: bool) -> None:
         for one in found
     ]
     terminal.table(headings, rows, right=(3, 4), whole=(0, 5))
+    if any(one["fork_at"] is not None and one["status"] == "open" for one in found):
+        terminal.line((_FORKS, "dim"))
     more = " (the newest; --limit shows more)" if len(found) == limit else ""
     terminal.line((f"{counted(len(found), 'conversation')}{more}. `interlock log ID` tells one.", "dim"))
 
 
+def _led_by(one: dict[str, Any]) -> str | tuple[str, str]:
+    if one["digest"] == IMPORTED.digest:
+        return one["flow"], "dim"
+    fork = "" if one["fork_at"] is None else f"\nfork of {one['parent'][:8]} at {one['fork_at']}"
+    return f"{one['flow']} v{one['version']}{fork}"
+
+
 def _waits(one: dict[str, Any]) -> tuple[str, str]:
+    if one["digest"] == IMPORTED.digest:
+        return "", "dim"
+    if one["fork_at"] is not None and one["undecided"]:
+        return "whoever goes on with it", "dim"
+    if one["fork_at"] is not None and one["tasks"]:
+        return f"a person, task {one['tasks'][0]} of the fork", "dim"
     if one["undecided"]:
         return f"{one['undecided']} undecided", "red"
     if one["child"]:

@@ -8,8 +8,9 @@ from typing import Any
 from ..contracts.commands import Actor
 from ..contracts.errors import CallError
 from ..service.codes import code_of
-from ..service.migrating import Move, check_names, moved, planned, wanted
+from ..service.migrating import Move, check_names, check_old_names, moved, planned, wanted
 from ..service.project import load_project
+from .elsewhere import check_led_here
 from .finding import streams_named, writable_log
 from .terminal import MARKS, Terminal, counted, write_json
 
@@ -24,6 +25,9 @@ def migrate(
     now, actor, code = datetime.now(UTC), Actor(kind="human", id=who, roles=("operator",)), code_of(project)
     with writable_log(db) as store:
         streams = streams_named(store, prefixes) or [one.stream for one in wanted(store, program)]
+        for stream in streams:
+            check_led_here(store, stream)
+        check_old_names(store, streams, renamed)
         if dry:
             moves = tuple(
                 planned(store, stream, program, renamed, at=now, actor=actor, code=code) for stream in streams

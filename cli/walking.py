@@ -20,6 +20,7 @@ from ..fsm.replay import Programs, Recorded, redecisions
 from ..service.loading import recorded
 from ..service.project import load_project
 from ..service.wiring import found_flows
+from .elsewhere import check_led_here
 from .finding import existing_log, flow_of, stream_named
 from .replaying import programs_of
 from .seeing import texts_seen
@@ -143,6 +144,7 @@ def step(db: Path | None, prefixes: Sequence[str], flow: str, texts: bool, lines
         )
     with existing_log(db) as store:
         stream = stream_named(store, prefixes[0])
+        check_led_here(store, stream)
         entries = recorded(store.read(stream))
         flows = found_flows(store, load_project(flow) if flow else None)
         found = flows.get(entries[0].envelope.flow)

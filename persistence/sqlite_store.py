@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..contracts.protection import MasterKey
+from . import statements as sql
 from .connection import Failures
 from .description import Description, described
 from .keyfile import KeyFile
@@ -67,6 +68,10 @@ class SqliteStore(SqlStore[SqliteFile]):
                 yield
         finally:
             lock.close()
+
+    def begun_last(self, limit: int) -> tuple[str, ...]:
+        """The conversations that came into the log last, the newest first: by their place, not by their times."""
+        return tuple(stream for (stream,) in self._ask(lambda file: file.run(sql.BEGUN_LAST, at_most=limit)))
 
     def describe(self) -> Description:
         """What `interlock doctor` says of the file."""

@@ -242,6 +242,8 @@ CONVERSATIONS = {
     for of_status, undecided in product((False, True), repeat=2)
 }
 TIMERS_OF = compiled(select(TIMER.c.timer, TIMER.c.due).where(TIMER.c.stream == _stream).order_by(TIMER.c.timer))
+BEGUN_LAST = compiled(select(CONVERSATION.c.stream).order_by(literal_column("rowid").desc()).limit(_limit))
+"""SQLite numbers the rows as they come; a conversation keeps its own."""
 _live = TIMER.join(CONVERSATION, TIMER.c.stream == CONVERSATION.c.stream)
 DUE = compiled(
     select(TIMER.c.stream, TIMER.c.timer, TIMER.c.due)

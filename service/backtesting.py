@@ -186,6 +186,20 @@ def _is_label(entry: Unopened, label: str) -> bool:
     return isinstance(event, RoutingDecided) and event.decision.outcome == label
 
 
+def labels_of(path: Path, flow: str) -> set[str]:
+    """What the conversations of the flow were routed to, as it is recorded."""
+    streams, _ = selected(path, flow, Selection())
+    found, scan = set[str](), Scan(path)
+    try:
+        for start in range(0, len(streams), PIECE):
+            for _, rows in scan.entries(streams[start : start + PIECE]):
+                routed = (one.event for one in map(Unopened, rows) if one.type == "routing_decided")
+                found |= {one.decision.outcome for one in routed if isinstance(one, RoutingDecided)}
+    finally:
+        scan.close()
+    return found
+
+
 def run_piece(bench: Bench, piece: tuple[int, tuple[str, ...]]) -> Done:
     """One piece of a history, in whichever process."""
     tally, turns = bench.run(piece[1])

@@ -70,6 +70,17 @@ def check_names(program: Program, renamed: Mapping[str, str]) -> None:
         )
 
 
+def check_old_names(store: Store, streams: Iterable[str], renamed: Mapping[str, str]) -> None:
+    """Raises `CallError` for a state that no flow of the conversations has: a slip that would move nothing."""
+    digests = {one.flow_digest for stream in streams if (one := store.summary(stream)) is not None}
+    rows = [row for digest in sorted(digests) if (row := store.flow(digest)) is not None]
+    states = {state.name for row in rows for state in recorded_flow(row).states}
+    if rows and (unknown := sorted(renamed.keys() - states)):
+        raise CallError(
+            f"The flow that they run on has no state {listed(unknown)}.", fix=f"Map one of {listed(sorted(states))}."
+        )
+
+
 def planned(
     store: Store,
     stream: str,

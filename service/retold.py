@@ -143,10 +143,11 @@ class _Teller:
         for version, one in enumerate(entries):
             if isinstance(one.event, FlowChanged):
                 raise CallError(
-                    f"The conversation was moved to another flow at event {version}, and a test plays one flow.",
+                    f"The conversation was moved to v{one.event.flow.version} at event {version}, and a test plays "
+                    "one flow: export of moved conversations is not possible yet.",
                     where=f"conversation {stream}",
-                    fix=f"Say all of it again to the new one with `interlock fork {stream[:8]} --at 0 --flow FLOW`, "
-                    "and export the fork.",
+                    fix=f"Fork up to there with `interlock fork {stream[:8]} --at {version}`, or say all of it again "
+                    f"to the new one with `interlock fork {stream[:8]} --at 0 --flow FLOW`, and export the fork.",
                 )
             if isinstance(one.event, SubflowStarted):
                 self._find(one.event.child, depth + 1, stream, version)

@@ -156,3 +156,24 @@ def test_a_picture_is_drawn_to_scale() -> None:
     bands = [float(one) for one in re.findall(r'stroke-width="([0-9.]+)"', picture)]
     assert sum(bands) == pytest.approx(sum(heights[:2]), rel=0.02)
     assert sum(heights[:2]) == pytest.approx(sum(heights[2:]), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("bank", "--since", "2999-01-01"), "No conversation of the flow 'bank' matches --since 2999-01-01T00:00:00"),
+        (
+            ("bank", "--label", "nosuch"),
+            "No conversation of the flow 'bank' matches --label nosuch: nothing was",
+        ),
+        (("patterns/router",), "No conversation of the flow 'router' matches: nothing was tried."),
+    ],
+)
+def test_nothing_to_try_keeps_no_standard(run: Any, log: Path, arguments: tuple[str, ...], says: str) -> None:
+    """An error that says which selection matched nothing; an unknown label names those there are."""
+    ran = run("backtest", *arguments, "--db", log, "--jobs", 1, "--fail-over", "changed>0")
+    assert ran.code == 2
+    assert says in ran.words
+    if "--label" in arguments:
+        assert "Conversations of it were routed to " in ran.words
+        assert "'refund'" in ran.words

@@ -127,3 +127,29 @@ def test_an_unknown_format_is_a_wrong_call(run: Any, tmp_path: Path, chats: Path
     ran = run("import", chats, "--as", "csv", "--db", tmp_path / "log.db")
     assert ran.code == 2
     assert "'openai', 'tau'" in ran.words
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("fork", "ID", "--at", "1"),
+        ("diff", "ID", "--today"),
+        ("export", "ID"),
+        ("chat", "bank", "--resume", "ID"),
+        ("migrate", "ID", "--to", "bank"),
+        ("replay", "ID", "--step"),
+    ],
+)
+def test_what_is_not_done_with_an_imported_conversation(run: Any, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Everywhere the same sentence, and what can be done with it; nothing is written."""
+    chats, db = tmp_path / "chats.jsonl", tmp_path / "log.db"
+    chats.write_text(json.dumps({"messages": [{"role": "user", "content": "Hello"}]}) + "\n", "utf-8")
+    assert run("import", chats, "--as", "openai", "--db", db).code == 0
+    stream = run("log", "--db", db, "--json").json["conversations"][0]["id"]
+    ran = run(*(stream if one == "ID" else one for one in command), "--db", db)
+    assert ran.code == 2
+    assert (
+        "It was imported: it was led elsewhere, and there is no flow to go on with or to decide it again by."
+    ) in ran.words
+    assert f"`interlock audit {stream[:8]} --policies FILE` judges it" in ran.words
+    assert len(run("log", "--db", db, "--json").json["conversations"]) == 1

@@ -101,6 +101,29 @@ def test_a_fork_goes_on_under_another_flow(run: Any, log: Path, ids: Any, anothe
     assert (again.code, again.json["divergences"]) == (0, 0)
 
 
+def test_the_list_says_what_is_a_fork(run: Any, log: Path, ids: Any) -> None:
+    """Whose and from where; the newest first, whatever its parent's times are; with what it waits for."""
+    messages = [one["version"] for one in events(run, log, ids[SILENT]) if one["type"] == "message_received"]
+    first = run("fork", ids[SILENT], "--at", messages[1], "--alone", "--db", log, "--json").json["id"]
+    length = len(events(run, log, ids[SILENT]))
+    second = run("fork", ids[SILENT], "--at", length, "--db", log, "--json").json["id"]
+    found = run("log", "--db", log, "--json").json["conversations"]
+    assert [(one["id"], one["parent"], one["fork_at"]) for one in found[:2]] == [
+        (second, ids[SILENT], length),
+        (first, ids[SILENT], messages[1]),
+    ]
+    assert all(one["fork_at"] is None for one in found[2:])
+    parent = next(one for one in found if one["id"] == ids[SILENT])
+    assert found[0]["tasks"] == parent["tasks"] != []
+    words = run("log", "--db", log).words
+    assert "fork of" in words
+    assert f"at {length}" in words
+    assert "of the fork" in words
+    assert "Nobody acts in a fork by himself, and `interlock tasks` leaves it out" in words
+    assert [one["id"] for one in run("log", "--limit", 1, "--db", log, "--json").json["conversations"]] == [second]
+    assert all(one["conversation"] != second for one in run("tasks", "--db", log, "--json").json["tasks"])
+
+
 def test_a_fork_goes_on_in_a_chat(run: Any, log: Path, ids: Any) -> None:
     """Whoever wants to talks on in it."""
     messages = [one["version"] for one in events(run, log, ids[SLIP]) if one["type"] == "message_received"]
@@ -109,6 +132,11 @@ def test_a_fork_goes_on_in_a_chat(run: Any, log: Path, ids: Any) -> None:
     ran = run("chat", "bank", "--resume", made["id"][:8], "--db", log, stdin="Maria Keller\n/quit\n")
     assert ran.code == 0
     assert [one["type"] for one in events(run, log, made["id"])].count("message_received") == 2
+    says = "This is a fork: nothing that changes the world outside is run in it."
+    assert says in ran.words
+    helped = run("chat", "bank", "--resume", made["id"][:8], "--db", log, stdin="/help\n/quit\n")
+    assert helped.words.count(says) == 2
+    assert says not in run("chat", "bank", "--db", log, stdin="/help\n/quit\n").words
 
 
 def test_what_a_fork_refuses(run: Any, log: Path, ids: Any, tmp_path: Path) -> None:
@@ -170,6 +198,10 @@ def test_maps_are_old_and_new(run: Any, log: Path, another: Path) -> None:
     assert "The state 'a' is mapped twice." in twice.words
     unknown = run("migrate", "--to", another, "--map", "a=nowhere", "--db", log)
     assert "has no state 'nowhere'" in unknown.words
+    changed(another, r"(?m)^version: 1", "version: 2")
+    slip = run("migrate", "--to", another, "--map", "nosuch=triage", "--dry-run", "--db", log)
+    assert slip.code == 2
+    assert "The flow that they run on has no state 'nosuch'. fix Map one of " in slip.words
 
 
 # -- parked ---------------------------------------------------------------------------------------------

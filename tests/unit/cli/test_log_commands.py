@@ -38,7 +38,7 @@ def test_the_list_says_where_every_conversation_stands(run: Any, log: Path, ids:
     assert desk["tasks"]
     assert set(desk) == {
         "id", "flow", "version", "digest", "state", "status", "events", "turns", "started", "updated", "undecided",
-        "tasks", "parent", "child",
+        "tasks", "parent", "fork_at", "child",
     }  # fmt: skip
     ran = run("log", "--db", log)
     assert "a person, task" in ran.words
