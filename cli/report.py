@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..contracts.events import ConversationStarted
+from ..contracts.events import AgentRequested, ConversationStarted, ReplySent, ToolRequested, TransitionTaken
 from ..contracts.facts import KnownFact
 from ..contracts.flow import Flow
 from ..contracts.payload import Payload
@@ -21,6 +21,8 @@ from ..service.loading import recorded
 from .finding import flow_of
 from .story import told
 
+OF_THE_FLOW = (ReplySent, TransitionTaken, AgentRequested, ToolRequested)
+"""What the flow's code does when somebody says or decides something: theirs is the occasion, not the act."""
 COLUMNS = ("conversation", "version", "when", "who", "what", "why", "before", "after", "leaf hash")
 
 
@@ -108,7 +110,8 @@ def _not_shown(payload: Payload) -> Payload:
 def _who(entry: Recorded) -> str:
     actor = entry.envelope.actor
     roles = f" ({', '.join(actor.roles)})" if actor.roles else ""
-    return f"{actor.kind} {actor.id}{roles}"
+    whose = f"{actor.kind} {actor.id}{roles}"
+    return f"the flow, upon {whose}" if isinstance(entry.event, OF_THE_FLOW) else whose
 
 
 def _changes(before: Conversation, after: Conversation, flow: Flow | None) -> tuple[str, str]:

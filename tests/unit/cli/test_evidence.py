@@ -1,5 +1,6 @@
 """`checkpoint`, `key`, `receipt`, `witness`, `verify` and `export --bundle`: what they print, and how they end."""
 
+import csv
 import json
 import os
 import shutil
@@ -317,3 +318,12 @@ def test_a_class_of_texts_that_is_none_is_refused(run: Any, signed: Path, tmp_pa
     assert ran.code == 2
     assert "--disclose 'bogus' is no class of texts, and no text here has that name." in ran.words
     assert "all, none, message, reply, fact, arguments, result, reason, or a text's name." in ran.words
+
+
+def test_the_report_says_who_acted(run: Any, signed: Path, tmp_path: Path) -> None:
+    """What a customer wrote is theirs; the reply and the transition are the flow's, upon it."""
+    run("export", "--all", "--bundle", tmp_path / "b", "--db", signed)
+    rows = list(csv.DictReader((tmp_path / "b" / "report.csv").read_text("utf-8").splitlines()))
+    said = {row["who"].split()[0] for row in rows if row["what"].startswith("customer: ")}
+    replied = {row["who"].split(", upon ")[0] for row in rows if row["what"].startswith("replies: ")}
+    assert (said, replied) == ({"human"}, {"the flow"})
