@@ -111,6 +111,9 @@ def audit(
     policies: Annotated[
         Path | None, typer.Option("--policies", metavar="FILE", help="A file of policies alone, without a flow.")
     ] = None,
+    forks: Annotated[
+        bool, typer.Option("--forks", help="Judge forks, too: what a fork begins with is a copy of its parent.")
+    ] = False,
     db: Db = None,
     json: Json = False,
 ) -> None:
@@ -122,6 +125,6 @@ def audit(
     """
     from .policing import audit as run
 
-    code = run(conversations or (), flow=flow, policies=policies, db=db, as_json=json)
+    code = run(conversations or (), flow=flow, policies=policies, forks=forks, db=db, as_json=json)
     if code:
         raise typer.Exit(code)

@@ -14,7 +14,17 @@ from ..contracts.store import Store
 from ..fsm.policies.alone import read_policies
 from ..fsm.policies.english import rule_of
 from ..fsm.policies.words import meanings_of, said
-from ..service.policing import Breach, Judge, PolicyAudit, audited_policies, of_flow, own_policies
+from ..service.policing import (
+    Breach,
+    Judge,
+    Judged,
+    PolicyAudit,
+    Standing,
+    audited_policies,
+    is_fork,
+    of_flow,
+    own_policies,
+)
 from ..service.project import load_project
 from .finding import existing_log, flow_of, streams_named
 from .terminal import MARKS, Terminal, counted, write_json
@@ -24,16 +34,25 @@ MOST_SHOWN = 20
 
 
 def audit(
-    prefixes: Sequence[str], *, flow: str = "", policies: Path | None = None, db: Path | None = None, as_json: bool
+    prefixes: Sequence[str],
+    *,
+    flow: str = "",
+    policies: Path | None = None,
+    forks: bool = False,
+    db: Path | None = None,
+    as_json: bool,
 ) -> int:
-    """Judge the named conversations, or all; 1 where a policy is broken."""
+    """Judge the named conversations, or all but forks, or all with `forks`; 1 where a policy is broken."""
     if flow and policies is not None:
         raise CallError("Both --flow and --policies stand here.", fix="Give the flow, or a file of policies alone.")
     with existing_log(db) as store:
         chosen = streams_named(store, prefixes) if prefixes else list(store.streams())
         chosen, judge_of = _judges(store, chosen, flow, policies, named=bool(prefixes))
+        left = set() if forks or prefixes else {one for one in chosen if is_fork(store, one)}
+        chosen = [one for one in chosen if one not in left]
         with _bar(len(chosen), quiet=as_json) as progress:
             found = audited_policies(store, chosen, judge_of, progress)
+        found.forks = len(left)
     if as_json:
         write_json(document(found))
     else:
@@ -68,15 +87,16 @@ def _policies_in(file: Path) -> tuple[Policy, ...]:
 
 
 def document(found: PolicyAudit) -> dict[str, Any]:
-    """`{"conversations", "events", "unjudged", "policies": [{"name", "says", "rule", "holds", "broken", "open",
-    "not_applicable", "refused"}], "breaches": [{"policy", "conversation", "version", "at", "word", "what",
+    """`{"conversations", "events", "unjudged", "forks", "policies": [{"name", "says", "rule", "kept", "broken",
+    "open", "not_tested", "refused"}], "breaches": [{"policy", "conversation", "version", "at", "word", "what",
     "since"}]}`. `refused` counts the conversations in which a step that would have broken it was not taken."""
     return {
         "conversations": found.conversations,
         "events": found.events,
         "unjudged": found.unjudged,
+        "forks": found.forks,
         "policies": [
-            {"name": name, "says": one.policy.says, "rule": rule_of(one.policy), **one.counts, "refused": one.refused}
+            {"name": name, "says": one.policy.says, "rule": rule_of(one.policy), **_counts(one), "refused": one.refused}
             for name, one in found.judged.items()
         ],
         "breaches": [
@@ -92,6 +112,22 @@ def document(found: PolicyAudit) -> dict[str, Any]:
             for one in found.breaches
         ],
     }
+
+
+_COLUMNS: dict[str, Standing] = {
+    "kept": "holds",
+    "broken": "broken",
+    "open": "open",
+    "not_tested": "not_applicable",
+}
+_LEGEND = (
+    "kept: what it speaks of happened, and as it says. open: so far kept, and still owed. not put to the test: nothing "
+    "that it speaks of happened; for `never X` alone that is all that is not broken."
+)
+
+
+def _counts(one: Judged) -> dict[str, int]:
+    return {name: one.counts[standing] for name, standing in _COLUMNS.items()}
 
 
 def what_of(breach: Breach) -> str:
@@ -118,7 +154,9 @@ def show(terminal: Terminal, found: PolicyAudit) -> None:
         ]
         for name, one in found.judged.items()
     ]
-    terminal.table(["", "policy", "holds", "broken", "open", "not applicable"], rows, right=(2, 3, 4, 5), whole=(1,))
+    headings = ["", "policy", "kept", "broken", "open", "not put to the test"]
+    terminal.table(headings, rows, right=(2, 3, 4, 5), whole=(1,))
+    terminal.line((_LEGEND, "dim"))
     for name, one in found.judged.items():
         broken = [each for each in found.breaches if each.policy == name]
         if broken:
@@ -135,6 +173,7 @@ def show(terminal: Terminal, found: PolicyAudit) -> None:
     _show_refused(terminal, found)
     terminal.blank()
     left = f"; {counted(found.unjudged, 'conversation')} without policies" if found.unjudged else ""
+    left += f"; {counted(found.forks, 'fork')} left out (--forks takes them)" if found.forks else ""
     terminal.line((f"{over}{left}. `interlock log ID` tells one.", "dim"))
 
 

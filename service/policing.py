@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..contracts.envelope import opened
 from ..contracts.errors import LogBroken, NotEncodable
-from ..contracts.events import Event, PolicyKept, ToolRefused
+from ..contracts.events import ConversationStarted, Event, PolicyKept, ToolRefused
 from ..contracts.flow import Flow
 from ..contracts.imported import ConversationImported
 from ..contracts.policies import Policy
@@ -59,6 +59,8 @@ class PolicyAudit:
     conversations: int = 0
     events: int = 0
     unjudged: int = 0
+    forks: int = 0
+    """Forks that were left out."""
 
     @property
     def holds(self) -> bool:
@@ -171,6 +173,13 @@ def refused_for(entries: Iterable[StoredEntry]) -> frozenset[str]:
         if isinstance(event, PolicyKept | ToolRefused):
             found.update(event.policies)
     return frozenset(found)
+
+
+def is_fork(store: Store, stream: str) -> bool:
+    """Whether the conversation took its beginning from another, whose events would be judged twice."""
+    first = next(iter(store.read(stream, limit=1)), None)
+    event = None if first is None or first.type != "conversation_started" else _event(first)
+    return isinstance(event, ConversationStarted) and event.origin == "forked"
 
 
 def own_policies(store: Store, flows: Callable[[str], Flow | None]) -> Callable[[str], Judge | None]:

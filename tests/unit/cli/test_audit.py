@@ -47,7 +47,7 @@ def test_the_demo_keeps_the_policies_of_its_flow(run: Any, log: Path) -> None:
         found = run("audit", "--db", log, "--json", *arguments).json
         assert found["breaches"] == []
         by_name = {one["name"]: one for one in found["policies"]}
-        assert by_name["known_before_paid"]["holds"] > 0
+        assert by_name["known_before_paid"]["kept"] > 0
         assert by_name["known_before_paid"]["broken"] == 0
 
 
@@ -58,8 +58,8 @@ def test_a_file_of_policies_finds_the_event_that_broke_each(run: Any, log: Path,
     found = run("audit", "--db", log, "--policies", strict, "--json").json
     by_name = {one["name"]: one for one in found["policies"]}
     assert by_name["nobody_is_paid"]["broken"] > 0
-    assert by_name["nobody_flies"]["not_applicable"] == found["conversations"]
-    assert by_name["person_before_paid"]["holds"] > 0
+    assert by_name["nobody_flies"]["not_tested"] == found["conversations"]
+    assert by_name["person_before_paid"]["kept"] > 0
     (first, *_) = (one for one in found["breaches"] if one["policy"] == "nobody_is_paid")
     told = run("log", first["conversation"], "--db", log, "--json").json
     event = told["events"][first["version"]]
@@ -100,7 +100,7 @@ def test_imported_conversations_are_judged_too(run: Any, tmp_path: Path) -> None
     ran = run("audit", "--db", db, "--policies", rules, "--json")
     assert ran.code == 1
     by_name = {one["name"]: one for one in ran.json["policies"]}
-    assert (by_name["asked_first"]["broken"], by_name["done"]["holds"], by_name["said"]["broken"]) == (1, 1, 1)
+    assert (by_name["asked_first"]["broken"], by_name["done"]["kept"], by_name["said"]["broken"]) == (1, 1, 1)
     ran = run("audit", "--db", db)
     assert ran.code == 0
     assert "No conversation here has policies: give --flow FLOW, or --policies FILE." in ran.words
@@ -136,3 +136,30 @@ def test_calls_that_cannot_be_are_refused(run: Any, log: Path, strict: Path) -> 
     assert (ran.code, "cannot be read: No such file" in ran.words) == (2, True)
     ran = run("audit", "--db", log, "--flow", "patterns/router")
     assert (ran.code, "The flow 'router' has no policies." in ran.words) == (2, True)
+
+
+def test_forks_are_left_out_unless_asked_for(run: Any, log: Path, strict: Path, ids: Any) -> None:
+    """Said so; a fork that is named is judged."""
+    before = run("audit", "--db", log, "--policies", strict, "--json").json
+    chosen = next(iter(ids.values()))
+    length = len(run("log", chosen, "--db", log, "--json").json["events"])
+    fork = run("fork", chosen, "--at", length, "--db", log, "--json").json["id"]
+    after = run("audit", "--db", log, "--policies", strict, "--json").json
+    assert after == {**before, "forks": 1}
+    assert "1 fork left out (--forks takes them)" in run("audit", "--db", log, "--policies", strict).words
+    whole = run("audit", "--forks", "--db", log, "--policies", strict, "--json").json
+    assert (whole["conversations"], whole["forks"]) == (before["conversations"] + 1, 0)
+    assert run("audit", fork, "--db", log, "--policies", strict, "--json").json["conversations"] == 1
+
+
+def test_the_numbers_are_said_in_words(run: Any, log: Path, strict: Path) -> None:
+    """A bare prohibition is never kept: what it forbids happened and broke it, or did not happen."""
+    ran = run("audit", "--db", log, "--policies", strict)
+    assert "kept: what it speaks of happened, and as it says." in ran.words
+    assert "not put to the test: nothing that it speaks of happened" in ran.words
+    found = run("audit", "--db", log, "--policies", strict, "--json").json
+    paid = next(one for one in found["policies"] if one["name"] == "nobody_is_paid")
+    assert paid["kept"] == 0
+    assert paid["broken"] + paid["not_tested"] == found["conversations"]
+    for one in found["policies"]:
+        assert one["kept"] + one["broken"] + one["open"] + one["not_tested"] == found["conversations"]
