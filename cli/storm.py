@@ -12,6 +12,7 @@ from typing import Any
 from ..contracts.events import AgentReturned, HandoffMade, LimitReached, TaskOpened
 from ..examples.storm.code import MESSAGE, scripted
 from ..examples.storm.loop import Spent, plain_loop
+from ..fsm.checks.contents import MOST_STEPS
 from ..fsm.program import compiled
 from ..fsm.prove.findings import Proof
 from ..fsm.prove.proof import proved as proofs
@@ -36,8 +37,7 @@ INCIDENTS = (
 PLUG_PULLED = 500
 """Calls after which the plain loop is stopped from outside."""
 _SHOWN = (10, 100, PLUG_PULLED)
-NO_LIMIT = 1_000_000_000
-_OF_A_TURN = ("handoffs", "same_pair", "self_handoffs", "agent_calls", "steps")
+_LAX = dict.fromkeys(("handoffs", "same_pair", "self_handoffs", "agent_calls"), 1_000_000_000) | {"steps": MOST_STEPS}
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _incident(store: SqlStore[Any], name: str, title: str, happened: str) -> Inc
     proved = verify(store).ok and again.divergences == 0
     story = told(entries, flow, store.payloads(outcome.conversation))
     program = project.program
-    lax = flow.changed(limits=flow.limits.changed(**dict.fromkeys(_OF_A_TURN, NO_LIMIT)))
+    lax = flow.changed(limits=flow.limits.changed(**_LAX))
     checks = proofs(compiled(lax, program.code)), proofs(program, project.lines)
     return Incident(name, title, happened, loop, outcome, entries, story, proved, *checks)
 

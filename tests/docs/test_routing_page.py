@@ -56,14 +56,17 @@ def flow_of_the_page() -> str:
     """The page's router in a flow around it; its artefact is trained as the page says, in the current folder."""
     CliRunner().invoke(app, shlex.split(block("console").splitlines()[0].removeprefix("$ interlock ")))
     rows = "".join(
-        f"  - [triage, {on}, otherwise, done, P-1]\n"
+        f"  - [triage, {on}, otherwise, more, P-1]\n"
         for on in ("card", "transfer", "refund", "person", "unsure", "blocked")
     )
     return (
         "flow: page\nversion: 1\nowner: nobody\ninitial: start\n"
         + block("yaml")
         + "states:\n  start: {kind: wait, deadline: 1h}\n  triage: {kind: route, router: triage}\n"
+        + "  more: {kind: wait, next_issue: true, deadline: 1h}\n"
         + "  done: {kind: final}\ntransitions:\n  - [start, message, otherwise, triage, P-1]\n"
+        + "  - [more, next_issue, otherwise, triage, P-1]\n  - [more, message, otherwise, triage, P-1]\n"
+        + "  - [more, expired, otherwise, done, P-1]\n"
         + "  - [start, expired, otherwise, done, P-1]\n  - [any, limit, otherwise, done, P-1]\n"
         + rows
     )

@@ -105,7 +105,7 @@ async def test_calls_at_once_never_take_more_than_there_is(store: Store) -> None
     """Ten conversations and room for three calls in hand: reservations, not what was used, decide."""
 
     async def slowly(_: Any) -> AgentReply:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)  # until all ten have asked, on a busy machine too
         return USED
 
     async with runtime_on(store, Budget(tokens=3 * 10_100), ScriptedAgent(slowly)) as runtime:
