@@ -78,6 +78,7 @@ class History:
     steps: list[Step] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     at: datetime = START
+    evidence: dict[tuple[str, int], RoutingEvidence] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         said = " ".join(step.command.body.kind for step in self.steps)
@@ -109,8 +110,19 @@ class History:
             self.head = Head(STREAM, self.head.length + len(made), made[-1].leaf)
             for effect in decision.effects:
                 if isinstance(effect, Route):
-                    routed = Routed(state=effect.state, message=effect.message, evidence=evidence())
+                    measured = self.measured(effect, evidence)
+                    routed = Routed(state=effect.state, message=effect.message, evidence=measured)
                     todo.append((f"r:{self.head.length}", SYSTEM, routed))
+
+    def measured(self, effect: Route, evidence: Callable[[], RoutingEvidence]) -> RoutingEvidence:
+        """A router measures the same on the same message; what was picked, and who has it, are the conversation's."""
+        asked = (effect.router, effect.message)
+        found = self.evidence[asked] = self.evidence.get(asked) or evidence()
+        labels = self.program.routers[effect.router].labels
+        return found.changed(
+            held=effect.held if effect.held in labels else None,
+            picked=found.picked if effect.candidates else None,
+        )
 
     @property
     def recorded(self) -> list[Recorded]:
