@@ -23,7 +23,8 @@ from .terminal import MARKS, Terminal, counted, safe, write_json
 PROVES = {
     "NOT SIGNED": "NOT SIGNED: nothing here is signed. Every change to an entry, and every entry missing between two "
     "others, is found; a log that was rewritten whole, or cut at its end, by somebody who may write the file is not: "
-    "`interlock key new` and `interlock checkpoint` sign it.",
+    "`interlock key new` and `interlock checkpoint` sign it. "
+    "`interlock replay` may show a cut, where a decision stops in the middle.",
     "ONE": "One conversation: the tree and what was signed are not looked at; leave its id out for the whole log.",
     "SELF-ATTESTED": "SELF-ATTESTED: every change to an entry, and every entry missing between two others, is found; "
     "so is a projection, a payload or a flow that says something else. What this cannot find is a log that was "

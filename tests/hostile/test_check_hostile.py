@@ -103,7 +103,9 @@ def test_progress_is_shown_on_a_terminal_and_now_and_then_in_a_pipe(
 def test_ctrl_c_stops_a_long_check_cleanly(tmp_path: Path) -> None:
     """One line, exit 130, no traceback."""
     (tmp_path / "flow.yaml").write_text(chain(10_000), "utf-8")
-    program = "from interlock.cli.main import main; print('began', flush=True); main()"
+    # Where the tests run in the background, an interruption is ignored unless one asks for it.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heard}; from interlock.cli.main import main; print('began', flush=True); main()"
     running = subprocess.Popen(
         [sys.executable, "-c", program, "check", str(tmp_path)],
         stdout=subprocess.PIPE,

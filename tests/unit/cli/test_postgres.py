@@ -30,7 +30,7 @@ def test_the_demo_and_all_that_looks_at_its_log(run: Any, place: Path) -> None:
     assert run("replay", "--all", "--db", place).code == 0
     listed = run("log", "--db", place, "--json").json["conversations"]
     assert len(listed) == 14
-    assert run("log", listed[0]["conversation"][:8], "--db", place).code == 0
+    assert run("log", listed[0]["id"][:8], "--db", place).code == 0
     assert run("key", "new", "--db", place).code == 0
     assert run("checkpoint", "--db", place).code == 0
     found = {one["name"]: one for one in run("doctor", "--db", place, "--json").json["findings"]}

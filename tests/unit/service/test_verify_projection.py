@@ -206,5 +206,5 @@ def test_the_tail_that_cannot_be_seen_is_said(log: Path, tmp_path: Path, capsys:
     shutil.copy(log, copy)
     assert proof.verify(copy, "", as_json=False) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "cut at its end together with its projection" in said
+    assert "or cut at its end, by somebody who may write the file" in said
     assert "replay" in said
