@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -25,6 +25,11 @@ from interlock.service.project import load_project
 from interlock.service.recorded import Answered, Recordings, Rerun, Unfit, recordings, rerun
 from support.patterns import NAMES, Died, DyingStore, conversation_of, playing, programs_of
 from support.plays import Play, played, plays
+
+LEFT = Play(
+    "desk", (("say", "help"), ("operator", "operator_human"), ("say", "help")), answers=("broken",), tools="odd"
+)
+"""The parent leaves its child, whose work then ends before the parent's."""
 
 
 def same(one: Store, other: Store) -> bool:
@@ -63,6 +68,7 @@ def test_a_recorded_log_runs_again_byte_for_byte(play: Play) -> None:
     asyncio.run(law())
 
 
+@example(LEFT, 4)
 @given(plays(most=5), st.integers(0, 40))
 def test_cut_after_any_commit_and_resumed_it_is_the_same_log(play: Play, appends: int) -> None:
     """The process dies after so many appends; another one goes on from what stands there."""
