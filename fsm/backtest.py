@@ -30,8 +30,8 @@ from ..contracts.events import (
     Event,
     FlowChanged,
     MessageReceived,
-    command_of,
 )
+from ..contracts.recorded_commands import command_of
 from ..contracts.routing import RoutingEvidence
 from .alike import alike, differs
 from .conversation import Conversation

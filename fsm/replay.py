@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from ..contracts.commands import Command
 from ..contracts.envelope import Entry, Envelope, Head, sealed
 from ..contracts.errors import FlowError, LogBroken
-from ..contracts.events import ConversationStarted, Event, FlowChanged, TransitionTaken, command_of
+from ..contracts.events import ConversationStarted, Event, FlowChanged, TransitionTaken
 from ..contracts.imported import ConversationImported, MessageImported
 from ..contracts.keeping import Erased
+from ..contracts.recorded_commands import command_of
 from .conversation import Conversation
 from .decide import decide
 from .evolve import evolve, fold

@@ -19,8 +19,9 @@ from ..agents.recorded import RecordedAgent
 from ..contracts.commands import Actor, CommandBody, Fire, Migrate
 from ..contracts.envelope import Entry, Head
 from ..contracts.errors import CallError
-from ..contracts.events import RoutingDecided, command_of
+from ..contracts.events import RoutingDecided
 from ..contracts.payload import Payload
+from ..contracts.recorded_commands import command_of
 from ..contracts.routing import RoutingEvidence
 from ..contracts.store import Store
 from ..fsm.conversation import Conversation

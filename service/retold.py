@@ -37,9 +37,9 @@ from ..contracts.events import (
     RoutingDecided,
     ToolRequested,
     TransitionTaken,
-    command_of,
 )
 from ..contracts.payload import PayloadAt
+from ..contracts.recorded_commands import command_of
 from ..contracts.routing import RoutingEvidence
 from ..contracts.store import Store
 from ..contracts.subflow_events import SubflowEnded, SubflowLeft, SubflowReplied, SubflowStarted

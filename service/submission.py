@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from ..contracts.commands import Actor, CommandBody, Say, Start
 from ..contracts.envelope import opened
 from ..contracts.errors import CallError, KeyReused
-from ..contracts.events import command_of
 from ..contracts.payload import Payload, PayloadAt
+from ..contracts.recorded_commands import command_of
 from ..contracts.store import Store
 from ..contracts.values import listed
 from .clock import random_id

@@ -15,7 +15,7 @@ ALLOWED: dict[str, str] = {
     "fsm/recognise.py": "one recogniser a type, all of one shape: a reader compares them",
     "persistence/evidence/verify_bundle.py": "one file by intent: it is copied into every bundle, and read alone",
     "cli/evidence_commands.py::export": "the options of both kinds of export, each with its help",
-    "contracts/events.py::command_of": "one exhaustive match over the events, as in evolve",
+    "contracts/recorded_commands.py::command_of": "one exhaustive match over the events, as in evolve",
     "fsm/evolve.py::_evolved": "one exhaustive match over the events: cut in two, a missing case would not show",
 }
 

@@ -28,8 +28,9 @@ from interlock.contracts.commands import (
     ToolEnded,
 )
 from interlock.contracts.envelope import Head, checked, sealed
-from interlock.contracts.events import AgentRequested, ToolRequested, command_of
+from interlock.contracts.events import AgentRequested, ToolRequested
 from interlock.contracts.facts import FactReading
+from interlock.contracts.recorded_commands import command_of
 from interlock.fsm.conversation import Conversation
 from interlock.fsm.decide import decide
 from interlock.fsm.draft import Route
