@@ -258,7 +258,11 @@ class Visits:
         if state.plan is not None:
             yield from self.ends(state, "empty", "asked == 0")
         more = sorted((one.attempts - 1 for one in state.members), reverse=True)
+        needed = 1 if state.plan is not None else state.quorum or members
         for number in range(members + 1):
+            ends = ("failed", *("partial", LIMIT)[: 2 * bool(number)], *("complete",)[: number >= needed])
+            if not any(self.rows(state.name, on) for on in ends):
+                continue  # nothing waits for how that many would end: a dead end of the state, not of a choice
             left = number * (state.attempts - 1) if state.plan is not None else sum(more[:number])
             counted = (
                 f"calls = calls + {number}; CALLED; assert(calls <= CALLS); " if room is not None and number else ""
@@ -269,6 +273,5 @@ class Visits:
         yield from self.ends(state, "failed", "asked > 0")
         yield from self.ends(state, "partial", "asked > 1 -> heard = 1")
         yield from self.ends(state, LIMIT, "asked > 1")
-        needed = 1 if state.plan is not None else state.quorum or members
         yield from self.ends(state, "complete", f"asked > {needed} -> heard = 1")
         yield f"{self._one_call('asked > 1 && again > 0')}; again--"
