@@ -1,12 +1,20 @@
 """What every test shares: how long Hypothesis searches, and how a failure can be run again."""
 
+import os
+
 from hypothesis import HealthCheck, Phase, settings
 
-# No deadline and no slowness check: the machine's mood is not a property of the code.
+# No deadline and no slowness check: the machine's mood is not a property of the code. Where `CI` is set a commit gets
+# the same examples each time, so that its verdict is its own; everywhere else each run looks at new ones.
 settings.register_profile(
-    "quick", deadline=None, max_examples=60, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "quick",
+    deadline=None,
+    max_examples=60,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
 )
-settings.register_profile("full", settings.get_profile("quick"), max_examples=2_000)
+settings.register_profile("full", settings.get_profile("quick"), max_examples=2_000, derandomize=False)
 settings.register_profile(
     "look", settings.get_profile("quick"), max_examples=15, phases=[Phase.explicit, Phase.generate]
 )
