@@ -139,7 +139,7 @@ def checking(conversations: int, folder: Path) -> None:
         say("checking the tree in the database", count / (time.process_time() - started), "events a second")
         files: dict[str, bytes] = {}
         started = time.process_time()
-        bundled(store, tree, key, Policy((key.verifier(),)), Selection(), files.__setitem__)
+        bundled(store, tree, [key], Policy((key.verifier(),)), Selection(), files.__setitem__)
         say("exporting everything", count / (time.process_time() - started), "events a second")
         entries = [one.data for number in range(conversations) for one in store.read(f"c{number:07}")]
     started = time.process_time()

@@ -42,8 +42,8 @@ def bundle(
     with existing_log(db) as store:
         tree, signer = store.tree(), signing_key(place, store.log, key)
         given = policy_in(policy_path(place, policy), needed=policy is not None)
-        own = signer.verifier()
-        logs = (own, *(one for one in given.logs if one != own))
+        own = signer.verifiers()
+        logs = (*own, *(one for one in given.logs if one not in own))
         trusted = Policy(logs, given.witnesses, given.groups, given.quorum)
         selection = Selection(
             None if every else tuple(streams_named(store, prefixes)),
@@ -57,7 +57,7 @@ def bundle(
                 signing.checkpoint()
                 with tree.sequencing():
                     if tree.checkpoints()[-1][0] == tree.size() or attempt == ATTEMPTS - 1:
-                        bundled(store, tree, signer, trusted, selection, put, reports(store))
+                        bundled(store, tree, signer.signers, trusted, selection, put, reports(store))
                         break
             if selection.disclose != ("none",):
                 # All is written, and it has its name only when the reading is on the record. Behind the checkpoint:

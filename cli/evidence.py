@@ -8,7 +8,7 @@ from typing import Any
 
 from ..contracts.errors import CallError, SetupError
 from ..persistence.evidence.keys import SigningKey, new_key
-from ..persistence.evidence.notes import COSIGNATURE, verifier_key
+from ..persistence.evidence.notes import COSIGNATURE, ED25519, ML_DSA, verifier_keys
 from ..persistence.evidence.receipts import receipt as receipt_note
 from ..persistence.evidence.witnessing import Witness
 from ..service.checkpointing import Checkpointer, Signed
@@ -81,43 +81,56 @@ def receipt(db: Path | None, key: Path | None, prefix: str, version: int | None)
     with writable_log(db) as store:
         stream = stream_named(store, prefix)
         last = store.head(stream).length - 1
-        note = receipt_note(
-            store, signing_key(db_path(db), store.log, key), stream, last if version is None else version
-        )
+        signer = signing_key(db_path(db), store.log, key)
+        note = receipt_note(store, signer.signers, stream, last if version is None else version)
     sys.stdout.write(str(note))
 
 
 # -- keys -----------------------------------------------------------------------------------------------
 
 
-def key_new(db: Path | None, key: Path | None, as_json: bool) -> None:
+def key_new(db: Path | None, key: Path | None, *, ml_dsa: bool, as_json: bool) -> None:
     with writable_log(db) as store:
-        made = new_key(signing_key_path(db_path(db), key), store.log)
-    _show_key(made, as_json, "Keep the file where the database's administrator cannot read it; give the line above to")
+        made = new_key(signing_key_path(db_path(db), key), store.log, *_kinds(ml_dsa))
+    _show_key(made, as_json, f"Keep the file where the database's administrator cannot read it; give {_lines(made)} to")
+
+
+def _kinds(ml_dsa: bool) -> tuple[int, ...]:
+    return (ED25519, ML_DSA) if ml_dsa else (ED25519,)
+
+
+def _lines(key: SigningKey) -> str:
+    return "the line above" if len(key.signers) == 1 else "both lines above"
 
 
 def key_show(db: Path | None, key: Path | None, as_json: bool) -> None:
-    _show_key(SigningKey(signing_key_path(db_path(db), key)), as_json, "Give the line above to")
+    found = SigningKey(signing_key_path(db_path(db), key))
+    _show_key(found, as_json, f"Give {_lines(found)} to")
 
 
-def key_rotate(db: Path | None, key: Path | None, to: Path, as_json: bool) -> None:
-    """The new key is made, recorded and in force on return."""
+def key_rotate(db: Path | None, key: Path | None, to: Path, *, ml_dsa: bool, as_json: bool) -> None:
+    """The new key is made, recorded and in force on return. It is of ML-DSA-44 too where the old one is."""
     with writable_log(db) as store:
-        signing = checkpointer_of(db_path(db), store.tree(), key=key)
-        made = new_key(to, store.log)
-        signing.rotate(made, memory_of(made, store.log))
+        place = db_path(db)
+        both = ml_dsa or len(signing_key(place, store.log, key).signers) > 1
+        signing = checkpointer_of(place, store.tree(), key=key)
+        signing.refuse_another_key()
+        made = new_key(to, store.log, *_kinds(both))
+        signing.rotate(memory_of(made, store.log), *made.signers)
     _show_key(made, as_json, "The log signs with this key now: name its file with --key. Tell")
 
 
-def witness_key(name: str, key: Path, as_json: bool) -> None:
-    _show_key(new_key(key, name, COSIGNATURE), as_json, "Give the line above to the logs' owners, and to")
+def witness_key(name: str, key: Path, *, ml_dsa: bool, as_json: bool) -> None:
+    made = new_key(key, name, ML_DSA if ml_dsa else COSIGNATURE)
+    _show_key(made, as_json, "Give the line above to the logs' owners, and to")
 
 
 def _show_key(key: SigningKey, as_json: bool, says: str) -> None:
     if as_json:
-        write_json({"key": str(key.verifier()), "file": str(key.path)})
+        more = {"ml_dsa": str(key.verifiers()[1])} if len(key.signers) > 1 else {}
+        write_json({"key": str(key.verifier()), **more, "file": str(key.path)})
         return
-    sys.stdout.write(f"{key.verifier()}\n")
+    sys.stdout.write("".join(f"{one}\n" for one in key.verifiers()))
     terminal = Terminal(error=True)
     terminal.hang(terminal.text(("file", "dim")), str(key.path))
     terminal.line((f"{says} auditors and witnesses.", "dim"))
@@ -129,11 +142,11 @@ def _show_key(key: SigningKey, as_json: bool, says: str) -> None:
 def witness_serve(key: Path, logs: Sequence[str], folder: Path, host: str, port: int) -> None:
     """Until Ctrl-C."""
     signer = SigningKey(key)
-    if signer.verifier().kind != COSIGNATURE:
+    if signer.verifier().kind == ED25519:
         raise SetupError(
             "This key is a log's, not a witness's.", where=str(key), fix="Make one: `interlock witness key`."
         )
-    known = [verifier_key(_text(one)) for one in logs]
+    known = [key for one in logs for key in verifier_keys(_text(one))]
     if any(one.kind == COSIGNATURE for one in known):
         raise CallError("A witness's key was given as a log's.", fix="Give what `interlock key show` prints.")
     server = served(Witness(folder, signer, known), host, port)

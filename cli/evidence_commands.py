@@ -26,6 +26,10 @@ PolicyOption = Annotated[
     ),
 ]
 
+MlDsa = Annotated[
+    bool,
+    typer.Option("--ml-dsa", help="Sign with ML-DSA-44 beside Ed25519: nobody can forge both, with whatever computer."),
+]
 VKeys = Annotated[
     list[str] | None,
     typer.Option("--vkey", metavar="VKEY", help="The log's public key, or a file with it; may be repeated."),
@@ -174,11 +178,11 @@ def receipt(
 
 
 @keys.command("new", cls=Command)
-def key_new(db: Db = None, key: KeyOption = None, json: Json = False) -> None:
+def key_new(db: Db = None, key: KeyOption = None, ml_dsa: MlDsa = False, json: Json = False) -> None:
     """Make the log's signing key, in a file that you alone may read, and print its public half."""
     from .evidence import key_new as run
 
-    run(db, key, json)
+    run(db, key, ml_dsa=ml_dsa, as_json=json)
 
 
 @keys.command("show", cls=Command)
@@ -194,24 +198,26 @@ def key_rotate(
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Where the new key is to be made.")],
     db: Db = None,
     key: KeyOption = None,
+    ml_dsa: MlDsa = False,
     json: Json = False,
 ) -> None:
     """Change to a new key: a record in the log and a checkpoint over it, signed by the old key and the new."""
     from .evidence import key_rotate as run
 
-    run(db, key, to, json)
+    run(db, key, to, ml_dsa=ml_dsa, as_json=json)
 
 
 @witnessing.command("key", cls=Command)
 def witness_key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The witness's name, such as witness.example/w1.")],
     key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Where the key is to be made.")],
+    ml_dsa: Annotated[bool, typer.Option("--ml-dsa", help="Of ML-DSA-44 in the place of Ed25519.")] = False,
     json: Json = False,
 ) -> None:
     """Make a witness's key, and print its public half."""
     from .evidence import witness_key as run
 
-    run(name, key, json)
+    run(name, key, ml_dsa=ml_dsa, as_json=json)
 
 
 @witnessing.command("serve", cls=Command)

@@ -10,7 +10,7 @@ from ..contracts.errors import CallError
 from ..persistence.evidence.anchors import FolderAnchor
 from ..persistence.evidence.checking import Attested, Outside, attested, document
 from ..persistence.evidence.keys import SigningKey
-from ..persistence.evidence.notes import verifier_key
+from ..persistence.evidence.notes import verifier_keys
 from ..persistence.verify import Verified
 from ..service.auditing import audited
 from ..service.evidence import policy_in, policy_path, remembered, signing_key_path
@@ -51,10 +51,10 @@ class Brought:
     def outside(self, db: Path, log: str) -> Outside:
         """The log's own key stands in where no other is given: it says at least that the log is signed with it."""
         policy = policy_in(policy_path(db, self.policy), needed=self.policy is not None)
-        keys = tuple(verifier_key(_contents(one)) for one in self.vkeys)
+        keys = tuple(key for one in self.vkeys for key in verifier_keys(_contents(one)))
         own = signing_key_path(db)
         if not keys and not policy.logs and own.is_file():
-            keys = (SigningKey(own).verifier(),)
+            keys = SigningKey(own).verifiers()
         heads = [one.read_text("utf-8") for one in self.heads]
         for folder in self.anchors:
             kept = FolderAnchor(folder).kept(log)

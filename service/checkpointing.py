@@ -17,10 +17,20 @@ from ..contracts.errors import InterlockError, SetupError
 from ..contracts.records import HeadsTaken, KeyRotated, record_bytes
 from ..contracts.tree import KeptRecord, TreeStore
 from ..contracts.values import written_time
+from ..persistence.evidence import mldsa
 from ..persistence.evidence.anchors import Anchor
-from ..persistence.evidence.checking import ROTATION
+from ..persistence.evidence.checking import rotation_text
 from ..persistence.evidence.keys import Signer, signed
-from ..persistence.evidence.notes import Checkpoint, Note, Signature, checkpoint_of, note_of, signature_of
+from ..persistence.evidence.notes import (
+    ML_DSA,
+    Checkpoint,
+    Note,
+    Signature,
+    checkpoint_of,
+    note_of,
+    signature_of,
+    vouched,
+)
 from ..persistence.evidence.signing import HeadMemory, extended, signed_head
 from .clock import Clock, SystemClock
 
@@ -61,7 +71,7 @@ class Checkpointer:
         anchors: Sequence[Anchor] = (),
         clock: Clock | None = None,
     ) -> None:
-        """`signers` is one, or while a key is being rotated the old and the new."""
+        """`signers` is one, or one of each algorithm: Ed25519, then ML-DSA-44."""
         self.tree, self.memory = tree, memory
         self._signers, self._witnesses, self._anchors = tuple(signers), tuple(witnesses), tuple(anchors)
         self._clock = clock or SystemClock()
@@ -84,28 +94,42 @@ class Checkpointer:
                 note, fresh = self._sign(), True
         return self._shown(note, fresh)
 
-    def rotate(self, new: Signer, memory: HeadMemory) -> Signed:
-        """Record that the log signs with `new` from here on, and sign the checkpoint over that with both keys."""
-        old = self._signers[-1]
-        text = f"{ROTATION}\n{self.tree.log}\n{old.verifier()}\n{new.verifier()}\n"
+    def rotate(self, memory: HeadMemory, *new: Signer) -> Signed:
+        """Record that the log signs with `new` from here on, and sign the checkpoint over that with all keys."""
+        old = self._signers
+        text = rotation_text(self.tree.log, [one.verifier() for one in old], [one.verifier() for one in new])
         with self.tree.sequencing():
+            self._refuse_another_key(self.tree.checkpoints())
             self._drain()
-            self._record(KeyRotated(statement=str(signed(text, old, new))))
-            self._signers = (old, new)
+            self._record(KeyRotated(statement=str(signed(text, *old, *new))))
+            self._signers = (*old, *new)
             note = self._sign()
             memory.moved(lambda _: checkpoint_of(note))
             self.memory.retire()
-            self._signers, self.memory = (new,), memory
+            self._signers, self.memory = new, memory
         return self._shown(note, True)
 
+    def refuse_another_key(self) -> None:
+        """Raises `SetupError` where the last checkpoint was not signed with this key."""
+        self._refuse_another_key(self.tree.checkpoints())
+
     def _refuse_another_key(self, signed_before: Sequence[tuple[int, str]]) -> None:
-        if not signed_before or any(note_of(signed_before[-1][1]).signed_by(one.verifier()) for one in self._signers):
+        if not signed_before:
             return
-        raise SetupError(
-            f"The last checkpoint (size {signed_before[-1][0]}) was signed with another key.",
-            where=self.tree.log,
-            fix="Give that key; to change it for this one, use `interlock key rotate` with the old one.",
-        )
+        note, mine = note_of(signed_before[-1][1]), [one.verifier() for one in self._signers]
+        if not vouched(note, mine):
+            raise SetupError(
+                f"The last checkpoint (size {signed_before[-1][0]}) was signed with another key.",
+                where=self.tree.log,
+                fix="Give that key; to change it for this one, use `interlock key rotate` with the old one.",
+            )
+        both = any(len(one.signature) > mldsa.SIGNATURE_BYTES for one in note.signatures)
+        if both and all(key.kind != ML_DSA for key in mine):
+            raise SetupError(
+                f"The last checkpoint (size {signed_before[-1][0]}) was signed with ML-DSA-44 as well.",
+                where=self.tree.log,
+                fix="Give the key file with both lines, as `interlock key new --ml-dsa` wrote it.",
+            )
 
     def _drain(self) -> None:
         while self.tree.sequence():

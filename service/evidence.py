@@ -92,4 +92,5 @@ def checkpointer_of(
     signer = signing_key(db, tree.log, key)
     found = policy_in(policy_path(db, policy), needed=policy is not None)
     witnesses = [HttpWitness(one.url, one.key) for one in found.witnesses if one.url]
-    return Checkpointer(tree, [signer], memory_of(signer, tree.log), witnesses=witnesses, anchors=anchors, clock=clock)
+    memory = memory_of(signer, tree.log)
+    return Checkpointer(tree, signer.signers, memory, witnesses=witnesses, anchors=anchors, clock=clock)

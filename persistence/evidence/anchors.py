@@ -42,7 +42,8 @@ class FolderAnchor:
 
     def put(self, checkpoint: Checkpoint, note: Note, at: datetime) -> Anchored:
         file = self._folder(checkpoint.origin) / f"{checkpoint.size:020}.checkpoint"
-        data = Note(note.text, note.signatures[:1]).__str__().encode()
+        own = tuple(one for one in note.signatures if one.name == checkpoint.origin)  # not what witnesses add
+        data = str(Note(note.text, own)).encode()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             if file.exists():

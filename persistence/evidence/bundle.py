@@ -12,7 +12,7 @@ payloads/<stream>.json            disclosed texts with their random bytes; the o
 flows/<digest>.json, anchors/<size>-<n>.tsr, report.html, report.csv, verify_bundle.py
 ```
 
-The same log, selection and key give the same bytes.
+The same log, selection and key give the same bytes (but for an ML-DSA-44 signature, which is random).
 """
 
 import base64
@@ -86,7 +86,7 @@ class Bundle:
 def bundled(
     store: Store,
     tree: TreeStore,
-    signer: Signer,
+    signers: Sequence[Signer],
     policy: Policy,
     selection: Selection,
     put: Callable[[str, bytes], None],
@@ -127,7 +127,7 @@ def bundled(
             "size": checkpoint.size,
         }
     )
-    put("MANIFEST", str(signed(f"{FIRST_LINE}\n{manifest.decode()}\n", signer)).encode())
+    put("MANIFEST", str(signed(f"{FIRST_LINE}\n{manifest.decode()}\n", *signers)).encode())
     return checkpoint
 
 

@@ -11,13 +11,26 @@ from ...contracts.tree import Leaf, MapHead, TreeStore
 from ...contracts.values import written_time
 from ..heads import Cell, HeadMap, Kept, bucket_of, kept, key_of
 from ..merkle import Frontier
-from .notes import Checkpoint, Note, NoteRefused, VerifierKey, checkpoint_of, note_of, signature_of, verifier_key
+from .notes import (
+    ED25519,
+    ML_DSA,
+    Checkpoint,
+    Note,
+    NoteRefused,
+    VerifierKey,
+    checkpoint_of,
+    note_of,
+    signature_of,
+    verifier_key,
+    vouched,
+)
 from .policy import Policy
 
 Level = Literal["NOT SIGNED", "SELF-ATTESTED", "ANCHORED", "WITNESSED"]
 CHUNK = 1000
-ROTATION = "interlock key rotation v1"
-"""The first line of the statement by which one key hands over to the next: both sign it."""
+ROTATION, ROTATION_OF_SEVERAL = "interlock key rotation v1", "interlock key rotation v2"
+"""The first line of the statement by which one key hands over to the next, both of which sign it; and where one of the
+two is of several algorithms, a key of each, with a space between them. All sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +117,7 @@ class _Walk:
         sizes |= {outside.remembered.size} if outside.remembered else set()
         self.roots: dict[int, bytes | None] = dict.fromkeys(sizes)
         self.eras: list[tuple[int, VerifierKey]] = [(0, key) for key in outside.known]
+        self.rotations: list[tuple[Leaf, str]] = []
         self.signed: set[int] = set()
         self.anchored = self.witnessed = self.seen = 0
         self.map = _Map()
@@ -165,14 +179,28 @@ class _Walk:
             if (record.root, record.conversations, record.leaves) != (root.hex(), count, leaf.index):
                 raise _broken(leaf, f"Record {leaf.version} says that conversations end elsewhere than they do.")
         elif isinstance(record, KeyRotated):
-            try:
-                self.eras = handed_over(self.eras, leaf.index, record.statement, self.tree.log)
-            except InterlockError as error:
-                self.faults.append(f"The change of the log's key in record {leaf.version} does not hold: {error.what}")
+            self.rotations.append((leaf, record.statement))
+
+    def _hand_over(self) -> None:
+        """Follow the keys from one that is known, forwards and back."""
+        left, faults = self.rotations, {}
+        while left:
+            later = []
+            for leaf, statement in left:
+                try:
+                    self.eras = handed_over(self.eras, leaf.index, statement, self.tree.log)
+                except InterlockError as error:
+                    later.append((leaf, statement))
+                    faults[leaf] = f"The change of the log's key in record {leaf.version} does not hold: {error.what}"
+            if len(later) == len(left):
+                self.faults += [faults[leaf] for leaf, _ in left]
+                return
+            left = later
 
     def checkpoints(self) -> None:
         """Every checkpoint is signed with the key of its time and is of this tree; so is every one from outside."""
         size = self.tree.size()
+        self._hand_over()
         self._there(size)
         for at, (text, lines) in sorted(self.notes.items()):
             try:
@@ -218,7 +246,7 @@ class _Walk:
     def _is_ours(self, one: Checkpoint, note: Note, name: str, size: int) -> bool:
         if (one.origin, one.size) != (self.tree.log, size):
             self.faults.append(f"{name} is of another log or size.")
-        elif self.eras and not any(note.signed_by(key) for key in in_force(self.eras, size)):
+        elif self.eras and not vouched(note, in_force(self.eras, size)):
             self.faults.append(f"{name} is not signed with the log's key.")
         elif self.roots[size] is None:
             self.faults.append(f"{name} is larger than the tree: the log was cut, or this is an old copy.")
@@ -271,27 +299,44 @@ class _Map:
         self.cells[depth, place] = cell
 
 
+def rotation_text(log: str, old: Sequence[VerifierKey], new: Sequence[VerifierKey]) -> str:
+    """The statement that the log signs with the new keys from here on; for all of them to sign."""
+    first = ROTATION if len(old) == len(new) == 1 else ROTATION_OF_SEVERAL
+    return "\n".join([first, log, *(" ".join(map(str, keys)) for keys in (old, new)), ""])
+
+
 def handed_over(
     eras: Sequence[tuple[int, VerifierKey]], index: int, statement: str, log: str
 ) -> list[tuple[int, VerifierKey]]:
     """The keys after a change at this leaf, each with the leaf from which it is in force.
 
-    Known may be the old key or the new one: the other follows from the statement. Raises `InterlockError`.
+    Known may be the old keys or the new ones: the others follow from the statement. Of every algorithm that is known,
+    the key must be the one that is known: who can forge one algorithm cannot hand over the other. Raises
+    `InterlockError`.
     """
     note = note_of(statement)
-    first, origin, *texts = note.text[:-1].split("\n")
-    keys = [verifier_key(one) for one in texts]
-    if first != ROTATION or origin != log or len(keys) != 2 or not all(note.signed_by(key) for key in keys):
+    _, origin, *lines = note.text[:-1].split("\n")
+    both = [[verifier_key(one) for one in line.split(" ")] for line in lines]
+    whole = all([key.kind for key in keys] in ([ED25519], [ED25519, ML_DSA]) for keys in both)
+    if len(both) != 2 or not whole or origin != log or note.text != rotation_text(log, *both):
+        raise NoteRefused("it is no statement of this log.", fix="Keep the log as evidence: its key may be stolen.")
+    old, new = both
+    if not all(note.signed_by(key) and key.name == log for key in (*old, *new)):
         raise NoteRefused("it is not signed by both keys.", fix="Keep the log as evidence: its key may be stolen.")
-    old, new = keys
-    known = {key.public for _, key in eras}
-    if not known:
+    if not eras:
         return []
-    if new.public in known and old.public not in known:
-        return [(0, old), *((index if key.public == new.public else at, key) for at, key in eras)]
-    if old.public not in known:
+    known = {key.public for _, key in eras}
+    kinds = {key.kind for key in in_force(eras, index + 1)}
+    if not any(all(any(key.kind == kind and key.public in known for key in keys) for kind in kinds) for keys in both):
         raise NoteRefused("it is between keys that you do not know.", fix="Give one of the keys of this log.")
-    return [*(one for one in eras if one[1].public != new.public), (index, new)]
+    begun = {key.public: at for at, key in eras}
+    stated = {key.public for keys in both for key in keys}
+    others = [one for one in eras if one[1].public not in stated]
+    return [
+        *others,
+        *((begun.get(key.public, 0), key) for key in old),
+        *((index, key) for key in new),
+    ]
 
 
 def in_force(eras: Sequence[tuple[int, VerifierKey]], size: int) -> list[VerifierKey]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...contracts.errors import CallError
-from .notes import COSIGNATURE, ED25519, Note, VerifierKey, verifier_key
+from .notes import COSIGNATURE, ED25519, ML_DSA, Note, VerifierKey, verifier_key
 
 NONE = "none"
 
@@ -45,7 +45,7 @@ class Policy:
     def cosigned(self, note: Note) -> dict[str, int]:
         """The witnesses that have seen the checkpoint, with when (seconds since 1970)."""
         found = {one.name: note.cosigned_at(one.key) for one in self.witnesses}
-        return {name: at for name, at in found.items() if at is not None}
+        return {name: at for name, at in found.items() if at}
 
     def has_quorum(self, seen: Sequence[str] | dict[str, int]) -> bool:
         """Whether these witnesses are enough. Never with `quorum none`: nobody has seen it then."""
@@ -98,11 +98,11 @@ class _Reading:
     def line(self, words: list[str]) -> None:
         match words:
             case ["log", key] | ["log", key, _]:
-                self.logs.append(self._fresh(key, ED25519, [one.public for one in self.logs]))
+                self.logs.append(self._fresh(key, (ED25519, ML_DSA), [one.public for one in self.logs]))
             case ["witness", name, key, *url] if len(url) < 2:
                 keys = [one.key.public for one in self.witnesses]
                 self._new(name)
-                self.witnesses.append(Witness(name, self._fresh(key, COSIGNATURE, keys), *url))
+                self.witnesses.append(Witness(name, self._fresh(key, (COSIGNATURE, ML_DSA), keys), *url))
             case ["group", name, least, *members] if members:
                 self._group(name, least, members)
             case ["quorum", name]:
@@ -134,10 +134,10 @@ class _Reading:
         if name == NONE or name in self._names():
             raise _Wrong(f"the name {name!r} is taken")
 
-    def _fresh(self, text: str, kind: int, known: list[bytes]) -> VerifierKey:
+    def _fresh(self, text: str, kinds: tuple[int, ...], known: list[bytes]) -> VerifierKey:
         key = verifier_key(text)
-        if key.kind != kind:
-            raise _Wrong(f"the key of {key.name!r} is of type {key.kind}, not {kind}")
+        if key.kind not in kinds:
+            raise _Wrong(f"the key of {key.name!r} is of type {key.kind}, not {' or '.join(map(str, kinds))}")
         if key.public in known:
             raise _Wrong(f"the key of {key.name!r} is there already")
         return key

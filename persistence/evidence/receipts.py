@@ -14,6 +14,7 @@ interlock receipt v1
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...contracts.errors import UnknownConversation
@@ -41,7 +42,7 @@ class Receipt:
         return f"{FIRST_LINE}\n{self.origin}\n{self.stream}\n{self.version}\n{leaf}\n{self.at}\n"
 
 
-def receipt(store: Store, signer: Signer, stream: str, version: int) -> Note:
+def receipt(store: Store, signers: Sequence[Signer], stream: str, version: int) -> Note:
     """The receipt of an entry that was acknowledged. Raises `UnknownConversation` where there is none."""
     found = store.read(stream, after=version, limit=1)
     if not found:
@@ -49,7 +50,7 @@ def receipt(store: Store, signer: Signer, stream: str, version: int) -> Note:
             f"There is no event {version} of {stream!r} in this log.", fix="List what there is with `interlock log`."
         )
     entry = found[0]
-    return signed(Receipt(store.log, stream, version, entry.leaf, entry.at).text, signer)
+    return signed(Receipt(store.log, stream, version, entry.leaf, entry.at).text, *signers)
 
 
 def receipt_of(data: str, key: VerifierKey) -> Receipt:

@@ -33,7 +33,11 @@ from pathlib import Path
 
 CODES = {"WITNESSED": 0, "ANCHORED": 10, "SELF-ATTESTED": 20, "BROKEN": 1, "NOT SHOWN": 3}
 WRONG_CALL = 2
-RECEIPT, MANIFEST, ROTATION = "interlock receipt v1", "interlock bundle v1", "interlock key rotation v1"
+RECEIPT, MANIFEST = "interlock receipt v1", "interlock bundle v1"
+ROTATION, ROTATION_OF_SEVERAL = "interlock key rotation v1", "interlock key rotation v2"
+LENGTHS = {1: 32, 4: 32, 6: 1312}
+"""The bytes of a public key, by its type: Ed25519, a witness's Ed25519, ML-DSA-44."""
+ML_DSA, ML_DSA_TEXT = 6, b"\xffinterlock ml-dsa-44 text v1"
 APPROVAL = b"interlock approval v1\n"
 REF = {"commit", "kind", "length", "name"}
 NO_FLOW = "0" * 64
@@ -162,23 +166,83 @@ def ed25519(public, signature, message):
     return True
 
 
+# -- ML-DSA-44 (FIPS 204), where `cryptography` has it ---------------------------------------------------------
+
+
+def has_ml_dsa():
+    try:
+        from cryptography.hazmat.primitives.asymmetric import mldsa
+    except ImportError:
+        return False
+    return hasattr(mldsa, "MLDSA44PublicKey")
+
+
+def ml_dsa(public, signature, message):
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
+
+    try:
+        MLDSA44PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 # -- signed notes, keys, policies (C2SP) ---------------------------------------------------------------------
 
 
 class Key:
-    """A vkey: `name+hash+base64(type, public key)`. Type 1 signs a note's text, type 4 is a witness's."""
+    """A vkey: `name+hash+base64(type, public key)`. Type 1 signs a note's text, type 4 is a witness's; type 6 is
+    ML-DSA-44, a log's or a witness's."""
 
     def __init__(self, text) -> None:
         self.text = text.strip()
         self.name, _, rest = self.text.partition("+")
         self.hash, _, encoded = rest.partition("+")
         raw = unbase64(encoded)
-        if not self.name or len(raw) != 33 or raw[0] not in (1, 4):
+        if not self.name or not raw or LENGTHS.get(raw[0]) != len(raw) - 1:
             raise Bad(f"{text[:60]!r} is no verifier key")
         self.kind, self.public = raw[0], raw[1:]
         self.id = sha256(self.name.encode() + b"\n" + raw)[:4]
         if self.id.hex() != self.hash:
             raise Bad(f"the verifier key of {self.name!r} does not fit its hash")
+        # Under a text that is no checkpoint, for which tlog-cosignature has no signature of ML-DSA-44.
+        material = self.name.encode() + b"\n" + ML_DSA_TEXT + self.public
+        self.text_id = sha256(material)[:4] if self.kind == ML_DSA else self.id
+
+    def verifies(self, signature, message):
+        if self.kind == ML_DSA:
+            return has_ml_dsa() and ml_dsa(self.public, signature, message)
+        return ed25519(self.public, signature, message)
+
+
+def keys_of(text):
+    """The keys of a file, one on a line: a log that signs with two algorithms has two."""
+    return [Key(line) for line in text.split("\n") if line.strip()] or [Key(text)]
+
+
+def tree_of(text):
+    """(origin, size, root) of a checkpoint's text; None of another."""
+    lines = text[:-1].split("\n")
+    if len(lines) < 3 or not lines[0] or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]) or "" in lines:
+        return None
+    try:
+        root = unbase64(lines[2])
+    except Bad:
+        return None
+    return (lines[0], int(lines[1]), root) if len(root) == 32 else None
+
+
+def cosigned_message(key, text, at):
+    """What a cosignature is over (c2sp.org/tlog-cosignature); None where the text is no checkpoint."""
+    if key.kind != ML_DSA:
+        return f"cosignature/v1\ntime {at}\n{text}".encode()
+    tree, name = tree_of(text), key.name.encode()
+    if tree is None or max(len(name), len(tree[0].encode())) > 255:
+        return None
+    origin, size, root = tree
+    parts = [b"subtree/v1\n\0", bytes([len(name)]), name, struct.pack(">Q", at)]
+    return b"".join([*parts, bytes([len(origin.encode())]), origin.encode(), struct.pack(">QQ", 0, size), root])
 
 
 class Note:
@@ -200,17 +264,26 @@ class Note:
             self.signatures.append((match[1], raw[:4], raw[4:]))
 
     def signed_by(self, key):
+        if key.kind == ML_DSA and tree_of(self.text):
+            return self.cosigned_at(key) is not None
         message = self.text.encode()
-        mine = [s for name, key_id, s in self.signatures if (name, key_id) == (key.name, key.id)]
-        return key.kind == 1 and any(ed25519(key.public, s, message) for s in mine)
+        mine = [s for name, key_id, s in self.signatures if (name, key_id) == (key.name, key.text_id)]
+        return key.kind != 4 and any(key.verifies(s, message) for s in mine)
 
     def cosigned_at(self, key):
         for name, key_id, signature in self.signatures:
-            if (name, key_id) == (key.name, key.id) and key.kind == 4 and len(signature) == 72:
+            if (name, key_id) == (key.name, key.id) and key.kind != 1 and len(signature) > 8:
                 at = int.from_bytes(signature[:8], "big")
-                if ed25519(key.public, signature[8:], f"cosignature/v1\ntime {at}\n{self.text}".encode()):
+                message = cosigned_message(key, self.text, at)
+                if message is not None and key.verifies(signature[8:], message):
                     return at
         return None
+
+
+def vouched(note, keys):
+    """Whether a key of every algorithm among these has signed: one that is forged does not suffice."""
+    signed = [(key.kind, note.signed_by(key)) for key in keys]
+    return bool(signed) and {kind for kind, good in signed if good} == {kind for kind, _ in signed}
 
 
 class Checkpoint(Note):
@@ -218,12 +291,10 @@ class Checkpoint(Note):
 
     def __init__(self, data):
         super().__init__(data)
-        lines = self.text[:-1].split("\n")
-        if len(lines) < 3 or not lines[0] or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]) or "" in lines:
+        tree = tree_of(self.text)
+        if tree is None:
             raise Bad("it is no checkpoint")
-        self.origin, self.size, self.root = lines[0], int(lines[1]), unbase64(lines[2])
-        if len(self.root) != 32:
-            raise Bad("its root is no SHA-256")
+        self.origin, self.size, self.root = tree
 
 
 class Policy:
@@ -241,7 +312,7 @@ class Policy:
                 self.logs.append(Key(words[1]))
             elif words[0] == "witness" and len(words) in (3, 4) and words[1] not in self._names():
                 key = Key(words[2])
-                if key.kind != 4 or key.public in [one.public for one in self.witnesses.values()]:
+                if key.kind == 1 or key.public in [one.public for one in self.witnesses.values()]:
                     raise Bad(f"witness {words[1]!r} has no key of its own")
                 self.witnesses[words[1]] = key
             elif words[0] == "group" and len(words) > 3 and words[1] not in self._names():
@@ -446,6 +517,12 @@ class Report:
         }  # fmt: skip
 
 
+NO_ML_DSA = (
+    "ML-DSA-44 signatures were not looked at, and only Ed25519 was counted: the `cryptography` here has none "
+    "(install 50 or newer)."
+)
+
+
 class Check:
     """One bundle, checked part by part. What goes wrong in a part is one fault; the other parts are still looked at."""
 
@@ -455,6 +532,7 @@ class Check:
         self.leaves = {}  # (stream, version) -> leaf hash, of what is in scope
         self.entries = {}  # stream -> its entries' values, in order
         self.records = []  # (index, number, value, leaf)
+        self.keys = []
         self.eras = []  # (from which index, key) of a key rotation
 
     def run(self):
@@ -471,7 +549,7 @@ class Check:
                 self.report.faults.append(
                     f"{part.__name__}: a part is missing or malformed ({type(bug).__name__}: {bug})."
                 )
-            if part == self.opening and self.report.faults:
+            if part == self.opening and (self.report.faults or not self.keys):
                 break
         return self.report
 
@@ -486,7 +564,13 @@ class Check:
         self.report.size, self.origin = self.checkpoint.size, self.checkpoint.origin
         own = Policy(self.file("policy").decode())
         given = self.trust.keys + (self.trust.policy.logs if self.trust.policy else [])
-        self.keys = [key for key in given or own.logs if key.name == self.origin and key.kind == 1]
+        self.keys = [key for key in given or own.logs if key.name == self.origin and key.kind != 4]
+        witnesses = self.trust.policy.witnesses.values() if self.trust.policy else ()
+        if not has_ml_dsa() and any(key.kind == ML_DSA for key in (*self.keys, *witnesses)):
+            self._say_no_ml_dsa()
+            self.keys = [key for key in self.keys if key.kind != ML_DSA]
+            if not self.keys:
+                raise NotShown("Only a key of ML-DSA-44 was given, which nothing here can check")
         if not given:
             self.report.says.append("The key is the bundle's own: this shows that its parts fit, not whose they are.")
         if not self.keys:
@@ -506,6 +590,10 @@ class Check:
         if (self.manifest["size"], self.manifest["root"]) != (self.checkpoint.size, self.checkpoint.root.hex()):
             raise Bad("the manifest is of another checkpoint")
         self.whole = self.manifest["scope"] == "all"
+
+    def _say_no_ml_dsa(self):
+        if NO_ML_DSA not in self.report.says:
+            self.report.says.append(NO_ML_DSA)
 
     # -- the tree ---------------------------------------------------------------------------------------
 
@@ -593,32 +681,46 @@ class Check:
     # -- who signed ---------------------------------------------------------------------------------------
 
     def rotations(self):
-        """Keys follow one another by statements that both have signed, each a record in the tree."""
+        """Keys follow one another by statements that both have signed, each a record in the tree: forwards and back."""
         self.eras = [(0, key) for key in self.keys]
-        for index, _, value, _ in sorted(self.records):
-            if value["type"] != "key_rotated":
-                continue
-            note = Note(value["data"]["statement"].encode())
-            first, origin, *keys = note.text[:-1].split("\n")
-            old, new = (Key(one) for one in keys)
-            good = first == ROTATION and origin == self.origin == new.name == old.name
-            if not good or not note.signed_by(old) or not note.signed_by(new):
-                raise Bad(f"the key rotation at leaf {index} is not signed by both keys")
-            known = [key.public for _, key in self.eras]
-            if new.public in known and old.public not in known:
-                self.eras = [(index if key.public == new.public else at, key) for at, key in self.eras] + [(0, old)]
-            elif old.public in known:
-                self.eras = [one for one in self.eras if one[1].public != new.public] + [(index, new)]
-            else:
-                raise Bad(f"the key rotation at leaf {index} is between keys that you do not know")
+        left = [(index, value) for index, _, value, _ in sorted(self.records) if value["type"] == "key_rotated"]
+        while left:
+            later = [(index, value) for index, value in left if not self._handed_over(index, value)]
+            if len(later) == len(left):
+                raise Bad(f"the key rotation at leaf {left[0][0]} is between keys that you do not know")
+            left = later
+
+    def _handed_over(self, index, value):
+        """Whether the keys of one statement are known now. Of every algorithm that is known, it is the known key."""
+        note = Note(value["data"]["statement"].encode())
+        first, origin, *lines = note.text[:-1].split("\n")
+        both = [[Key(one) for one in line.split(" ")] for line in lines]
+        kinds = [[key.kind for key in keys] for keys in both]
+        wanted = ROTATION if kinds == [[1], [1]] else ROTATION_OF_SEVERAL
+        good = (first, origin) == (wanted, self.origin) and len(both) == 2 and all(k in ([1], [1, 6]) for k in kinds)
+        checked = [[key for key in keys if key.kind != ML_DSA or has_ml_dsa()] for keys in both]
+        if not good or not all(note.signed_by(key) and key.name == origin for keys in checked for key in keys):
+            raise Bad(f"the key rotation at leaf {index} is not signed by both keys")
+        if checked != both:
+            self._say_no_ml_dsa()
+        known = {key.public for _, key in self.eras}
+        here = {key.kind for key in self.in_force(index + 1)}
+        if not any(all(any(k.kind == kind and k.public in known for k in keys) for kind in here) for keys in checked):
+            return False
+        old, new = checked
+        begun = {key.public: at for at, key in self.eras}
+        self.eras = [one for one in self.eras if one[1].public not in {key.public for key in old + new}]
+        self.eras += [(begun.get(key.public, 0), key) for key in old] + [(index, key) for key in new]
+        return True
+
+    def in_force(self, size):
+        """The keys that sign a tree of this size."""
+        begun = [at for at, _ in self.eras if at < size]
+        return [key for at, key in self.eras if begun and at == max(begun)]
 
     def signed_in_time(self, note, size):
-        """Whether a key that was in force for a tree of this size signed the note."""
-        begun = [at for at, _ in self.eras if at < size]
-        if not begun:
-            return False
-        rotated = max(begun)
-        return any(note.signed_by(key) for at, key in self.eras if at == rotated)
+        """Whether the keys that were in force for a tree of this size signed the note."""
+        return vouched(note, self.in_force(size))
 
     def signatures(self):
         self.eras = self.eras or [(0, key) for key in self.keys]
@@ -845,7 +947,7 @@ class Check:
         seen = {}
         for name, key in (policy.witnesses if policy else {}).items():
             at = self.checkpoint.cosigned_at(key)
-            if at is not None and (self.trust.not_before is None or at >= self.trust.not_before):
+            if at and (self.trust.not_before is None or at >= self.trust.not_before):
                 seen[name] = at
                 self.report.says.append(
                     f"Witness {name} saw it at {datetime.fromtimestamp(at, timezone.utc).isoformat()}."
@@ -897,7 +999,7 @@ def trust_of(args):
         heads += [(str(one), one.read_bytes()) for one in found]
     moment = datetime.fromisoformat(args.not_before.replace("Z", "+00:00")).timestamp() if args.not_before else None
     return Trust(
-        [Key(_given(one)) for one in args.key],
+        [key for one in args.key for key in keys_of(_given(one))],
         Policy(Path(args.policy).read_text("utf-8")) if args.policy else None,
         heads,
         [(name, Path(name).read_bytes()) for name in args.receipt],

@@ -15,7 +15,7 @@ from pathlib import Path
 from ...contracts.errors import InterlockError
 from ..merkle import is_consistent
 from .keys import Signer, cosigned
-from .notes import Checkpoint, Note, NoteRefused, VerifierKey, checkpoint_of, note_of
+from .notes import Checkpoint, Note, NoteRefused, VerifierKey, checkpoint_of, note_of, vouched
 from .signing import FileMemory, written_whole
 
 MOST_PROOF_LINES = 63
@@ -78,7 +78,7 @@ class Witness:
         keys = self._keys.get(checkpoint.origin)
         if keys is None:
             raise _Refused(Answer(404, "unknown log\n"))
-        if not any(note.signed_by(key) for key in keys):
+        if not vouched(note, keys):
             raise _Refused(Answer(403, "no signature of a known key of this log\n"))
         return checkpoint
 

@@ -1,7 +1,7 @@
 """What a database's administrator does to a log: every row and trigger is theirs; the signing key may be."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -120,17 +120,21 @@ def shown(
         tree: TreeStore = store.tree()
         with tree.sequencing(), patch.object(bundle, "_leaves", _whatever_is_there):
             policy = Policy((signer.verifier(),))
-            bundled(store, tree, signer, policy, Selection(streams, disclose), files.__setitem__)
+            bundled(store, tree, [signer], policy, Selection(streams, disclose), files.__setitem__)
     return files
 
 
 def bundle_of(
-    store: MemoryStore, streams: tuple[str, ...] | None = None, disclose: tuple[str, ...] = ("all",)
+    store: MemoryStore,
+    streams: tuple[str, ...] | None = None,
+    disclose: tuple[str, ...] = ("all",),
+    signers: Sequence[Signer] = (),
 ) -> dict[str, bytes]:
     """An honest bundle, of everything or of some conversations."""
     files: dict[str, bytes] = {}
-    policy = Policy((TestKey(store.log).verifier(),))
-    bundled(store, store.tree(), TestKey(store.log), policy, Selection(streams, disclose), files.__setitem__)
+    signers = signers or [TestKey(store.log)]
+    policy = Policy(tuple(one.verifier() for one in signers))
+    bundled(store, store.tree(), signers, policy, Selection(streams, disclose), files.__setitem__)
     return files
 
 

@@ -117,7 +117,7 @@ def test_a_key_is_changed_on_the_record_and_by_both():
     filled(store, 2)
     signing = checkpointer(store.tree(), signer=old)
     signing.checkpoint()
-    both = signing.rotate(new, Remembered())
+    both = signing.rotate(Remembered(), new)
     filled(store, 1, seed=5)
     after = signing.checkpoint()
     assert signed_checkpoint(str(both.note), old.verifier()) == signed_checkpoint(str(both.note), new.verifier())
@@ -145,7 +145,7 @@ def test_another_key_signs_only_once_it_was_rotated_to():
 def test_a_receipt_is_signed_at_once_and_of_one_entry():
     store, key = MemoryStore(origin=ORIGIN), TestKey()
     stream = filled(store, 1)[0]
-    note = receipt(store, key, stream, 1)
+    note = receipt(store, [key], stream, 1)
     found = receipt_of(str(note), key.verifier())
     entry = store.read(stream)[1]
     assert (found.stream, found.version, found.leaf, found.at) == (stream, 1, entry.leaf, entry.at)
@@ -154,7 +154,7 @@ def test_a_receipt_is_signed_at_once_and_of_one_entry():
     with pytest.raises(NoteRefused, match="This is no receipt"):
         receipt_of(str(checkpointer(store.tree()).checkpoint().note), key.verifier())
     with pytest.raises(InterlockError, match="There is no event 99 of"):
-        receipt(store, key, stream, 99)
+        receipt(store, [key], stream, 99)
 
 
 def test_checkpoints_are_made_while_a_server_runs_and_when_it_stops(tmp_path: Path):
