@@ -29,7 +29,8 @@ def lost(history: History) -> list[str]:
             named: Counter[str] = Counter()
             if isinstance(event, RoutingDecided):
                 named[event.decision.outcome] += 1
-                if event.decision.stage != "queued" and not event.decision.asks_model:
+                routes = event.agent is None  # one of an agent's scope lets it be asked, and takes nothing up
+                if routes and event.decision.stage != "queued" and not event.decision.asks_model:
                     before.update(set(event.decision.queue) - set(before))
                 named.update(label for one in events if isinstance(one, IssuesDropped) for label in one.labels)
             elif isinstance(event, IssuesDropped):
