@@ -5,7 +5,6 @@ can stop the log. The commitment is `HMAC-SHA256(key=r, plaintext)` with 32 rand
 stored beside the plaintext and erased with it: without `r` the commitment tells nothing.
 """
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 from typing import Literal
@@ -53,7 +52,7 @@ class Payload:
 
 def commitment(r: bytes, plaintext: bytes) -> str:
     """`HMAC-SHA256(r, plaintext)` in hexadecimal; `r` is 32 random bytes."""
-    return hmac.new(r, plaintext, hashlib.sha256).hexdigest()
+    return hmac.digest(r, plaintext, "sha256").hex()
 
 
 def bytes_of(text: str) -> bytes:

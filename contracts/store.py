@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from .envelope import Entry, Head
 from .payload import Payload, PayloadAt
@@ -53,9 +53,11 @@ class Append:
     summary: Summary
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
-    """An entry as stored: the bytes are the truth, the columns a checked projection of them."""
+class StoredEntry(NamedTuple):
+    """An entry as stored: the bytes are the truth, the columns a checked projection of them.
+
+    A tuple, for logs are read by the million and a frozen dataclass takes three times as long to make.
+    """
 
     stream: str
     version: int

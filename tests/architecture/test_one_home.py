@@ -10,6 +10,8 @@ from support.source_tree import Module, modules
 HOMES: dict[str, tuple[str, ...]] = {
     "transitions": ("fsm/machine.py",),
     "openai": ("agents/openai_model.py",),
+    "msgspec": ("contracts/canonical.py",),
+    "orjson": ("contracts/canonical.py",),
     "sqlmodel": ("persistence/",),
     "sqlalchemy": ("persistence/",),
     "alembic": ("persistence/",),

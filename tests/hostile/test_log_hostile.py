@@ -46,7 +46,7 @@ class Altered:
         if (entry.stream, entry.version) != ("talk", self._version):
             return entry
         data = self._alter(entry.data)
-        return replace(entry, data=data, leaf=leaf_hash(data))
+        return entry._replace(data=data, leaf=leaf_hash(data))
 
 
 def changed(**fields: Any) -> Callable[[bytes], bytes]:

@@ -1,13 +1,14 @@
 """Canonical bytes: the fast path and the standard's own implementation write the same, and nothing else is admitted."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.contracts.canonical import MAX_DEPTH, canonical, leaf_hash, parsed
+from interlock.contracts.canonical import MAX_DEPTH, canonical, leaf_hash, parsed, walked
 from interlock.contracts.envelope import Head, checked, sealed
 from interlock.contracts.errors import NotEncodable
 from interlock.contracts.events import Event, ReplySent
@@ -100,6 +101,70 @@ def test_any_second_spelling_is_refused(data: bytes) -> None:
     """Duplicate keys, other orders, spaces, floats, escapes, foreign bytes: one spelling each."""
     with pytest.raises(NotEncodable):
         parsed(data)
+
+
+_numbers = st.floats() | st.integers() | st.integers(-MAX_SAFE_INTEGER - 2, -MAX_SAFE_INTEGER + 2) | st.just(2**53)
+_any_json = st.recursive(
+    _leaves | _numbers | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+)
+_written = st.builds(
+    lambda value, sort, ascii_only: json.dumps(
+        value, sort_keys=sort, ensure_ascii=ascii_only, separators=(",", ":")
+    ).encode("utf-8", "surrogatepass"),
+    _any_json,
+    st.booleans(),
+    st.booleans(),
+)
+_nearly = st.builds(
+    lambda data, at, put: data[: at % (len(data) + 1)] + put + data[at % (len(data) + 1) + len(put) // 2 :],
+    _written | admitted.map(canonical),
+    st.integers(0, 10**4),
+    st.sampled_from(
+        [b"", b" ", b"\\", b'"', b"0", b"-", b".5", b"e1", b"\\u0041", b"[", b"]", b",", b'{"a":1}', b"\xff"]
+    ),
+)
+
+
+def outcome(read: Callable[[bytes], object], data: bytes) -> object:
+    try:
+        value = read(data)
+    except NotEncodable as error:
+        return str(error)
+    return type(value), value
+
+
+@given(_nearly)
+def test_the_fast_path_reads_what_the_definition_reads(data: bytes) -> None:
+    """The same value or the same refusal, for any bytes near to JSON."""
+    assert outcome(parsed, data) == outcome(walked, data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a":-0}',
+        b'{"a":1E2}',
+        b'{"a":9007199254740991}',
+        b'{"a":9007199254740992}',
+        b'{"a":18446744073709551616}',
+        b'{"a":"\\u001f\\b\x7f"}',
+        b'{"a":"\\/"}',
+        b'{"a":"\\ud800"}',
+        '{"\u00e9":1}'.encode(),
+        b"\xef\xbb\xbf{}",
+        b"1",
+        b"",
+        b'{"a":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH,
+        b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1),
+        b'{"a":' * (MAX_DEPTH + 2) + b"1" + b"}" * (MAX_DEPTH + 2),
+        b"[" * 300 + b"]" * 300,
+        b"[{}" + b",[]" * 100 + b"]",
+    ],
+)
+def test_the_fast_path_stops_where_the_definition_stops(data: bytes) -> None:
+    """At the edges of numbers, escapes, keys and nesting."""
+    assert outcome(parsed, data) == outcome(walked, data)
 
 
 def test_the_leaf_is_that_of_rfc_6962() -> None:
