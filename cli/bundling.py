@@ -94,6 +94,7 @@ def _show(path: Path, found: Any, as_json: bool) -> None:
     for fault in found.faults:
         terminal.hang(terminal.text((MARKS.bad, "bold red")), (fault, "red"))
     texts = f"{counted(found.disclosed, 'text')} disclosed, {found.withheld} not"
+    texts += f", {found.erased} erased" if found.erased else ""
     what = f"{counted(found.conversations, 'conversation')}, {counted(found.entries, 'event')}, {texts}"
     sign = (MARKS.bad, "bold red") if found.faults else (MARKS.good, "bold green")
     terminal.hang(terminal.text(sign), (f"{path}: ", "bold"), f"{what}; {found}")
@@ -101,10 +102,16 @@ def _show(path: Path, found: Any, as_json: bool) -> None:
 
 
 def check(
-    path: Path, keys: Sequence[str], policy: Path | None, heads: Sequence[Path], anchors: Sequence[Path], as_json: bool
+    path: Path,
+    keys: Sequence[str],
+    policy: Path | None,
+    heads: Sequence[Path],
+    anchors: Sequence[Path],
+    receipts: Sequence[Path],
+    as_json: bool,
 ) -> int:
     """Check a bundle, as `verify_bundle.py` does, with its exit code."""
     words = [str(path), *(["--json"] if as_json else []), *(["--policy", str(policy)] if policy else [])]
-    for option, values in (("--key", keys), ("--head", heads), ("--anchors", anchors)):
+    for option, values in (("--key", keys), ("--head", heads), ("--anchors", anchors), ("--receipt", receipts)):
         words += [word for value in values for word in (option, str(value))]
     return int(verify_bundle.main(words))

@@ -24,6 +24,7 @@ HELP = (
     ("/task DECISION", "decide the open task as the person it waits for; /DECISION is the same, /DECISION NAME who"),
     ("/state", "where the conversation stands, and what it knows"),
     ("/log", "what happened so far, event by event"),
+    ("/receipt", "the log's signed promise of everything up to here, where the log is signed"),
     ("/quit", "leave; the conversation stays, and --resume goes on"),
 )
 
@@ -113,6 +114,8 @@ class Talk:
             self._state(standing)
         elif name == "log":
             self._log()
+        elif name == "receipt":
+            self._receipt(standing)
         elif len(meant) == 1 or (name == "task" and rest):
             decision, *who = (meant[0], *rest) if len(meant) == 1 else rest
             await self._decide(standing, decision, who[0] if who else os.environ.get("USER", ""))
@@ -122,7 +125,7 @@ class Talk:
             if self._is_fork():
                 self.terminal.line((FORK, "yellow"), indent=4)
         else:
-            known = ", ".join(f"/{one}" for one in ("state", "log", "quit", *decisions))
+            known = ", ".join(f"/{one}" for one in ("state", "log", "receipt", "quit", *decisions))
             self.terminal.line((f"There is no command /{safe(name, 40)}; there are {known}.", "yellow"), indent=4)
 
     async def _decide(self, standing: TurnOutcome, decision: str, who: str) -> None:
@@ -192,6 +195,12 @@ class Talk:
         )
         for name, words in known.items():
             self.terminal.line((f"{name}: {words}", "dim"), indent=4)
+
+    def _receipt(self, outcome: TurnOutcome) -> None:
+        if outcome.receipt:
+            sys.stdout.write(outcome.receipt)  # to be kept as it is, byte for byte
+        else:
+            self.terminal.line(("The log is not signed: `interlock key new` makes it a key.", "yellow"), indent=4)
 
     def _log(self) -> None:
         timeline.show(self.terminal, self._told())

@@ -42,6 +42,11 @@ Anchors = Annotated[
     list[Path] | None, typer.Option("--anchors", metavar="FOLDER", help="A folder that checkpoints were copied to.")
 ]
 
+Receipts = Annotated[
+    list[Path] | None,
+    typer.Option("--receipt", metavar="FILE", help="A receipt that the log gave you; may be repeated."),
+]
+
 keys = typer.Typer(cls=Commands, name="key", help="The key that signs the log's checkpoints.", no_args_is_help=True)
 witnessing = typer.Typer(
     cls=Commands, name="witness", help="Be a witness to other logs (c2sp.org/tlog-witness).", no_args_is_help=True
@@ -58,6 +63,7 @@ def verify(
     policy: PolicyOption = None,
     heads: Heads = None,
     anchors: Anchors = None,
+    receipts: Receipts = None,
     json: Json = False,
 ) -> None:
     """Check every entry, chain, column, commitment, the tree and what was signed; name the first broken position.
@@ -68,12 +74,13 @@ def verify(
     if bundle is not None:
         from .bundling import check
 
-        _end(check(bundle, vkeys or [], policy, heads or [], anchors or [], json))
+        _end(check(bundle, vkeys or [], policy, heads or [], anchors or [], receipts or [], json))
         return
     from .proof import Brought
     from .proof import verify as run
 
-    _end(run(db, conversation, json, Brought(tuple(vkeys or ()), policy, tuple(heads or ()), tuple(anchors or ()))))
+    files = (tuple(one or ()) for one in (heads, anchors, receipts))
+    _end(run(db, conversation, json, Brought(tuple(vkeys or ()), policy, *files)))
 
 
 def export(

@@ -255,10 +255,10 @@ def _refusal(store: Store, stream: str, before: int) -> str:
 
 
 def acted_document(outcome: TurnOutcome, refused: str, decisions: Sequence[str] = ()) -> dict[str, Any]:
-    """`{"conversation", "taken", "refused", "decisions", "state", "standing", "open", "replies", "events"}`.
+    """`{"conversation", "taken", "refused", "decisions", "state", "standing", "open", "replies", "events", "receipt"}`.
 
-    `decisions` are those that the task takes, where another was given; the task stays `open` where others must
-    approve it, too.
+    `receipt` is the log's signed promise of the last event, null where the log is not signed. `decisions` are those
+    that the task takes, where another was given; the task stays `open` where others must approve it, too.
     """
     return {
         "conversation": outcome.conversation,
@@ -270,6 +270,7 @@ def acted_document(outcome: TurnOutcome, refused: str, decisions: Sequence[str] 
         "open": outcome.task is not None and bool(outcome.task.endorsed) and not refused,
         "replies": list(outcome.replies),
         "events": outcome.length,
+        "receipt": outcome.receipt or None,
     }
 
 

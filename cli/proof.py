@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..persistence.evidence.anchors import FolderAnchor
 from ..persistence.evidence.checking import Attested, Outside, attested, document
 from ..persistence.evidence.keys import SigningKey
 from ..persistence.evidence.notes import verifier_keys
+from ..persistence.evidence.receipts import unkept as unkept_receipt
 from ..persistence.verify import Verified
 from ..service.auditing import audited
 from ..service.evidence import policy_in, policy_path, remembered, signing_key_path
@@ -47,6 +48,7 @@ class Brought:
     policy: Path | None = None
     heads: tuple[Path, ...] = ()
     anchors: tuple[Path, ...] = ()
+    receipts: tuple[Path, ...] = ()
 
     def outside(self, db: Path, log: str) -> Outside:
         """The log's own key stands in where no other is given: it says at least that the log is signed with it."""
@@ -75,9 +77,13 @@ def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None 
     """Say whether the log, or one conversation of it, is intact; 1 if it is not."""
     with existing_log(db) as store:
         found = audited(store, streams=[stream_named(store, prefix)] if prefix else None)
-        log, tree = store.log, None
+        log, tree, brought = store.log, None, brought or Brought()
+        outside = brought.outside(db_path(db), log)
         if not prefix:
-            tree = attested(store.tree(), (brought or Brought()).outside(db_path(db), log))
+            tree = attested(store.tree(), outside)
+        keys = outside.known if tree is None else tree.keys
+        unkept = [unkept_receipt(store, keys, str(one), one.read_text("utf-8")) for one in brought.receipts]
+        found = replace(found, beside=(*found.beside, *filter(None, unkept)))
     if as_json:
         write_json(verified_document(log, found, tree))
     else:

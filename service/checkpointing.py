@@ -31,6 +31,7 @@ from ..persistence.evidence.notes import (
     signature_of,
     vouched,
 )
+from ..persistence.evidence.receipts import Receipt
 from ..persistence.evidence.signing import HeadMemory, extended, signed_head
 from .clock import Clock, SystemClock
 
@@ -168,6 +169,17 @@ class Checkpointer:
             log.error("checkpoint_not_shown", size=checkpoint.size, why=failure)
         lines = tuple(map(signature_of, self.tree.cosignatures(checkpoint.size)))
         return Signed(checkpoint, Note(note.text, (*note.signatures, *lines)), fresh, tuple(failures))
+
+    def receipt(self, stream: str, version: int, leaf: bytes, at: str) -> str:
+        """The signed receipt of an entry that was just acknowledged; signed at once, so a key service must be quick.
+
+        Empty where the key does not sign: the entry is in the log, and the next checkpoint covers it.
+        """
+        try:
+            return str(signed(Receipt(self.tree.log, stream, version, leaf, at).text, self._signers[0]))
+        except Exception as error:  # noqa: BLE001 - somebody else's key service; nothing acknowledged may be lost by it
+            log.error("receipt_failed", conversation=stream, version=version, error=type(error).__name__)
+            return ""
 
     # -- while a server runs ------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from .clock import minted
 from .conversations import Conversations
 from .facts import open_value
 from .live import Live
-from .outcome import TurnOutcome, outcome_since
+from .outcome import Receipts, TurnOutcome, outcome_since
 from .reading import message_read
 from .submission import OUTSIDE, Submission
 from .texts import Texts
@@ -65,6 +65,7 @@ class Children:
     turn: Turn
     once: Once
     perform: Perform
+    receipts: Receipts | None = None
     _tended: dict[str, tuple[int, int]] = field(default_factory=dict)
     """How long child and parent were when nothing was missing between them, by child."""
 
@@ -234,7 +235,7 @@ class Children:
     async def outcome(self, live: Live, version: int) -> TurnOutcome:
         """The outcome of the submission at `version`. While a child has the customer, the conversation waits for
         what the child waits for."""
-        found = await outcome_since(live, self.texts, version)
+        found = await outcome_since(live, self.texts, version, self.receipts)
         effect = live.conversation.child
         if effect is None:
             return found

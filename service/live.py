@@ -60,6 +60,8 @@ class Live:
     """Agent results, tool calls and agents asked as tools in the present visit."""
     keys: dict[str, int] = field(default_factory=dict)
     started_at: str = ""
+    at: str = ""
+    """When the last entry was written."""
     flows: Mapping[str, Flow] = field(default_factory=dict)
     """Those that it ran on before, by digest."""
     owner: str = ""
@@ -85,6 +87,7 @@ class Live:
                 self.keys[key] = version
             if version == 0:
                 self.started_at = at
+            self.at = at
             known = known_after(known, event)
             if isinstance(event, RoutingDecided) and event.agent is None:
                 candidates = event.decision.candidates
@@ -113,7 +116,7 @@ class Live:
         """Take everything but the locks from a fresh reading of the same stream."""
         self.program, self.conversation, self.head = other.program, other.conversation, other.head
         self.lines, self.rounds, self.keys, self.started_at = other.lines, other.rounds, other.keys, other.started_at
-        self.owner, self.flows = other.owner, other.flows
+        self.owner, self.flows, self.at = other.owner, other.flows, other.at
 
 
 def _line(

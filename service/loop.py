@@ -36,7 +36,7 @@ from .codes import CODE
 from .conversations import MOST_RACES, Conversations, never_settled
 from .live import Live
 from .observing import Unobserved
-from .outcome import TurnOutcome, Undecided
+from .outcome import Receipts, TurnOutcome, Undecided
 from .perform import Performer, performer_of, repeatable, too_large
 from .projection import summary_of
 from .protection import Protection, Resilience
@@ -75,20 +75,20 @@ class TurnLoop:
         budgets: Budgets | None = None,
         redactor: Redactor | None = None,
         pause: Pause = asyncio.sleep,
+        receipts: Receipts | None = None,
     ) -> None:
         programs = (programs,) if isinstance(programs, Program) else tuple(programs)
         self.store, self.clock = store, clock or SystemClock()
         self._conversations = Conversations(store, programs, remembered)
-        self.texts = Texts(store)
-        self._observer = observer or Unobserved()
+        self.texts, self._observer = Texts(store), observer or Unobserved()
         protection, self.redactor = Protection(resilience or Resilience(), self.clock), redactor or Redactor()
         ledger, heard = Ledger(store, budgets or Budgets(), self.clock), self._observer.around(agents)
         self.performer = Performer(self.redactor.around(heard), self.texts, protection, ledger, self.redactor)
-        self._children = Children(store, self._conversations, self.texts, self._turn, self._once, self._perform_all)
+        shell = self._turn, self._once, self._perform_all
+        self._children = Children(store, self._conversations, self.texts, *shell, receipts)
         self._waits, self._presence_given = Waits(self.clock, pause), presence
         self._sources, self._codes, self._on_event = dict(sources or {}), dict(codes or {}), on_event
-        self.admission = Admission(concurrent, waiting)
-        self._beside = Beside()
+        self.admission, self._beside = Admission(concurrent, waiting), Beside()
 
     @property
     def _presence(self) -> Presence:

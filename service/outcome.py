@@ -1,5 +1,6 @@
 """What a submission led to: the replies, where the conversation stands, and what it waits for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -8,6 +9,8 @@ from .live import Live
 from .submission import OUTSIDE
 from .texts import Texts
 
+Receipts = Callable[[str, int, bytes, str], str]
+"""Signs that the log has an entry: of this conversation and version, with this leaf hash, written at this time."""
 Standing = Literal["waiting", "working", "with_person", "ended"]
 
 
@@ -36,7 +39,9 @@ class Task:
 class TurnOutcome:
     """The same for the same submission, however often it is asked for.
 
-    `version` is that of the submission's own event; `length` the stream's length now.
+    `version` is that of the submission's own event; `length` the stream's length now. `receipt` is the log's signed
+    promise that the last of these entries is in it, where the log is signed, else empty. Each entry holds the hash of
+    the one before it, so it is a promise of every append to the conversation so far.
     """
 
     conversation: str
@@ -46,6 +51,7 @@ class TurnOutcome:
     standing: Standing
     replies: tuple[str, ...]
     task: Task | None = None
+    receipt: str = ""
 
     @property
     def text(self) -> str:
@@ -62,7 +68,7 @@ class Undecided:
     tool: str
 
 
-async def outcome_since(live: Live, texts: Texts, version: int) -> TurnOutcome:
+async def outcome_since(live: Live, texts: Texts, version: int, receipts: Receipts | None = None) -> TurnOutcome:
     """The outcome of the submission recorded at `version`: replies up to the next submission from outside."""
     following = _next_submission(live, version)
     replies = []
@@ -79,6 +85,7 @@ async def outcome_since(live: Live, texts: Texts, version: int) -> TurnOutcome:
         standing=_standing(live),
         replies=tuple(reversed(replies)),
         task=_task(live),
+        receipt=receipts(live.id, live.head.length - 1, live.head.leaf, live.at) if receipts else "",
     )
 
 

@@ -354,6 +354,7 @@ def wired(
             on_event=on_event,
             observer=observer_told_by(),
             redactor=redactor_named(os.environ.get("INTERLOCK_REDACT", "")),
+            receipts=signing.receipt if signing is not None else None,
         )
         yield Wired(store, runtime, agents, project)
     finally:

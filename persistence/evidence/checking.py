@@ -56,7 +56,8 @@ class Outside:
 class Attested:
     """How far the log is attested. `faults` is what does not hold; the level is the weakest over all entries.
 
-    `signed`, `anchored` and `witnessed` are how many leaves each covers; `waiting` entries have no leaf yet.
+    `signed`, `anchored` and `witnessed` are how many leaves each covers; `waiting` entries have no leaf yet. `keys` are
+    those that are known, and what they were changed for.
     """
 
     leaves: int = 0
@@ -67,6 +68,7 @@ class Attested:
     witnessed: int = 0
     seen: int = 0
     of: int = 0
+    keys: tuple[VerifierKey, ...] = ()
     faults: tuple[str, ...] = ()
 
     @property
@@ -103,6 +105,7 @@ def attested(tree: TreeStore, outside: Outside) -> Attested:
         witnessed=walk.witnessed,
         seen=walk.seen,
         of=len(outside.policy.witnesses),
+        keys=tuple(key for _, key in walk.eras),
         faults=tuple(walk.faults),
     )
 

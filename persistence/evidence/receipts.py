@@ -14,9 +14,10 @@ interlock receipt v1
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ...contracts.canonical import leaf_hash
 from ...contracts.errors import UnknownConversation
 from ...contracts.store import Store
 from .keys import Signer, signed
@@ -51,6 +52,26 @@ def receipt(store: Store, signers: Sequence[Signer], stream: str, version: int) 
         )
     entry = found[0]
     return signed(Receipt(store.log, stream, version, entry.leaf, entry.at).text, *signers)
+
+
+def unkept(store: Store, keys: Iterable[VerifierKey], name: str, data: str) -> str:
+    """What does not hold of a receipt that somebody brought, called `name`; empty where its entry is in the log."""
+    problems = []
+    for key in keys:
+        try:
+            found = receipt_of(data, key)
+        except NoteRefused as error:
+            problems.append(error.what)
+            continue
+        kept = store.read(found.stream, after=found.version, limit=1)
+        if kept and kept[0].leaf == found.leaf == leaf_hash(kept[0].data):
+            return ""
+        what = "is another" if kept else "is not there"
+        return (
+            f"The entry that {name} promises ({found.stream} event {found.version}, of {found.at}) {what}: the log was "
+            "cut or rewritten, or this is an old copy."
+        )
+    return f"{name} was not signed with a key of this log: {problems[0] if problems else 'no key of it is known.'}"
 
 
 def receipt_of(data: str, key: VerifierKey) -> Receipt:

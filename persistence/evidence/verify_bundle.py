@@ -497,7 +497,7 @@ class Report:
 
     def __init__(self):
         self.faults, self.missing, self.says = [], [], []
-        self.entries = self.conversations = self.disclosed = self.withheld = self.size = 0
+        self.entries = self.conversations = self.disclosed = self.withheld = self.erased = self.size = 0
         self.level, self.seen, self.of = "SELF-ATTESTED", 0, 0
 
     @property
@@ -513,7 +513,7 @@ class Report:
         return {
             "verdict": str(self), "faults": self.faults, "not_shown": self.missing, "says": self.says,
             "leaves": self.size, "entries": self.entries, "conversations": self.conversations,
-            "texts_disclosed": self.disclosed, "texts_withheld": self.withheld,
+            "texts_disclosed": self.disclosed, "texts_withheld": self.withheld, "texts_erased": self.erased,
         }  # fmt: skip
 
 
@@ -862,7 +862,10 @@ class Check:
         if "plaintext" not in one:
             if one.get("not_disclosed") not in ("withheld", "erased"):
                 raise Bad(f"{where} is neither disclosed nor said to be withheld or erased")
-            self.report.withheld += 1
+            if one["not_disclosed"] == "erased":
+                self.report.erased += 1
+            else:
+                self.report.withheld += 1
             return
         plaintext, r = unbase64(one["plaintext"]), bytes.fromhex(one["r"])
         if len(plaintext) != ref["length"] or hmac.new(r, plaintext, hashlib.sha256).hexdigest() != ref["commit"]:
@@ -982,6 +985,10 @@ def check(files, trust=None) -> "Report":
 # -- the command ---------------------------------------------------------------------------------------------
 
 
+def counted(number, one, several=""):
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
 def _given(text):
     """What was given: the contents of the file of that name, or the text itself."""
     try:
@@ -1034,11 +1041,10 @@ def main(argv=None) -> int:
         return code
     for line in [*report.faults, *report.missing, *report.says]:
         sys.stdout.write(line + "\n")
-    sys.stdout.write(
-        f"{report}: {report.size} leaves; {report.entries} entries of {report.conversations} conversation"
-        f"{'' if report.conversations == 1 else 's'}; "
-        f"{report.disclosed} texts fit their commitments, {report.withheld} not disclosed\n"
-    )
+    texts = [counted(report.disclosed, "text fits its commitment", "texts fit their commitments")]
+    texts += [f"{report.withheld} not disclosed", *([f"{report.erased} erased"] if report.erased else [])]
+    of = f"{counted(report.entries, 'entry', 'entries')} of {counted(report.conversations, 'conversation')}"
+    sys.stdout.write(f"{report}: {counted(report.size, 'leaf', 'leaves')}; {of}; {', '.join(texts)}\n")
     return code
 
 

@@ -34,7 +34,7 @@ def test_a_person_decides_and_the_conversation_goes_on(run: Any, log: Path, ids:
     arguments = ("decide", ids[DESK][:8], task["task"], "resolved", "--as", "anna", "--db", log)
     found = run(*arguments, "--role", "service_agent", "--reason", "Called back.", "--json").json
     assert set(found) == {
-        *("conversation", "taken", "refused", "decisions", "state", "standing", "open", "replies", "events")
+        *("conversation", "taken", "refused", "decisions", "state", "standing", "open", "replies", "events", "receipt")
     }
     assert (found["taken"], found["state"], found["standing"]) == (True, "anything_else", "waiting")
     assert found["replies"] == ["Is there anything else I can do for you?"]

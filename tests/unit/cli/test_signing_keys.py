@@ -29,3 +29,24 @@ def test_the_commands_make_show_and_change_both(run: Any, log: Path, tmp_path: P
     assert changed["ml_dsa"] != made["ml_dsa"]
     assert run("verify", "--db", log, "--vkey", vkeys).code == 0
     assert run("witness", "key", "w.example", "--ml-dsa", "--key", tmp_path / "w").out.startswith("w.example+")
+
+
+def test_a_receipt_is_handed_back_and_held_against_the_log(run: Any, log: Path, tmp_path: Path) -> None:
+    """By a command that moves a conversation, and in a talk; `verify --receipt` finds its entry, or says so."""
+    unsigned = run("chat", "bank", "--db", log, stdin="/receipt\n")
+    assert "The log is not signed: `interlock key new` makes it a key." in unsigned.words
+    assert run("key", "new", "--db", log).code == 0
+    talked = run("chat", "bank", "--db", log, stdin="hello\n/receipt\n").out
+    receipt = tmp_path / "receipt"
+    receipt.write_text(talked[talked.index("interlock receipt v1") :].split("\n\n")[0] + "\n\n")
+    sign = next(line for line in talked.splitlines() if line.startswith("\u2014"))
+    receipt.write_text(receipt.read_text() + sign + "\n")
+    assert run("verify", "--db", log, "--receipt", receipt).code == 0
+    task = run("tasks", "--db", log, "--json").json["tasks"][0]
+    words = ("decide", task["conversation"], task["task"], task["decisions"][0], "--as", "ann", "--role", task["role"])
+    receipt.write_text(run(*words, "--db", log, "--json").json["receipt"])
+    assert run("verify", "--db", log, "--receipt", receipt).code == 0
+    sign, text = receipt.read_text().splitlines()[-1], receipt.read_text()
+    receipt.write_text(text.replace("\n\n", "\n\n", 1).replace(sign, sign[:-6] + "AAAAA="))
+    ran = run("verify", "--db", log, "--receipt", receipt)
+    assert (ran.code, "was not signed with a key of this log" in ran.words) == (1, True)
