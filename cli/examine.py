@@ -17,6 +17,7 @@ from ..contracts.store import Summary
 from ..contracts.values import written_time
 from ..fsm.conversation import Conversation
 from ..fsm.evolve import fold
+from ..persistence.description import Description
 from ..persistence.settings import WAL_RESET_FIXED, needs_write_lock
 from ..persistence.sql_store import SqlStore
 from ..service.auditing import audited
@@ -135,21 +136,27 @@ def _log(store: SqlStore[Any], full: bool) -> Iterator[Finding]:
         about.durability,
         "" if about.durable else "Put the log on a local disk, synced at every commit; one may be lost at a power cut.",
     )
-    missing = about.missing_triggers
-    yield Finding(
-        "append-only",
-        "fail" if missing else "ok",
-        f"missing triggers: {', '.join(missing)}"
-        if missing
-        else f"{counted(len(about.triggers), 'trigger')} refuse changes and deletions",
-        "Somebody removed them. Verify the log with `interlock verify`, and move it to a new file." if missing else "",
-    )
+    yield _guards(about)
     yield _intact(store, full)
     yield from _open_ends(store)
     yield from _flows(store)
     yield from _parked(store)
     yield from (Finding(one.name, one.result, one.says, one.fix) for one in keeping(store))
     yield _clock(store)
+
+
+def _guards(about: Description) -> Finding:
+    """The triggers that keep the log append-only."""
+    faults = [("missing", about.missing_triggers), ("replaced", about.altered_triggers)]
+    says = "; ".join(f"{how} triggers: {', '.join(names)}" for how, names in faults if names)
+    if says:
+        fix = "Somebody changed them. Verify the log with `interlock verify`, and move it to a new file."
+        return Finding("append-only", "fail", says, fix)
+    says = f"{counted(len(about.triggers), 'trigger')} refuse changes and deletions"
+    if about.foreign_triggers:
+        says += f"; not of this release: {', '.join(about.foreign_triggers)}"
+        return Finding("append-only", "warn", says, "Find out who made them, and what they do.")
+    return Finding("append-only", "ok", says)
 
 
 def _signed(store: SqlStore[Any], path: Path) -> Finding:

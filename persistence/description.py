@@ -2,14 +2,20 @@
 
 import sqlite3
 from dataclasses import dataclass
+from datetime import datetime
 
 from . import statements as sql
 from .sqlite_file import SqliteFile
+from .triggers import ON_SQLITE, guards
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """The database as it is now, for `interlock doctor`. `missing_triggers` are those an operator removed."""
+    """The database as it is now, for `interlock doctor`. `missing_triggers` are those an operator removed, and
+    `altered_triggers` those that say something else than the migrations wrote; `foreign_triggers` are not ours.
+
+    `clock` is the database server's time, where it is not this machine's.
+    """
 
     path: str
     log: str
@@ -22,25 +28,18 @@ class Description:
     """The settings that say so, in words."""
     triggers: tuple[str, ...]
     missing_triggers: tuple[str, ...]
+    altered_triggers: tuple[str, ...]
+    foreign_triggers: tuple[str, ...]
     counts: dict[str, int]
     bytes_on_disk: int
+    clock: datetime | None = None
 
-
-APPEND_ONLY = ("event", "flow", "meta", "leaf", "record", "checkpoint")
-"""Tables whose rows are neither changed nor deleted."""
-TRIGGERS = frozenset(
-    {
-        *(f"{table}_refuses_{act}" for table in APPEND_ONLY for act in ("update", "delete", "replace")),
-        *(f"{table}_refuses_gap" for table in ("event", "leaf", "record")),
-    }
-)
-"""What the migrations create; one that is missing was dropped by somebody who may write the file."""
 
 _SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
 
 
 def described(file: SqliteFile) -> Description:
-    present = tuple(sorted(name for (name,) in file.run(sql.TRIGGERS)))
+    found = guards(ON_SQLITE, dict(file.run(sql.TRIGGERS)))
     journal, synchronous = str(file.pragma("journal_mode")), _SYNCHRONOUS.get(file.pragma("synchronous"), "?")
     lock = "with" if file.takes_turns else "without"
     return Description(
@@ -50,8 +49,10 @@ def described(file: SqliteFile) -> Description:
         schema=str(file.run(sql.REVISION)[0][0]),
         durable=journal == "wal" and synchronous in ("FULL", "EXTRA"),
         durability=f"journal {journal}, synchronous {synchronous}, {lock} a lock between processes",
-        triggers=present,
-        missing_triggers=tuple(sorted(TRIGGERS - set(present))),
+        triggers=found.present,
+        missing_triggers=found.missing,
+        altered_triggers=found.altered,
+        foreign_triggers=found.foreign,
         counts={name: int(file.run(statement)[0][0]) for name, statement in sql.COUNTS.items()},
         bytes_on_disk=int(file.pragma("page_count")) * int(file.pragma("page_size")),
     )

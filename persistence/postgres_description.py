@@ -6,36 +6,33 @@ from . import statements as sql
 from .description import Description
 from .postgres_connection import PostgresConnection
 from .statements import compiled
-
-TRIGGERS = frozenset(
-    {
-        *(
-            f"{table}_refuses_{act}"
-            for table in ("event", "flow", "meta", "leaf", "record", "checkpoint")
-            for act in ("change", "truncate")
-        ),
-        *(f"{table}_refuses_gap" for table in ("event", "leaf", "record")),
-        "event_waits",
-        "leaf_placed",
-    }
-)
-"""What the migrations create; one that is missing, or holds no more for replicas, was changed by the owner."""
+from .triggers import ON_POSTGRES, guards
 
 _PRESENT = compiled(
-    text(
-        "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
-        "WHERE NOT tgisinternal AND tgenabled = 'A' AND relnamespace = current_schema()::regnamespace ORDER BY tgname"
-    )
+    text("""
+    SELECT tgname, concat_ws(' ', relname, tgtype, tgqual IS NULL, tgnargs, array_to_string(tgattr, ','),
+        tgconstraint = 0, lanname, prosrc)
+    FROM pg_trigger
+    JOIN pg_class ON pg_class.oid = tgrelid
+    JOIN pg_proc ON pg_proc.oid = tgfoid
+    JOIN pg_language ON pg_language.oid = prolang
+    WHERE NOT tgisinternal AND tgenabled = 'A' AND relnamespace = current_schema()::regnamespace
+        AND relname IN ('event', 'flow', 'meta', 'leaf', 'record', 'checkpoint')
+""")
 )
+"""One that does not fire always, as for replicas it must, counts as missing: the owner changed it."""
 _SERVER = compiled(
-    text("SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')")
+    text(
+        "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'), "
+        "clock_timestamp()"
+    )
 )
 _SIZE = compiled(text("SELECT pg_database_size(current_database())"))
 
 
 def described(connection: PostgresConnection) -> Description:
-    present = tuple(name for (name,) in connection.run(_PRESENT))
-    version, fsync, synchronous = connection.run(_SERVER)[0]
+    found = guards(ON_POSTGRES, dict(tuple(row) for row in connection.run(_PRESENT)))
+    version, fsync, synchronous, clock = connection.run(_SERVER)[0]
     return Description(
         path=connection.where,
         log=connection.log,
@@ -43,8 +40,11 @@ def described(connection: PostgresConnection) -> Description:
         schema=str(connection.run(sql.REVISION)[0][0]),
         durable=fsync == "on" and synchronous not in ("off", "local"),
         durability=f"fsync {fsync}, synchronous_commit {synchronous}",
-        triggers=present,
-        missing_triggers=tuple(sorted(TRIGGERS - set(present))),
+        triggers=found.present,
+        missing_triggers=found.missing,
+        altered_triggers=found.altered,
+        foreign_triggers=found.foreign,
         counts={name: int(connection.run(statement)[0][0]) for name, statement in sql.COUNTS.items()},
         bytes_on_disk=int(connection.run(_SIZE)[0][0]),
+        clock=clock,
     )

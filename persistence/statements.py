@@ -282,5 +282,5 @@ COUNTS = {
 }
 
 # Of SQLite and Alembic themselves, so not of our tables.
-TRIGGERS = Statement("SELECT name FROM sqlite_master WHERE type = 'trigger'", (), {})
+TRIGGERS = Statement("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'", (), {})
 REVISION = compiled(text("SELECT version_num FROM alembic_version"))

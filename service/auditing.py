@@ -137,8 +137,12 @@ def _beside(
     store: Store, flows: dict[str, FlowRow], used: dict[str, list[str]], rows: Sequence[Stray]
 ) -> Iterator[str]:
     """What does not hold and belongs to no conversation."""
-    if isinstance(store, SqlStore) and (missing := store.describe().missing_triggers):
-        yield f"Somebody removed the triggers that refuse changes: {', '.join(missing)}."
+    if isinstance(store, SqlStore):
+        about = store.describe()
+        if about.missing_triggers:
+            yield f"Somebody removed the triggers that refuse changes: {', '.join(about.missing_triggers)}."
+        if about.altered_triggers:
+            yield f"Somebody replaced the triggers that refuse changes: {', '.join(about.altered_triggers)}."
     for digest in sorted(flows.keys() - used.keys()):
         if what := _altered(flows[digest]):
             yield f"{what}; no conversation that holds runs on it."

@@ -15,10 +15,10 @@ import pytest
 from interlock.contracts.envelope import Head
 from interlock.contracts.errors import StorageError
 from interlock.contracts.store import FlowRow
-from interlock.persistence.description import TRIGGERS
 from interlock.persistence.migrations import HEAD, REVISIONS
 from interlock.persistence.settings import needs_write_lock
 from interlock.persistence.sqlite_store import SqliteStore
+from interlock.persistence.triggers import ON_SQLITE
 from interlock.persistence.verify import verify
 from support.stores import LOG, decided
 
@@ -139,7 +139,7 @@ def test_the_description_names_a_trigger_that_was_dropped(store: SqliteStore, pa
         connection.execute("DROP TRIGGER event_refuses_delete")
     described = store.describe()
     assert described.missing_triggers == ("event_refuses_delete",)
-    assert set(described.triggers) == TRIGGERS - {"event_refuses_delete"}
+    assert set(described.triggers) == ON_SQLITE.keys() - {"event_refuses_delete"}
     assert described.counts == {
         "events": 3,
         "payloads": 1,

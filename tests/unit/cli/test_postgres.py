@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,43 @@ def test_what_is_rewritten_by_the_owner_is_found(run: Any, place: Path) -> None:
     findings = {one["name"]: one for one in run("doctor", "--db", place, "--json").json["findings"]}
     assert "event_refuses_change" in findings["append-only"]["says"]
     assert findings["append-only"]["result"] == "fail"
+
+
+DOES_NOTHING = """
+CREATE OR REPLACE FUNCTION interlock_refuses_gap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$
+"""
+FOR_FEWER_ACTS = """
+CREATE OR REPLACE TRIGGER leaf_refuses_change BEFORE UPDATE ON leaf
+    FOR EACH ROW EXECUTE FUNCTION interlock_refuses_change();
+ALTER TABLE leaf ENABLE ALWAYS TRIGGER leaf_refuses_change
+"""
+UNDER_A_CONDITION = """
+CREATE OR REPLACE TRIGGER event_refuses_change BEFORE UPDATE OR DELETE ON event
+    FOR EACH ROW WHEN (false) EXECUTE FUNCTION interlock_refuses_change();
+ALTER TABLE event ENABLE ALWAYS TRIGGER event_refuses_change
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (DOES_NOTHING, "event_refuses_gap"),
+        (FOR_FEWER_ACTS, "leaf_refuses_change"),
+        (UNDER_A_CONDITION, "event_refuses_change"),
+    ],
+)
+def test_a_trigger_that_was_replaced_is_found(run: Any, place: Path, change: str, name: str) -> None:
+    """By a body that does nothing, for fewer acts, or under a condition: `verify` and the doctor name it."""
+    import psycopg
+
+    with closing(open_log(place, create=True)) as store:
+        assert store.describe().altered_triggers == ()
+    with psycopg.connect(place.read_text().strip(), autocommit=True) as owner:
+        owner.execute(change)
+    ran = run("verify", "--db", place)
+    assert (ran.code, f"Somebody replaced the triggers that refuse changes: {name}." in ran.words) == (1, True)
+    found = {one["name"]: one for one in run("doctor", "--db", place, "--json").json["findings"]}
+    assert (found["append-only"]["result"], found["append-only"]["says"]) == ("fail", f"replaced triggers: {name}")
 
 
 def test_a_url_is_written_into_a_file_for_its_owner_alone(place: Path) -> None:

@@ -13,10 +13,10 @@ from sqlalchemy import create_engine, inspect, text
 
 from interlock.contracts.errors import SetupError
 from interlock.persistence import migrations
-from interlock.persistence.description import TRIGGERS
 from interlock.persistence.settings import refuse_old_sqlite
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.tables import METADATA
+from interlock.persistence.triggers import ON_SQLITE
 
 SCHEMA = text("SELECT name, sql FROM sqlite_master WHERE sql <> ''")
 
@@ -39,7 +39,7 @@ def test_the_migrations_equal_the_tables(tmp_path: Path):
     with made.connect() as connection:
         declared = {name: sql for name, sql in connection.execute(SCHEMA)}  # noqa: C416
     made.dispose()
-    assert {name for name in written if name not in declared} == TRIGGERS | {"alembic_version"}
+    assert {name for name in written if name not in declared} == ON_SQLITE.keys() | {"alembic_version"}
     for name, sql in declared.items():
         assert ("WHERE" in sql, sql.rstrip().endswith("STRICT")) == (
             "WHERE" in written[name],

@@ -192,6 +192,32 @@ def test_missing_triggers_are_reported(log: Path, capsys: pytest.CaptureFixture[
     assert "event_refuses_delete" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("event_refuses_delete", "BEFORE DELETE ON event BEGIN SELECT 1; END"),
+        ("leaf_refuses_update", "BEFORE UPDATE ON leaf WHEN 0 BEGIN SELECT RAISE(ABORT, 'no'); END"),
+        ("checkpoint_refuses_replace", "BEFORE INSERT ON flow BEGIN SELECT 1; END"),
+    ],
+)
+def test_a_trigger_that_was_replaced_is_found(log: Path, name: str, instead: str) -> None:
+    """Its name stands there, and what it does is another thing. Spaced otherwise it is the same."""
+    with closing(sqlite3.connect(log)) as connection:
+        (text,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+        connection.execute(f"DROP TRIGGER {name}")
+        connection.execute(" ".join(text.split()))
+    with closing(SqliteStore(log)) as store:
+        assert audited(store).ok
+    with closing(sqlite3.connect(log)) as connection:
+        connection.execute(f"DROP TRIGGER {name}")
+        connection.execute(f"CREATE TRIGGER {name} {instead}")
+        connection.execute("CREATE TRIGGER mine AFTER INSERT ON event BEGIN SELECT 1; END")
+    with closing(SqliteStore(log)) as store:
+        assert audited(store).beside == (f"Somebody replaced the triggers that refuse changes: {name}.",)
+        about = store.describe()
+        assert (about.missing_triggers, about.altered_triggers, about.foreign_triggers) == ((), (name,), ("mine",))
+
+
 def test_the_earliest_position_of_a_stream_is_named(log: Path, tampered: Tamper) -> None:
     """A payload at the first message comes before a projection that is wrong at the end."""
     tampered("UPDATE conversation SET state = 'evil' WHERE stream = 'talk'")
