@@ -86,11 +86,11 @@ def test_a_row_that_contradicts_its_entry_is_refused(event: Any, bit: int):
     entry = sealed([event], head=Head("a"), command=command("k"), flow=DIGEST, code="test/1", log=LOG)[0]
     row = stored(entry)
     for other in (
-        replace(row, stream="b"),
-        replace(row, version=1),
-        replace(row, type="other"),
-        replace(row, key=None),
-        replace(row, leaf=bytes([row.leaf[0] ^ (1 << bit)]) + row.leaf[1:]),
+        row._replace(stream="b"),
+        row._replace(version=1),
+        row._replace(type="other"),
+        row._replace(key=None),
+        row._replace(leaf=bytes([row.leaf[0] ^ (1 << bit)]) + row.leaf[1:]),
     ):
         with pytest.raises(LogBroken) as refused:
             entry_of(other)
@@ -276,7 +276,7 @@ def replaced_entry(fields: Any) -> tuple[Broken, ...]:
     append = decided(Head("a"), size=3)
     store.append(append)
     data = fields if isinstance(fields, bytes) else canonical(fields)
-    store._entries["a"][1] = replace(store._entries["a"][1], data=data, leaf=leaf_hash(data))
+    store._entries["a"][1] = store._entries["a"][1]._replace(data=data, leaf=leaf_hash(data))
     return verify(store).broken
 
 
@@ -303,7 +303,7 @@ def test_rows_that_their_tables_do_not_admit_are_reported():
     """Pages written over can give anything: verification says where, and does not fail itself."""
     store = MemoryStore(origin=LOG)
     store.append(decided(Head("a")))
-    store._entries["a"][1] = replace(store._entries["a"][1], data=None)  # type: ignore[arg-type]
+    store._entries["a"][1] = store._entries["a"][1]._replace(data=None)  # type: ignore[arg-type]
     report = verify(store)
     assert [(broken.stream, broken.version) for broken in report.broken] == [("a", 1)]
     assert report.broken[0].what.startswith("A row holds what its table does not admit (")

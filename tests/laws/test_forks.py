@@ -1,7 +1,6 @@
 """Forks: the beginning is the parent's, the rest is decided anew, and the parent never changes."""
 
 import asyncio
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -237,7 +236,7 @@ async def test_a_fork_whose_parent_was_altered_is_found() -> None:
     assert f"It was forked from {STREAM}, of which this log lacks the beginning." in broken.what
     other._entries[STREAM] = [
         *kept[:last],
-        dataclasses.replace(kept[last], leaf=b"\x00" * 32),
+        kept[last]._replace(leaf=b"\x00" * 32),
         *kept[last + 1 :],
     ]
     broken = fork_broken(other, made.stream)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -307,7 +307,7 @@ class Altered:
             value = json.loads(entry.data)
             if isinstance(value["data"].get("signed"), dict):
                 value["data"]["signed"] |= self._fields
-            return replace(entry, data=json.dumps(value).encode())
+            return entry._replace(data=json.dumps(value).encode())
 
         return [one(entry) for entry in self._store.read(stream)]
 
