@@ -50,13 +50,15 @@ def _watch(signing: Checkpointer) -> None:
 
 
 def checkpoint_document(found: Signed) -> dict[str, Any]:
-    """`{"origin", "size", "root", "fresh", "note", "failures"}`: `fresh` is false where nothing was new."""
+    """`{"origin", "size", "root", "fresh", "compared_from", "note", "failures"}`: `fresh` is false where nothing was
+    new; leaves from `compared_from` on were compared with their entries."""
     one = found.checkpoint
     return {
         "origin": one.origin,
         "size": one.size,
         "root": one.root.hex(),
         "fresh": found.fresh,
+        "compared_from": found.compared_from,
         "note": str(found.note),
         "failures": list(found.failures),
     }
@@ -72,6 +74,11 @@ def _show(found: Signed, as_json: bool) -> None:
     was = "" if found.fresh else "; nothing is new since it was signed"
     said = f"{counted(found.checkpoint.size, 'leaf', 'leaves')}, {signers}{was}"
     terminal.hang(terminal.text((MARKS.good, "bold green")), said)
+    if found.compared_from:
+        seen = (
+            f"Leaves from {found.compared_from} on were compared with their entries; `interlock verify` compares all."
+        )
+        terminal.line((seen, "dim"))
     for failure in found.failures:
         terminal.hang(terminal.text((MARKS.bad, "bold red")), (failure, "red"))
 

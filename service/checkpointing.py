@@ -21,6 +21,7 @@ from ..persistence.evidence import mldsa
 from ..persistence.evidence.anchors import Anchor
 from ..persistence.evidence.checking import rotation_text
 from ..persistence.evidence.keys import Signer, signed
+from ..persistence.evidence.matching import refuse_altered
 from ..persistence.evidence.notes import (
     ML_DSA,
     Checkpoint,
@@ -51,12 +52,16 @@ class Cosigner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A checkpoint with its cosignatures. `failures` says which witnesses and anchors did not take it, and why."""
+    """A checkpoint with its cosignatures. `failures` says which witnesses and anchors did not take it, and why.
+
+    Leaves from `compared_from` on were compared with their entries before it was signed.
+    """
 
     checkpoint: Checkpoint
     note: Note
     fresh: bool
     failures: tuple[str, ...] = ()
+    compared_from: int = 0
 
 
 class Checkpointer:
@@ -82,33 +87,37 @@ class Checkpointer:
     def checkpoint(self) -> Signed:
         """Sequence everything that waits and sign the head; where nothing is new, the last checkpoint again.
 
-        Raises `SigningRefused` if the tree does not extend what was signed last.
+        Raises `SigningRefused` if the tree does not extend what was signed last, and `LogBroken` where an entry that
+        came since the last checkpoint, or since the one before it if there is nothing new, was altered.
         """
         with self.tree.sequencing():
             signed_before = self.tree.checkpoints()
             self._refuse_another_key(signed_before)
             self._drain()
+            first = self._compared(signed_before)
             if signed_before and signed_before[-1][0] == self.tree.size():
                 extended(self.tree.size(), self.tree.nodes, self.memory)
                 note, fresh = note_of(signed_before[-1][1]), False
             else:
                 note, fresh = self._sign(), True
-        return self._shown(note, fresh)
+        return self._shown(note, fresh, first)
 
     def rotate(self, memory: HeadMemory, *new: Signer) -> Signed:
         """Record that the log signs with `new` from here on, and sign the checkpoint over that with all keys."""
         old = self._signers
         text = rotation_text(self.tree.log, [one.verifier() for one in old], [one.verifier() for one in new])
         with self.tree.sequencing():
-            self._refuse_another_key(self.tree.checkpoints())
+            signed_before = self.tree.checkpoints()
+            self._refuse_another_key(signed_before)
             self._drain()
+            first = self._compared(signed_before)
             self._record(KeyRotated(statement=str(signed(text, *old, *new))))
             self._signers = (*old, *new)
             note = self._sign()
             memory.moved(lambda _: checkpoint_of(note))
             self.memory.retire()
             self._signers, self.memory = new, memory
-        return self._shown(note, True)
+        return self._shown(note, True, first)
 
     def refuse_another_key(self) -> None:
         """Raises `SetupError` where the last checkpoint was not signed with this key."""
@@ -132,6 +141,13 @@ class Checkpointer:
                 fix="Give the key file with both lines, as `interlock key new --ml-dsa` wrote it.",
             )
 
+    def _compared(self, signed_before: Sequence[tuple[int, str]]) -> int:
+        """From which leaf on the leaves were compared with their entries."""
+        sizes = [0, 0, *(size for size, _ in signed_before)]
+        first = sizes[-1] if sizes[-1] < self.tree.size() else sizes[-2]
+        refuse_altered(self.tree, first)
+        return first
+
     def _drain(self) -> None:
         while self.tree.sequence():
             pass
@@ -151,7 +167,7 @@ class Checkpointer:
         self.tree.add_record(KeptRecord(number, record.type, written_time(now), leaf_hash(entry), entry))
         self.tree.sequence(1)  # records come first, so this is the one
 
-    def _shown(self, note: Note, fresh: bool) -> Signed:
+    def _shown(self, note: Note, fresh: bool, first: int) -> Signed:
         """Have it witnessed and anchored. Neither holds up the log: what fails is said, and tried at the next."""
         checkpoint, failures = checkpoint_of(note), []
         for witness in self._witnesses:
@@ -168,7 +184,7 @@ class Checkpointer:
         for failure in failures:
             log.error("checkpoint_not_shown", size=checkpoint.size, why=failure)
         lines = tuple(map(signature_of, self.tree.cosignatures(checkpoint.size)))
-        return Signed(checkpoint, Note(note.text, (*note.signatures, *lines)), fresh, tuple(failures))
+        return Signed(checkpoint, Note(note.text, (*note.signatures, *lines)), fresh, tuple(failures), first)
 
     def receipt(self, stream: str, version: int, leaf: bytes, at: str) -> str:
         """The signed receipt of an entry that was just acknowledged; signed at once, so a key service must be quick.

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from interlock.persistence.evidence import verify_bundle
+from support.tampering import as_administrator
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +30,25 @@ def test_the_commands_make_show_and_change_both(run: Any, log: Path, tmp_path: P
     assert changed["ml_dsa"] != made["ml_dsa"]
     assert run("verify", "--db", log, "--vkey", vkeys).code == 0
     assert run("witness", "key", "w.example", "--ml-dsa", "--key", tmp_path / "w").out.startswith("w.example+")
+
+
+def test_a_checkpoint_of_a_log_that_was_altered_is_refused(run: Any, log: Path) -> None:
+    """With the first wrong position; a talk does not begin on it. What was compared is said."""
+    run("key", "new", "--db", log)
+    run("checkpoint", "--db", log)
+    run("chat", "bank", "--db", log, stdin="hello\n")
+    said = run("checkpoint", "--db", log).words
+    assert "on were compared with their entries; `interlock verify` compares all." in said
+    with as_administrator(log) as connection:
+        (place,) = connection.execute("SELECT max(position) FROM leaf WHERE stream <> ''").fetchone()
+        connection.execute(
+            "UPDATE event SET entry = CAST(replace(entry, '\"v\":1', '\"v\":2') AS BLOB) "
+            "WHERE (stream, version) = (SELECT stream, version FROM leaf WHERE position = ?)",
+            (place,),
+        )
+    for words in (("checkpoint",), ("chat", "bank"), ("checkpoint", "--json")):
+        ran = run(*words, "--db", log)
+        assert (ran.code, f"The entry of leaf {place} was altered" in ran.words) == (1, True), ran.words
 
 
 def test_a_receipt_is_handed_back_and_held_against_the_log(run: Any, log: Path, tmp_path: Path) -> None:

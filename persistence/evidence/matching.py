@@ -1,0 +1,61 @@
+"""Before the tree's head is signed: do the leaves that it adds still stand for their entries?
+
+Who alters an entry in the database leaves its leaf as it was. What was signed before is compared by `verify`; here
+only what came since, so that signing costs no more than what was written.
+"""
+
+from collections.abc import Iterator
+
+from ...contracts.canonical import leaf_hash, parsed
+from ...contracts.errors import LogBroken, NotEncodable
+from ...contracts.records import RECORDS
+from ...contracts.tree import Leaf, TreeStore
+
+CHUNK = 1000
+
+
+def refuse_altered(tree: TreeStore, first: int) -> None:
+    """Raises `LogBroken` at the first leaf from `first` on whose entry is gone, another, or out of its chain."""
+    last: dict[str, bytes] = {}
+    for expected, (leaf, entry) in enumerate(_from(tree, first), first):
+        if leaf.index != expected:
+            raise _broken(leaf, f"Leaf {expected} of the tree is missing.")
+        if not entry:
+            raise _broken(leaf, f"The entry of leaf {leaf.index} is gone ({named(leaf)}).")
+        if leaf_hash(entry) != leaf.hash:
+            raise _broken(leaf, f"The entry of leaf {leaf.index} was altered ({named(leaf)}).")
+        if _previous(entry) != (last.get(leaf.stream) or _before(tree, leaf)).hex():
+            raise _broken(leaf, f"The entry of leaf {leaf.index} does not follow from the one before ({named(leaf)}).")
+        last[leaf.stream] = leaf.hash
+
+
+def named(leaf: Leaf) -> str:
+    return f"{leaf.stream} event {leaf.version}" if leaf.stream != RECORDS else f"record {leaf.version} of the log"
+
+
+def _from(tree: TreeStore, first: int) -> Iterator[tuple[Leaf, bytes]]:
+    for start in range(first, tree.size(), CHUNK):
+        yield from tree.leaves(start, CHUNK)
+
+
+def _before(tree: TreeStore, leaf: Leaf) -> bytes:
+    """The leaf hash of the entry before this one in its conversation; empty for the first, and where it has none."""
+    place = tree.index_of(leaf.stream, leaf.version - 1) if leaf.version else None
+    return tree.leaves(place, 1)[0][0].hash if place is not None else b""
+
+
+def _previous(entry: bytes) -> object:
+    try:
+        value = parsed(entry)
+    except NotEncodable:
+        return None
+    return value.get("prev", "") if isinstance(value, dict) else None
+
+
+def _broken(leaf: Leaf, what: str) -> LogBroken:
+    return LogBroken(
+        what,
+        stream=leaf.stream,
+        version=leaf.version,
+        fix="Nothing was signed. Keep the file as evidence and restore a backup; `interlock verify` lists every break.",
+    )
