@@ -6,7 +6,7 @@ not tried again, and what was acknowledged is never in doubt.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +25,7 @@ from .grouped import GroupedLog
 from .presence import Presence
 from .sql_tree import SqlTree
 from .vault import Vault
+from .whole import LENGTHS, NAMES, Rows, Whole, pieces
 from .writer import Writer
 
 C = TypeVar("C", bound=LogConnection)
@@ -93,13 +94,30 @@ class SqlStore(ABC, Generic[C]):
 
     def streams(self) -> Sequence[str]:
         found = tuple(stream for (stream,) in self._rows(sql.STREAMS))
-        if not all(isinstance(stream, str) for stream in found):
+        self._check_names(found)
+        return found
+
+    def _check_names(self, streams: Iterable[object]) -> None:
+        if not all(isinstance(stream, str) for stream in streams):
             raise StorageError(
                 "The database is malformed: an entry has no stream.",
                 where=self._where,
                 fix="Stop every process that uses it, keep the file as it is, and restore a backup that verifies.",
             )
-        return found
+
+    def lengths(self) -> dict[str, int]:
+        """Of every stream that has an entry or a projection, in order, how many entries it has."""
+        counted = dict(self._rows(LENGTHS))
+        self._check_names(counted)
+        found = {stream: 0 for (stream,) in self._rows(NAMES)} | counted
+        return {stream: found[stream] for stream in sorted(found)}
+
+    def wholes(self, lengths: Mapping[str, int]) -> Iterator[Whole]:
+        """These conversations, in their order, each as it is at one time. `lengths` says how many entries to expect."""
+        for piece in pieces(lengths):
+            rows = self._ask(lambda connection, piece=piece: Rows(connection, piece))  # type: ignore[misc]
+            for stream in piece:
+                yield rows.whole(stream, self.vault)
 
     def put_flow(self, row: FlowRow) -> None:
         def put(connection: C) -> None:

@@ -57,9 +57,8 @@ class SqliteFile:
             raise
 
     def run(self, statement: Statement, **values: Any) -> Sequence[Any]:
-        """The rows that `statement` gives."""
-        rows: Sequence[Any] = self._open.exec_driver_sql(statement.sql, statement.values(**values)).fetchall()
-        return rows
+        """The rows that `statement` gives, from the driver's own connection: `exec_driver_sql` costs as much again."""
+        return self._ready.execute(statement.sql, statement.values(**values)).fetchall()
 
     def change(self, statement: Statement, **values: Any) -> int:
         """How many rows `statement` changed."""
@@ -139,8 +138,18 @@ class SqliteFile:
     @property
     def _open(self) -> Connection:
         if self._connection is None:
-            raise StorageError("The connection is closed.", where=str(self.path), fix="Open the store again.")
+            raise self._closed()
         return self._connection
+
+    @property
+    def _ready(self) -> sqlite3.Connection:
+        """The driver's connection, as long as it is open."""
+        if self._connection is None:
+            raise self._closed()
+        return self._driver
+
+    def _closed(self) -> StorageError:
+        return StorageError("The connection is closed.", where=str(self.path), fix="Open the store again.")
 
     def _roll_back(self) -> None:
         # SQLite rolls back by itself on some errors, and then has no transaction to end.

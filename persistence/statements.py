@@ -109,11 +109,14 @@ def _lengths(asked: Any) -> Select[Any]:
     return select(asked.c.value, func.coalesce(length, 0))
 
 
+def json_list(given: BindParameter[str], *, postgres: bool = False) -> Any:
+    """The values of a JSON list of texts, as a table of one column `value`."""
+    listed = func.json_array_elements_text(cast(given, JSON)) if postgres else func.json_each(given)
+    return listed.table_valued("value", name="asked")
+
+
 _listed: BindParameter[str] = bindparam("streams", type_=Text)
-LENGTHS = compiled(
-    _lengths(func.json_each(_listed).table_valued("value", name="asked")),
-    postgres=_lengths(func.json_array_elements_text(cast(_listed, JSON)).table_valued("value", name="asked")),
-)
+LENGTHS = compiled(_lengths(json_list(_listed)), postgres=_lengths(json_list(_listed, postgres=True)))
 HEAD = compiled(
     select(EVENT.c.version, EVENT.c.leaf).where(EVENT.c.stream == _stream).order_by(EVENT.c.version.desc()).limit(1)
 )
@@ -166,10 +169,7 @@ def _keys_of(whose: Any) -> Select[Any]:
 
 
 _subjects: BindParameter[str] = bindparam("subjects", type_=Text)
-KEYS_OF = compiled(
-    _keys_of(func.json_each(_subjects).table_valued("value", name="whose")),
-    postgres=_keys_of(func.json_array_elements_text(cast(_subjects, JSON)).table_valued("value", name="whose")),
-)
+KEYS_OF = compiled(_keys_of(json_list(_subjects)), postgres=_keys_of(json_list(_subjects, postgres=True)))
 KEY_OF_ID = compiled(_key.where(DATA_KEY.c.id == bindparam("under")))
 KEYS = compiled(_key.order_by(DATA_KEY.c.id))
 ANY_KEY = compiled(select(DATA_KEY.c.id).limit(_limit))

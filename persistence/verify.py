@@ -8,13 +8,17 @@ checkpoint signed or seen by somebody else. Deciding again may show such a cut, 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from ..contracts.canonical import leaf_hash, parsed
 from ..contracts.errors import KeyUnavailable, LogBroken, NotEncodable, UnknownConversation
-from ..contracts.payload import Payload, PayloadAt, commitment
+from ..contracts.payload import Payload, commitment
 from ..contracts.store import Store, StoredEntry, Summary
+from .sql_store import SqlStore
+from .whole import Place, Whole
 
+T = TypeVar("T")
 _REF = {"commit", "kind", "length", "name"}
 
 
@@ -75,46 +79,54 @@ def verify(
     exist, and `StorageError` where the database cannot be read at all.
     """
     report = Verified()
-    for stream in _named(store, streams):
-        report = _stream(store, stream, projected, report)
+    for whole in _wholes(store, _named(store, streams)):
+        report = _stream(whole, store.log, projected, report)
         if progress is not None:
             progress(report)
     return report
 
 
-def _named(store: Store, streams: Sequence[str] | None) -> Sequence[str]:
+def _named(store: Store, streams: Sequence[str] | None) -> Mapping[str, int]:
+    """The streams to be looked at, in order, and how many entries each has, as far as that is known before."""
+    if streams is None and isinstance(store, SqlStore):
+        return store.lengths()
     if streams is None:
         try:
             beside = {summary.stream for summary in store.summaries()}
         except LogBroken as error:  # found again, at its position, when the stream is walked
             beside = {error.stream}
-        return sorted({*store.streams(), *beside})
-    for stream in streams:
-        if not store.head(stream).length and store.summary(stream) is None:
+        return dict.fromkeys(sorted({*store.streams(), *beside}), 0)
+    found = {stream: store.head(stream).length for stream in streams}
+    for stream, length in found.items():
+        if not length and store.summary(stream) is None:
             raise UnknownConversation(
                 f"There is no conversation {stream!r} in this log.",
                 where=store.log,
                 fix="`interlock log` lists the conversations.",
             )
-    return streams
+    return found
+
+
+def _wholes(store: Store, streams: Mapping[str, int]) -> Iterator[Whole]:
+    return store.wholes(streams) if isinstance(store, SqlStore) else (_consistent(store, stream) for stream in streams)
 
 
 def _stream(
-    store: Store,
-    stream: str,
+    whole: Whole,
+    log: str,
     projected: Callable[[Sequence[StoredEntry]], Summary] | None,
     report: Verified,
 ) -> Verified:
-    payloads: Mapping[PayloadAt, Payload] = {}
+    payloads: Mapping[Place, Payload] = {}
     checked = erased = unopened = 0
-    broken = report.broken
+    broken, stream, entries = report.broken, whole.stream, whole.entries
     try:
-        entries, found, summary = _consistent(store, stream)
+        found = whole.payloads()
         payloads = found or {}
-        named: set[PayloadAt] = set()
+        named: set[Place] = set()
         previous = b""
         for position, row in enumerate(entries):
-            fields = _entry(row, stream, position, previous, store.log)
+            fields = _entry(row, stream, position, previous, log)
             for at, ref in _refs(row, fields):
                 if at not in named and found is None:
                     unopened += 1
@@ -126,7 +138,7 @@ def _stream(
         for at in sorted(payloads.keys() - named, key=lambda at: at.version):
             if at.version < len(entries):
                 raise _Break(at.version, f"The payload {at.name!r} is named by no entry.")
-        _projection(entries, summary, projected)
+        _projection(entries, whole.summary(), projected)
     except (_Break, LogBroken) as found:
         broken = (*broken, Broken(stream, found.version, found.what))
     except (TypeError, ValueError) as error:  # null or text where bytes belong: pages written over
@@ -141,23 +153,24 @@ def _stream(
     )
 
 
-def _consistent(
-    store: Store,
-    stream: str,
-) -> tuple[Sequence[StoredEntry], Mapping[PayloadAt, Payload] | None, Summary | None]:
+def _consistent(store: Store, stream: str) -> Whole:
     """A stream as it was at one time, though it may be written meanwhile; no payloads where their key is not here."""
     while True:
         entries = store.read(stream)
-        payloads: Mapping[PayloadAt, Payload] | None
+        payloads: Mapping[Place, Payload] | None
         try:
-            payloads = store.payloads(stream)
+            payloads = {Place(at.version, at.name): one for at, one in store.payloads(stream).items()}
         except KeyUnavailable:
             payloads = None
         summary = store.summary(stream)
         end = entries[-1].version + 1 if entries else 0
         overtaken = summary is not None and summary.length > end
         if not overtaken or store.head(stream).length <= end:
-            return entries, payloads, summary
+            return Whole(stream, entries, partial(_given, payloads), partial(_given, summary))
+
+
+def _given(value: T) -> T:
+    return value
 
 
 def _entry(row: StoredEntry, stream: str, position: int, previous: bytes, log: str) -> Mapping[str, Any]:
@@ -172,8 +185,12 @@ def _entry(row: StoredEntry, stream: str, position: int, previous: bytes, log: s
         raise _Break(position, error.what) from error
     if not isinstance(fields, dict):
         raise _Break(position, "The entry is not a JSON object.")
-    if fields.get("prev", "") != previous.hex():
+    get = fields.get
+    if get("prev", "") != previous.hex():
         raise _Break(position, "The entry does not follow from the one before it: `prev` is another hash.")
+    said = (get("stream"), get("ver"), get("type"), get("at"), get("key"), get("log"))
+    if said == (stream, row.version, row.type, row.at, row.key, log):
+        return fields
     columns = {
         "log": log,
         "stream": stream,
@@ -188,27 +205,29 @@ def _entry(row: StoredEntry, stream: str, position: int, previous: bytes, log: s
     return fields
 
 
-def _refs(row: StoredEntry, fields: Mapping[str, Any]) -> Iterator[tuple[PayloadAt, Mapping[str, Any]]]:
+def _refs(row: StoredEntry, fields: Mapping[str, Any]) -> Sequence[tuple[Place, Mapping[str, Any]]]:
     """Every payload that the entry names: they lie at the first event of its decision."""
-    if b'"commit":' in row.data:
-        for ref in _refs_in(fields.get("data")):
-            try:
-                at = PayloadAt(version=fields["cause"], name=ref["name"])
-            except (KeyError, ValueError) as error:
-                raise _Break(row.version, "The entry names a payload in a form that cannot be.") from error
-            yield at, ref
+    if b'"commit":' not in row.data:
+        return ()
+    refs: list[Mapping[str, Any]] = []
+    _collect(fields.get("data"), refs)
+    cause: Any = fields.get("cause")
+    if refs and not (type(cause) is int and cause >= 0 and all(type(ref["name"]) is str for ref in refs)):
+        raise _Break(row.version, "The entry names a payload in a form that cannot be.")
+    return [(Place(cause, ref["name"]), ref) for ref in refs]
 
 
-def _refs_in(value: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, dict):
-        if value.keys() == _REF:
-            yield value
+def _collect(value: Any, refs: list[Mapping[str, Any]]) -> None:
+    if type(value) is dict:
+        if len(value) == len(_REF) and value.keys() == _REF:
+            refs.append(value)
         else:
             for part in value.values():
-                yield from _refs_in(part)
-    elif isinstance(value, list):
+                if type(part) is dict or type(part) is list:
+                    _collect(part, refs)
+    elif type(value) is list:
         for part in value:
-            yield from _refs_in(part)
+            _collect(part, refs)
 
 
 def _payload(version: int, ref: Mapping[str, Any], payload: Payload | None) -> int:
