@@ -15,7 +15,6 @@ from ..persistence.evidence.tiles import written_to
 from ..service.evidence import checkpointer_of, policy_in, policy_path, signing_key
 from ..service.wiring import db_path
 from .finding import existing_log, streams_named
-from .report import reports
 from .seeing import noted_reading
 from .terminal import MARKS, Terminal, counted, write_json
 
@@ -57,7 +56,7 @@ def bundle(
                 signing.checkpoint()
                 with tree.sequencing():
                     if tree.checkpoints()[-1][0] == tree.size() or attempt == ATTEMPTS - 1:
-                        bundled(store, tree, signer.signers, trusted, selection, put, reports(store))
+                        bundled(store, tree, signer.signers, trusted, selection, put)
                         break
             if selection.disclose != ("none",):
                 # All is written, and it has its name only when the reading is on the record. Behind the checkpoint:

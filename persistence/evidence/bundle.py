@@ -18,19 +18,20 @@ The same log, selection and key give the same bytes (but for an ML-DSA-44 signat
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ...contracts.canonical import canonical, parsed
+from ...contracts.canonical import canonical, leaf_hash, parsed
 from ...contracts.errors import CallError, LogBroken
 from ...contracts.payload import Payload, PayloadAt
 from ...contracts.records import RECORDS
 from ...contracts.store import Store, StoredEntry
 from ...contracts.tree import Leaf, TreeStore
 from ..merkle import consistency_proof, inclusion_proof
+from . import verify_bundle
 from .keys import Signer, signed
 from .notes import Checkpoint, Note, checkpoint_of, note_of, signature_of
 from .policy import Policy
@@ -58,19 +59,6 @@ class Selection:
         return "all" in names or payload.name in names or payload.kind in names
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A conversation as the readable reports need it: its entries, and the texts that are disclosed."""
-
-    stream: str
-    entries: Sequence[StoredEntry]
-    payloads: Mapping[PayloadAt, Payload]
-    first_leaf: int
-
-
-Reports = Callable[[Checkpoint, Iterable[Told]], Mapping[str, bytes]]
-
-
 @dataclass
 class Bundle:
     """Files by their names, on their way out: each is passed on as it is made, and its digest kept."""
@@ -90,7 +78,6 @@ def bundled(
     policy: Policy,
     selection: Selection,
     put: Callable[[str, bytes], None],
-    reports: Reports = lambda _checkpoint, _told: {},
 ) -> Checkpoint:
     """Pass every file of the bundle to `put`, the manifest last. The tree must end with its newest checkpoint.
 
@@ -104,24 +91,23 @@ def bundled(
     bundle.add("verify_bundle.py", VERIFIER.read_bytes())
     _add_signed(bundle, tree, note, selection)
     streams = _streams(store, selection)
+    records = list(_records(tree, checkpoint.size, selection))
     if selection.streams is None:
         _add_tiles(bundle, tree, checkpoint.size)
     else:
-        _add_records(bundle, tree, checkpoint, note)
+        _add_records(bundle, tree, checkpoint, note, records)
         for stream in streams:
             _add_proved(bundle, store, tree, checkpoint, note, stream)
     _add_anchors(bundle, tree, checkpoint.size)
-    told = _add_contents(bundle, store, tree, streams, selection)
-    for name, data in sorted(reports(checkpoint, told).items()):
-        bundle.add(name, data)
-    for _ in told:  # what no report has read
-        pass
+    listed = _add_contents(bundle, store, streams, selection)
+    _add_readable(bundle, store, note, selection, listed, [entry for _, _, entry in records])
     manifest = canonical(
         {
             "conversations": sorted(streams),
             "disclosed": sorted(selection.disclose),
             "files": dict(sorted(bundle.digests.items())),
             "origin": checkpoint.origin,
+            "report": verify_bundle.REPORT,
             "root": checkpoint.root.hex(),
             "scope": "all" if selection.streams is None else "conversations",
             "size": checkpoint.size,
@@ -210,16 +196,24 @@ def _add_tiles(bundle: Bundle, tree: TreeStore, size: int) -> None:
         level, width = level + 1, width >> 8
 
 
-def _add_records(bundle: Bundle, tree: TreeStore, checkpoint: Checkpoint, note: Note) -> None:
-    """The last map of heads, and every change of the key."""
+def _records(tree: TreeStore, size: int, selection: Selection) -> Iterator[tuple[int, int, bytes]]:
+    """Number, place and entry of the records that go into the bundle: all, or the last map and changes of the key."""
     for number in range(tree.last_record()[0]):
         index = tree.index_of(RECORDS, number)
-        if index is None or index >= checkpoint.size:
+        if index is None or index >= size:
             continue
         entry = next(_leaves(tree, index, index + 1))[1]
-        if index == checkpoint.size - 1 or b'"type":"key_rotated"' in entry:
-            bundle.add(f"records/{number}.json", entry)
-            bundle.add(f"proofs/records/{number}.tlog-proof", tlog_proof(tree, index, checkpoint, note))
+        wanted = selection.streams is None or index == size - 1 or b'"type":"key_rotated"' in entry
+        if wanted and entry:
+            yield number, index, entry
+
+
+def _add_records(
+    bundle: Bundle, tree: TreeStore, checkpoint: Checkpoint, note: Note, records: Sequence[tuple[int, int, bytes]]
+) -> None:
+    for number, index, entry in records:
+        bundle.add(f"records/{number}.json", entry)
+        bundle.add(f"proofs/records/{number}.tlog-proof", tlog_proof(tree, index, checkpoint, note))
 
 
 def _add_proved(bundle: Bundle, store: Store, tree: TreeStore, checkpoint: Checkpoint, note: Note, stream: str) -> None:
@@ -255,9 +249,9 @@ def _add_anchors(bundle: Bundle, tree: TreeStore, size: int) -> None:
 
 
 def _add_contents(
-    bundle: Bundle, store: Store, tree: TreeStore, streams: Sequence[str], selection: Selection
-) -> Iterator[Told]:
-    """Texts and flows of each conversation; gives each to the reports as it goes."""
+    bundle: Bundle, store: Store, streams: Sequence[str], selection: Selection
+) -> Iterator[tuple[str, Sequence[StoredEntry], list[dict[str, Any]]]]:
+    """Texts and flows of each conversation; gives each with its entries and the list of its texts, as it goes."""
     for stream in streams:
         entries, payloads = store.read(stream), store.payloads(stream)
         listed = list(_listed(entries, payloads, selection))
@@ -267,8 +261,61 @@ def _add_contents(
             row = store.flow(digest)
             if row is not None and f"flows/{digest}.json" not in bundle.digests:
                 bundle.add(f"flows/{digest}.json", row.body)
-        shown = {at: one for at, one in payloads.items() if selection.shows(one)}
-        yield Told(stream, entries, shown, tree.index_of(stream, 0) or 0)
+        yield stream, entries, listed
+
+
+def _add_readable(
+    bundle: Bundle,
+    store: Store,
+    note: Note,
+    selection: Selection,
+    listed: Iterator[tuple[str, Sequence[StoredEntry], list[dict[str, Any]]]],
+    records: Sequence[bytes],
+) -> None:
+    """The report for people, by the very code that checks it."""
+    told, flows = [], _Flows(store)
+    for stream, entries, texts in listed:
+        values = [(verify_bundle.entry_value(one.data), leaf_hash(one.data)) for one in entries]
+        if values:
+            told.append(_told(stream, values, texts, flows))
+    readable = verify_bundle.Readable(
+        verify_bundle.Checkpoint(str(note).encode()),
+        "all" if selection.streams is None else "conversations",
+        sorted(selection.disclose),
+        told,
+        [(verify_bundle.entry_value(entry), leaf_hash(entry)) for entry in records],
+    )
+    bundle.add("report.csv", readable.csv())
+    bundle.add("report.html", readable.html())
+
+
+def _told(
+    stream: str, values: list[tuple[Any, bytes]], texts: list[dict[str, Any]], flows: Mapping[str, Any]
+) -> verify_bundle.Conversation:
+    """The conversation in words. Raises `LogBroken` for an entry that is none of ours."""
+    try:
+        return verify_bundle.Conversation(stream, values, texts, flows)
+    except verify_bundle.NotTold as error:
+        raise LogBroken(
+            f"An entry cannot be told: {error}.",
+            stream=stream,
+            version=error.version,
+            fix="Keep the file as evidence, and restore a backup; `interlock verify` lists every break.",
+        ) from error
+
+
+class _Flows(dict[str, Any]):
+    """Flows by digest, each read once."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+
+    def get(self, digest: str, default: Any = None) -> Any:
+        if digest not in self:
+            row = self._store.flow(digest)
+            self[digest] = default if row is None else json.loads(row.body)
+        return self[digest]
 
 
 def _listed(

@@ -22,6 +22,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import html
 import json
 import re
 import struct
@@ -30,6 +31,7 @@ import urllib.parse
 import zipfile
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 CODES = {"WITNESSED": 0, "ANCHORED": 10, "SELF-ATTESTED": 20, "BROKEN": 1, "NOT SHOWN": 3}
 WRONG_CALL = 2
@@ -38,6 +40,9 @@ ROTATION, ROTATION_OF_SEVERAL = "interlock key rotation v1", "interlock key rota
 LENGTHS = {1: 32, 4: 32, 6: 1312}
 """The bytes of a public key, by its type: Ed25519, a witness's Ed25519, ML-DSA-44."""
 ML_DSA, ML_DSA_TEXT = 6, b"\xffinterlock ml-dsa-44 text v1"
+READ = {"agrees": "; report.html and report.csv say what the entries say", "none": "",
+        "differs": "; the readable report LIES", "not checked": "; the readable report was NOT CHECKED",
+        "not looked at": "; the readable report was NOT CHECKED"}  # fmt: skip
 APPROVAL = b"interlock approval v1\n"
 REF = {"commit", "kind", "length", "name"}
 NO_FLOW = "0" * 64
@@ -48,6 +53,14 @@ MOST_MAP_HASHES = 20_000_000
 
 class Bad(Exception):
     """One thing that does not hold."""
+
+
+class NotTold(Bad):
+    """An entry that has another shape than any entry of ours."""
+
+    def __init__(self, stream, version, error) -> None:
+        self.version = version
+        super().__init__(f"{stream} version {version} cannot be told ({type(error).__name__}: {error})")
 
 
 class NotShown(Exception):
@@ -94,7 +107,7 @@ def _never(text):
 ENTRY = json.JSONDecoder(object_pairs_hook=_once, parse_float=_never, parse_constant=_never)
 
 
-def entry_value(data):
+def entry_value(data) -> Any:
     """What an entry says. Its bytes are bound by the tree; here no key may say two things, and no number be rounded."""
     try:
         return ENTRY.decode(data.decode())
@@ -289,7 +302,7 @@ def vouched(note, keys):
 class Checkpoint(Note):
     """A note that says: the log `origin` has `size` leaves, with this root."""
 
-    def __init__(self, data):
+    def __init__(self, data) -> None:
         super().__init__(data)
         tree = tree_of(self.text)
         if tree is None:
@@ -452,6 +465,768 @@ def is_head(stream, version, leaf, proof, root):
     return found == root
 
 
+# -- the readable report: what the entries and the disclosed texts say, in words ------------------------------
+#
+# `report.csv` and `report.html` of a bundle are written by this code, and checked by writing them again: each byte
+# follows from the entries, the texts that are disclosed and the flows. Whoever changes a byte that is written here
+# gives REPORT the next number.
+
+REPORT = "interlock report v1"
+COLUMNS = ("conversation", "event", "time", "type", "who", "what", "why", "before", "after", "leaf hash")
+LONGEST_TEXT = 4000
+"""Characters of one text that are shown; the rest stands in `payloads/`."""
+UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+)
+"""Characters that nobody sees, or that make others stand elsewhere: they are shown as what they are."""
+
+WORDS = {
+    "message_taken": "takes up the message of event {message}",
+    "input_received": "gives the input {name}",
+    "fact_forgotten": "forgets {name}",
+    "fact_skipped": "leaves {name} open",
+    "issues_dropped": "does not take up {labels}: {reason~}",
+    "transition_refused": "stays in {source}: {on} is refused, {reason~}",
+    "handoff_made": "hands over from {handoff.source} to {handoff.target}, with {handoff.history.count} messages",
+    "agent_requested": "asks the agent {agent} ({model}) in {state}, attempt {attempt}",
+    "agent_tool_ended": "{agent}, asked as a tool, has ended: {outcome~}",
+    "retry_scheduled": "will ask {agent} again at {due@}, attempt {attempt}",
+    "history_summarised": "{by} sums up the first {replaced} messages for {agent}",
+    "over_budget": "does not ask {agent}: {token_bound} tokens are needed, and {maximum} fit",
+    "broadcast_started": "asks several at once in {state}; {needed} valid results are needed",
+    "broadcast_ended": "all have been asked in {state}: {outcome~}, {percent} % valid",
+    "late_result": "{member} of {state} answers late: {outcome~}",
+    "retry_planned": "will ask {members} again after {due@}",
+    "judged": "judges {of}: {verdict~}",
+    "tool_requested": "calls the tool {tool} in {state}",
+    "approval_void": "does not run {tool}: {approval} has not approved it",
+    "task_opened": "opens a task for {role} in {state}: {decisions}",
+    "task_endorsed": "endorses {decision} in task {task}",
+    "task_decided": "decides {decision} in task {task}",
+    "timer_set": "waits in {state}, until {due@} at most",
+    "timer_fired": "the deadline of event {timer} has passed",
+    "limit_reached": "reaches the limit {limit~}: {value} of {maximum}",
+    "effect_resolved": "tells what became of event {effect}: {how~}",
+    "command_refused": "is refused: {command.kind~}",
+    "conversation_ended": "ends in {state}",
+    "subflow_started": "begins the child conversation {child} on {flow.name} v{flow.version}",
+    "subflow_replied": "takes over what the child said in its event {version}",
+    "subflow_left": "goes on without the child of event {effect}",
+    "subflow_ended": "the child of event {effect} has ended in {report.outcome}",
+    "parent_left": "the parent went on without this conversation",
+    "conversation_imported": "is imported from a record of {messages} messages ({format}): it was led elsewhere",
+    "flow_changed": "goes on under {flow.name} v{flow.version}, before under {before.name} v{before.version}",
+    "erased": "{payloads} texts of this person were erased",
+    "heads_taken": "the log states where each of {conversations} conversations ends, at {leaves} leaves",
+    "key_rotated": "the log signs with another key from here on",
+    "texts_read": "reads the texts of {conversation}, through {through}",
+    "hold_placed": "places a hold on {conversation|subject}",
+    "hold_released": "releases the hold of record {hold}",
+    "erasure_asked": "asks to erase {subject}; {approvals} people must approve",
+    "erasure_approved": "approves the erasure of record {request}",
+    "erasure_refused": "may not erase {subject}: {reason~}",
+    "erasure_done": "the erasure of record {request} is done: {payloads} texts of {conversations} conversations",
+    "texts_pruned": "deletes {payloads} texts of {conversations} conversations whose time was over",
+    "keys_changed": "{count} keys or texts were changed: {how~}",
+    "approver_named": "names {person} as an approver",
+}
+REASONS = {
+    "transition_refused": "",
+    "retry_scheduled": "{why~}",
+    "judged": "{criterion}",
+    "approval_void": "{reason~}",
+    "command_refused": "{reason~}",
+    "texts_read": "{ground}",
+    "hold_placed": "{ground}",
+    "hold_released": "{ground}",
+    "erasure_asked": "{ground}",
+    "erasure_refused": "{ground}",
+    "texts_pruned": "{ground}",
+    "approver_named": "{ground}",
+}
+THEIRS = {"conversation_started", "message_received", "input_received", "agent_returned", "tool_returned",
+          "task_decided", "task_endorsed", "timer_fired", "effect_resolved", "command_refused", "erased",
+          "flow_changed", "subflow_replied", "subflow_ended", "parent_left", "conversation_imported",
+          "message_imported", "late_result"}  # fmt: skip
+"""What somebody did. All else the flow's code does upon it: theirs is the occasion, not the act."""
+VERDICTS = {"holds": "holds", "fails": "does not hold", "error": "raised an error", "not_reached": "was not reached"}
+STAGES = {"rules": "a rule", "picked": "the customer's choice", "classifier": "the classifier", "screen": "the screen",
+          "escalation": "an escalation rule", "queued": "its turn", "model": "the model",
+          "sticky": "who has the conversation"}  # fmt: skip
+PHRASES = {
+    "ask": "Please tell me {says}.",
+    "not_understood": "I am sorry, I did not understand that.",
+    "repeat_lead": "Of course:",
+    "too_long": "That message is too long for me: at most {limit} bytes. Please send it in parts.",
+    "summary_lead": "This is what I have:",
+    "confirm": "Is that right?",
+    "what_to_change": "What should I change?",
+    "corrected": "Thank you, I have changed that.",
+    "waiting": "A colleague is looking at this and will come back to you.",
+    "limit": "I cannot take this further on my own.",
+    "blocked": "I cannot help with that message.",
+    "unavailable": "Something on our side did not work. Please try again later.",
+    "next_issue": "You also asked about {says}.",
+    "another_matter": "something else",
+    "policy": "I may not do that at this point.",
+    "cancelled": "All right, I have stopped this.",
+    "cached": "(An earlier answer to the same question:)",
+    "ended": "This conversation has ended. Please start a new one.",
+}
+"""What a flow says that has no words of its own for it."""
+SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "CAD": "CA$", "AUD": "A$", "NZD": "NZ$",
+           "KRW": "₩"}  # fmt: skip
+DIGITS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "UGX": 0, "XAF": 0, "XOF": 0, "PYG": 0, "RWF": 0,
+          "BHD": 3, "KWD": 3, "OMR": 3, "JOD": 3, "TND": 3, "IQD": 3, "LYD": 3}  # fmt: skip
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+          "November", "December")  # fmt: skip
+PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z][A-Za-z0-9_]{0,63})\}|[{}]")
+
+
+def seen(text):
+    """The text so that it can only be read as what it is: what is unseen, or turns the line round, is spelled out."""
+    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
+
+
+def moment(text):
+    """`2026-11-21T09:00:00.000000Z` to the second, for sentences."""
+    return f"{text[:10]} {text[11:19]} UTC"
+
+
+def in_words(pattern, data):
+    """A pattern of WORDS with its places filled: `~` for words without underscores, `@` for a time, `|` for `or`."""
+
+    def one(found):
+        name, how = found[1].rstrip("~@"), found[1][-1]
+        value = next((one for one in (_at(data, part) for part in name.split("|")) if one is not None), "-")
+        if isinstance(value, list):
+            value = ", ".join(map(str, value)) or "none"
+        value = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+        if isinstance(value, int):
+            return f"{value:,}"
+        return moment(value) if how == "@" else value.replace("_", " ") if how == "~" else str(value)
+
+    return re.sub(r"\{([^{}]+)\}", one, pattern)
+
+
+def _at(data, path):
+    for part in path.split("."):
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
+
+
+def said(spec, value, currency):
+    """A fact's value as people read it: `€1,234.50`, `3 March 2026`, `yes`."""
+    kind = spec.get("type")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if kind == "money" and isinstance(value, int):
+        digits = DIGITS.get(currency, 2)
+        whole, part = divmod(abs(value), 10**digits)
+        number = f"{whole:,}" + (f".{part:0{digits}d}" if digits else "")
+        return f"{'-' if value < 0 else ''}{SYMBOLS.get(currency, f'{currency} ')}{number}"
+    if kind == "date" and re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])-[0-9]{2}", str(value)):
+        return f"{int(value[8:])} {MONTHS[int(value[5:7]) - 1]} {int(value[:4])}"
+    return str(value).replace("_", " ") if kind == "choice" else str(value)
+
+
+def named(parts, name):
+    """The part of a flow with this name; nothing where there is none."""
+    return next((one for one in parts or () if one.get("name") == name), {})
+
+
+def guard_text(guard):
+    """A condition as it is written in verdicts."""
+    op, parts = guard.get("op", "call"), guard.get("parts", ())
+    if op == "call":
+        given = ", ".join(map(repr, guard.get("arguments", ())))
+        return f"{guard['name']}({given})" if given else guard["name"]
+    if op in ("otherwise", "in_digression"):
+        return op
+    return f"{'not_' if op == 'not' else op}({', '.join(map(guard_text, parts))})"
+
+
+def guard_sentence(flow, guard):
+    """A condition in the words of the flow."""
+    op, parts = guard.get("op", "call"), guard.get("parts", ())
+    if op == "otherwise":
+        return "nothing above holds"
+    if op == "in_digression":
+        return "a digression is open"
+    if op == "call":
+        says = named(flow.get("guards"), guard["name"]).get("says")
+        if says is None:
+            return guard_text(guard)
+        places = list(dict.fromkeys(re.findall(r"\{([^{}]*)\}", says)))
+        values = dict(zip(places, guard.get("arguments", ())))
+        return re.sub(r"\{([^{}]*)\}", lambda found: _argument(values.get(found[1], "…")), says)
+    inside = [f"({guard_sentence(flow, one)})" if one.get("parts") else guard_sentence(flow, one) for one in parts]
+    return f"it is not so that {inside[0]}" if op == "not" else (" and " if op == "all_of" else " or ").join(inside)
+
+
+def _argument(value):
+    return said({}, value, "") if isinstance(value, bool | str) else f"{value:,}"
+
+
+class Row:
+    """One entry in words. `cells` are those of COLUMNS."""
+
+    def __init__(self, value, leaf, who, what, why="", before="", after="") -> None:
+        self.stream, self.version = value.get("stream", ""), value.get("ver", value.get("record"))
+        self.at, self.type, self.leaf = value["at"], value["type"], leaf.hex()
+        self.who, self.what, self.why = seen(who), seen(what), seen(why)
+        self.before, self.after = seen(before), seen(after)
+
+    @property
+    def cells(self):
+        return (self.stream, str(self.version), self.at, self.type, self.who, self.what, self.why, self.before,
+                self.after, self.leaf)  # fmt: skip
+
+
+class Conversation:
+    """One conversation, told entry by entry. `entries` are (value, leaf), `texts` what its payloads' file lists."""
+
+    def __init__(self, stream, entries, texts, flows) -> None:
+        self.stream, self.texts, self.flows = stream, {(one["version"], one["name"]): one for one in texts}, flows
+        self.flow: dict[str, Any] = {}
+        self.known: dict[str, dict[str, Any]] = {}
+        self.asked: dict[int, str] = {}
+        self.labels: list[str] = []
+        self.children: list[str] = []
+        self.forks: list[str] = []
+        self.named: list[str] = []
+        self.rows: list[Row] = []
+        self.state = self.parent = self.ended = ""
+        self.started, self.last = entries[0][0]["at"], entries[-1][0]["at"]
+        for value, leaf in entries:
+            self.flow = flows.get(value["flow"], {})
+            try:
+                self.rows.append(self._row(value, leaf))
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+                raise NotTold(stream, len(self.rows), error) from None
+
+    def _row(self, value, leaf):
+        state, known = self.state, dict(self.known)
+        kind, data, actor = value["type"], value["data"], value["actor"]
+        self._learn(kind, data, value["ver"])
+        roles = f" ({', '.join(actor['roles'])})" if actor["roles"] else ""
+        signed_in = f", known by {actor['authn']}" if actor["authn"] != "none" else ""
+        who = f"{actor['kind']} {actor['id']}{roles}{signed_in}"
+        try:
+            what, why = self._what(kind, data, value), self._why(kind, data, value)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            what, why = f"{kind.replace('_', ' ')}: {json.dumps(data, sort_keys=True, ensure_ascii=False)}", ""
+        was, now = self._changes(state, known)
+        return Row(value, leaf, who if kind in THEIRS else f"the flow, upon {who}", what, why, was, now)
+
+    def _learn(self, kind, data, version):
+        """What the entry does to the conversation: the state that it is in, and what it knows."""
+        if kind in ("conversation_started", "flow_changed"):
+            self.state = data["state"]
+            self.named.append(f"{data['flow']['name']} v{data['flow']['version']} ({data['flow']['digest'][:12]})")
+            self.parent = (data.get("parent") or {}).get("conversation", self.parent)
+            self.forks = [one["conversation"] for one in data.get("forks", ())] or self.forks
+        elif kind == "transition_taken":
+            self.state = data["target"]
+        elif kind == "facts_recorded":
+            self.known |= {one["name"]: one for one in data["facts"]}
+        elif kind == "fact_forgotten":
+            self.known.pop(data["name"], None)
+        elif kind == "routing_decided" and "agent" not in data and not data["decision"].get("asks_model"):
+            self.labels = data["decision"].get("candidates", [])
+        elif kind in ("agent_requested", "tool_requested"):
+            self.asked[version] = data.get("agent") or data.get("tool")
+        elif kind == "subflow_started":
+            self.children.append(data["child"])
+        elif kind == "conversation_ended":
+            self.ended = data["state"]
+        elif kind == "conversation_imported":
+            self.ended, self.named = "imported", ["led elsewhere"]
+
+    # -- what happened
+
+    def _what(self, kind, data, value):
+        version = value["ver"]
+        special = getattr(self, f"_{kind}", None)
+        if special is not None:
+            return special(data, version)
+        if kind not in WORDS:
+            raise KeyError(kind)
+        return in_words(WORDS[kind], data) + self._extra(kind, data)
+
+    def _extra(self, kind, data):
+        """What only some of these entries have."""
+        extra = []
+        if kind == "agent_requested":
+            extra = [f", tool round {data['round']}" if data.get("round") else "",
+                     f" as {data['member']}" if data.get("member") not in (None, data["agent"]) else "",
+                     f", for {data['purpose']}" if data.get("purpose", "run") not in ("run", "member") else "",
+                     f", as fallback {data['fallback']}" if data.get("fallback") else "",
+                     ", for an answer given before" if data.get("cached") else "",
+                     ", in the background" if data.get("background") else ""]  # fmt: skip
+        elif kind == "tool_requested":
+            extra = [", which changes something" if data["consequential"] else "",
+                     f", as approved in task {data['approval']}" if "approval" in data else ""]  # fmt: skip
+        elif kind == "task_opened":
+            extra = [f", by {data['approvals']} people" if data.get("approvals", 1) > 1 else "",
+                     ", signed" if data.get("signed") else ""]  # fmt: skip
+        elif kind == "broadcast_started":
+            extra = [f": {', '.join(one['name'] for one in data['members'])}"]
+        elif kind == "broadcast_ended":
+            extra = ["".join(f"; {one['name']} {one['status']}" for one in data["members"])]
+        elif data.get("late"):
+            extra = [", too late to matter"]
+        return "".join(extra)
+
+    def _conversation_started(self, data, version):
+        flow = data["flow"]
+        forked = "".join(f", forked from {one['conversation']} before its event {one['version']}"
+                         for one in data.get("forks", ())[-1:])  # fmt: skip
+        child = f", as a child of {self.parent}" if self.parent else ""
+        given = f", with {', '.join(one['name'] for one in data['facts'])}" if data["facts"] else ""
+        return f"starts on {flow['name']} v{flow['version']}{given}{child}{forked}"
+
+    def _message_received(self, data, version):
+        how = {"taken": "", "queued": " (kept until the work in hand is done)", "refused": " (not read)",
+               "noted": " (kept for the person who has the case)",
+               "forwarded": " (for the child conversation)"}  # fmt: skip
+        return f"says {self.quoted(version, data['message']['name'])}{how[data['disposition']]}"
+
+    def _reply_sent(self, data, version):
+        if "agent" in data:
+            return f"replies {self.quoted(data['agent'], 'reply')}"
+        template = self._template(data["text"])
+        if template is None:
+            return f"replies with the flow's text {data['text']}"
+        values = {"reference": self.stream[:8], "limit": str(_at(self.flow, "limits.message_bytes"))}
+        for fact in self.known.values():
+            values[fact["name"]] = self.value(fact)
+        labels = self._labels()
+        values |= {place: labels.get(label, label) for place, label in zip(("first_choice", "second_choice"),
+                                                                           self.labels)}  # fmt: skip
+        return f"replies “{PLACE.sub(lambda found: values.get(found[1], '') if found[1] else found[0][0], template)}”"
+
+    def _facts_recorded(self, data, version):
+        facts = [one["name"] + (" (corrected)" if one["corrected"] else "") for one in data["facts"]]
+        sources = dict.fromkeys(one["source"] for one in data["facts"])
+        return f"takes down {', '.join(facts)}, from the {' and the '.join(sources)}" if facts else "takes down nothing"
+
+    def _question_asked(self, data, version):
+        what = f"asks for {data['fact']}" if "fact" in data else "asks whether all is right"
+        return what + (f", attempt {data['attempt']}" if data["attempt"] > 1 else "")
+
+    def _routing_decided(self, data, version):
+        outcome, agent = data["decision"]["outcome"], data.get("agent")
+        if agent:
+            return f"measures whether it is for {agent}: {outcome}"
+        waits = "".join(f"; {one['label']} waits" for one in data.get("issues", ()))
+        return {"unsure": "does not route it: unsure", "blocked": "does not route it: blocked"}.get(
+            outcome, f"routes it to {outcome}") + waits  # fmt: skip
+
+    def _transition_taken(self, data, version):
+        way = {"push": " (a digression)", "return": " (back from it)", "leave": " (leaves it)"}.get(data["move"], "")
+        return f"goes from {data['source']} to {data['target']}, on {data['on']}{way}"
+
+    def _policy_kept(self, data, version):
+        return in_words("does not run {tool}" if "tool" in data else "does not go to {target}, on {on}", data)
+
+    def _agent_returned(self, data, version):
+        report, who = data["report"], self.asked.get(data["effect"], "the agent")
+        late = ", too late to matter" if data["late"] else ""
+        if report["calls"]:
+            calls = [f"{one.get('name') or one.get('agent') or 'an unknown tool'} "
+                     f"{self.quoted(version, one['arguments']['name'])}" for one in report["calls"]]  # fmt: skip
+            return f"{who} proposes {', '.join(calls)}{late}"
+        shown = "".join(f": {self.quoted(version, report[one]['name'])}" for one in ("output",) if one in report)
+        return f"{who} has ended, {report['outcome'].replace('_', ' ')}{late}{shown}"
+
+    def _tool_returned(self, data, version):
+        report, who = data["report"], self.asked.get(data["effect"], "the tool")
+        shown = f": {self.quoted(version, report['result']['name'])}" if "result" in report else ""
+        late = ", too late to matter" if data["late"] else ""
+        return f"{who} has ended, {report['outcome']}{late}{shown}"
+
+    def _tool_refused(self, data, version):
+        return f"does not run {data.get('tool') or data.get('agent') or 'an unknown tool'}, which was proposed"
+
+    def _message_imported(self, data, version):
+        parts = [f"says {self.quoted(version, data[one]['name'])}" for one in ("text", "refusal") if one in data]
+        parts += [f"calls {one.get('tool') or 'a tool'} {self.quoted(version, one['arguments']['name'])}"
+                  for one in data["calls"]]  # fmt: skip
+        parts += [f"with {', '.join(data['parts'])}, not kept"] if data["parts"] else []
+        return f"{data['role']}: {'; '.join(parts) or 'nothing'}"
+
+    # -- why
+
+    def _why(self, kind, data, value):
+        if kind == "transition_taken":
+            return "\n".join([data["because"], *self._verdicts(data)])
+        if kind == "transition_refused":
+            return "\n".join(self._verdicts(data))
+        if kind == "policy_kept":
+            rules = [f"{one}: {named(self.flow.get('policies'), one).get('says', '')}" for one in data["policies"]]
+            return "\n".join([*rules, *self._verdicts(data)])
+        if kind == "routing_decided":
+            return self._routed(data)
+        if kind in ("task_decided", "task_endorsed"):
+            return self._decided(data, value)
+        if kind == "tool_refused":
+            return "; ".join([data["reason"].replace("_", " "), *data["problems"], *data.get("policies", ())])
+        if kind in ("agent_returned", "tool_returned"):
+            report = data["report"]
+            found = [f"breaks its contract: {one}" for one in report.get("violations", ())]
+            found += [f"{one['subject']}: {one['before']} to {one['after']}" for one in report.get("conditions", ())]
+            return "; ".join([*([report["reason"].replace("_", " ")] if report["reason"] else []), *found])
+        failing = data.get("failing") or _at(data, "report.failing")
+        if failing:
+            return f"{failing['reason']} in {', '.join(one['flow'] + '.' + one['state'] for one in failing['path'])}"
+        return in_words(REASONS[kind], data) if kind in REASONS else ""
+
+    def _verdicts(self, data):
+        """Each guard's sentence and verdict; a row that asked nothing needs none."""
+        verdicts, rows = data.get("verdicts", ()), self.flow.get("transitions", ())
+        if all(one["guard"] == "otherwise" for one in verdicts):
+            return
+        for one in verdicts:
+            guard = rows[one["row"]].get("guard", {"op": "otherwise"}) if one["row"] < len(rows) else None
+            known = guard is not None and guard_text(guard) == one["guard"]
+            yield f"{guard_sentence(self.flow, guard) if known else one['guard']}: {VERDICTS[one['result']]}"
+
+    def _routed(self, data):
+        decision, scores = data["decision"], data["evidence"]["scores"][:2]
+        by = STAGES.get(decision["stage"], decision["stage"])
+        told = next((one["said"] for one in decision["verdicts"] if one["stage"] == decision["stage"]), "")
+        best = ", ".join(f"{one['label']} {one['score'][:4]}" for one in scores)
+        needs = f" (needs {decision['threshold'][:4]})" if best and decision.get("threshold") else ""
+        return "; ".join(one for one in (f"by {by}" if by != "none" else "", told, f"{best}{needs}") if one)
+
+    def _decided(self, data, value):
+        parts = [self.quoted(value["ver"], data["reason"]["name"])] if "reason" in data else []
+        signed = data.get("signed")
+        if signed:
+            parts.append(f"signed by {signed['person']} at {moment(signed['signed_at'])} with the key "
+                         f"{signed['key'][:16]}…: “{signed['meaning']}”")  # fmt: skip
+        return "; ".join(parts)
+
+    # -- before and after
+
+    def _changes(self, state, known):
+        was, now = [], []
+        if state != self.state:
+            was += [f"state: {state}"] if state else []
+            now.append(f"state: {self.state}")
+        for name in sorted({*known, *self.known}):
+            old, new = known.get(name), self.known.get(name)
+            if old != new:
+                was.append(f"{name}: {self.value(old) if old else 'not known'}")
+                now.append(f"{name}: {self.value(new) if new else 'not known'}")
+        return "\n".join(was), "\n".join(now)
+
+    def value(self, fact):
+        if "sealed" in fact:
+            return self.plain(fact["sealed"]["version"], fact["sealed"]["name"])
+        return said(named(self.flow.get("facts"), fact["name"]), fact.get("value"), self.flow.get("currency", "EUR"))
+
+    # -- texts
+
+    def plain(self, version, name):
+        """What was written, or why it is not shown. An entry binds each byte of it."""
+        one = self.texts.get((version, name))
+        if one is None:
+            return "[no text]"
+        if "plaintext" not in one:
+            return f"[{one['not_disclosed']}: {one['length']} bytes]"
+        text = unbase64(one["plaintext"]).decode("utf-8", "replace")
+        more = len(text) - LONGEST_TEXT
+        return text if more <= 0 else f"{text[:LONGEST_TEXT]}… [{more:,} more characters in payloads/]"
+
+    def quoted(self, version, name):
+        text = self.plain(version, name)
+        return f"“{text}”" if "plaintext" in self.texts.get((version, name), ()) else text
+
+    def _labels(self):
+        return {name: says for router in self.flow.get("routers", ()) for name, says in router["labels"].items()}
+
+    def _phrase(self, name):
+        return self.flow.get("phrases", {}).get(name, PHRASES.get(name, ""))
+
+    def _template(self, text):
+        """The flow's own words behind the name of a text; None where the flow is not there."""
+        group, _, name = text.partition(".")
+        if not self.flow.get("states"):
+            return None
+        state, spec = named(self.flow["states"], name), named(self.flow.get("facts"), name)
+        asked = spec.get("ask") or self._phrase("ask").replace("{says}", self._called(spec))
+        if group == "phrase":
+            return self._phrase(name)
+        if group == "state":
+            return state.get("say", "")
+        if group == "meanwhile":
+            return state.get("meanwhile") or self._phrase("waiting")
+        if group == "confirm":
+            specs = [named(self.flow.get("facts"), one) for one in state.get("facts", ())]
+            lines = ", ".join(f"{self._called(one)}: {{{one['name']}}}" for one in specs if one)
+            return state.get("confirm") or f"{self._phrase('summary_lead')} {lines}. {self._phrase('confirm')}"
+        if group in ("next_issue", "issues_dropped"):
+            words = self._labels()
+            called = [escaped(words.get(one) or self._phrase("another_matter")) for one in name.split(".")]
+            return self._phrase(group).replace("{says}", " and ".join(called))
+        return asked if group == "ask" else f"{spec.get('help') or self._phrase('not_understood')} {asked}"
+
+    def _called(self, spec):
+        return escaped(spec.get("says") or spec.get("name", "").replace("_", " "))
+
+    @property
+    def outcome(self):
+        if self.ended == "imported":
+            return "imported: led elsewhere, nothing was decided here"
+        return f"ended in {self.ended}" if self.ended else f"still open, in {self.state}"
+
+    def listed(self, how):
+        """Those texts, by name and event."""
+        return ", ".join(f"{name} of event {version}" for (version, name), one in sorted(self.texts.items())
+                         if one.get("not_disclosed") == how)  # fmt: skip
+
+    def counted(self, how):
+        """How many of its texts are `shown`, `withheld` or `erased`."""
+        return sum(one.get("not_disclosed", "shown") == how for one in self.texts.values())
+
+
+def escaped(text):
+    """The text as a template that says exactly this."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+STYLE = """
+:root{color-scheme:light;--ink:#18212d;--dim:#566273;--line:#d9e0e8;--soft:#f4f7fa}
+:root{--blue:#1c4f91;--bad:#a4231c;--ok:#17693f}
+*{box-sizing:border-box}
+body{margin:0;background:#fff;color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+main{max-width:1240px;margin:0 auto;padding:28px 24px 64px}
+h1{font-size:25px;line-height:1.25;margin:0 0 6px}
+h2{font-size:18px;margin:40px 0 8px;padding-top:14px;border-top:2px solid var(--ink)}
+h3{font-size:15px;margin:20px 0 6px}
+p{max-width:80ch;margin:6px 0}
+.dim,dt,th,small{color:var(--dim)}
+a{color:var(--blue)}
+code,pre{font:12.5px/1.55 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
+pre{background:var(--soft);border:1px solid var(--line);border-radius:6px;padding:10px 12px;margin:8px 0}
+pre{white-space:pre-wrap}
+.verdict{border:1px solid var(--line);border-left:6px solid var(--dim);border-radius:6px}
+.verdict{padding:10px 16px;margin:16px 0}
+.verdict b{font-size:17px}.verdict.ok{border-left-color:var(--ok)}.verdict.bad{border-left-color:var(--bad)}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:3px 18px;margin:12px 0}
+dd{margin:0;overflow-wrap:anywhere}
+table{border-collapse:collapse;width:100%;margin-top:10px;table-layout:fixed}
+th,td{text-align:left;vertical-align:top;padding:6px 10px;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
+td{unicode-bidi:isolate;white-space:pre-line}
+th{font-size:12px;font-weight:600;background:#fff;border-bottom:2px solid var(--line)}
+thead th{position:sticky;top:0}
+td.n,td.t{font-variant-numeric:tabular-nums;color:var(--dim);white-space:normal}
+small{display:block;font-size:12px}
+tr.said td{background:var(--soft)}
+tr.move td.x{font-weight:600}
+tr.bad td{color:var(--bad)}
+tr.note td{color:var(--dim)}
+col.n{width:46px}col.t{width:122px}col.w{width:14%}col.y{width:21%}col.c{width:13%}
+col.i{width:26%}col.k{width:84px}
+@media screen and (max-width:860px){
+main{padding:18px 14px 48px}h1{font-size:21px}
+dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:6px}
+table,tbody,tr,td{display:block;width:auto}colgroup,thead{display:none}
+tr{border:1px solid var(--line);border-radius:6px;margin:8px 0;padding:6px 10px}
+tr.said{background:var(--soft)}tr.move{border-left:4px solid var(--blue)}tr.bad{border-left:4px solid var(--bad)}
+td{border:0;padding:2px 0 2px 92px;position:relative;min-height:24px}
+td:empty{display:none}
+td::before{content:attr(data-label);position:absolute;left:0;color:var(--dim);font:400 12px/23px system-ui,sans-serif}
+small{display:inline;margin-left:8px}
+}
+@media print{
+@page{size:A4 landscape;margin:12mm}
+main{padding:0;max-width:none}body{font-size:10px}code,pre,small,th{font-size:9px}
+h1{font-size:18px}h2{font-size:13px;margin-top:22px;break-after:avoid}
+thead{display:table-header-group}thead th{position:static}tr,dl,.verdict{break-inside:avoid}
+a{color:inherit;text-decoration:none}th,td{padding:3px 6px}
+}
+"""
+KINDS = {
+    "message_received": "said", "reply_sent": "said", "message_imported": "said", "transition_taken": "move",
+    "conversation_started": "move", "conversation_ended": "move", "flow_changed": "move", "transition_refused": "bad",
+    "tool_refused": "bad", "policy_kept": "bad", "command_refused": "bad", "approval_void": "bad",
+    "limit_reached": "bad", "timer_set": "note", "timer_fired": "note", "question_asked": "note",
+    "message_taken": "note", "heads_taken": "note",
+}  # fmt: skip
+"""How an entry's line is set; others are set plainly."""
+LEVELS = {
+    "WITNESSED": "The witnesses that you named have seen this tree: nobody was shown another one.",
+    "ANCHORED": "A checkpoint that you got elsewhere is of this very tree.",
+    "SELF-ATTESTED": "Everything fits together, by the word of who holds the signing key.",
+    "NOT SHOWN": "Nothing is wrong, but the bundle does not answer for something that you brought.",
+    "BROKEN": "Something does not hold. Do not rely on what follows.",
+}
+
+
+class Readable:
+    """The two readable files. `conversations` are told, `records` are (value, leaf) of the log's own records."""
+
+    def __init__(self, checkpoint, scope, disclosed, conversations, records) -> None:
+        self.checkpoint, self.scope, self.disclosed = checkpoint, scope, disclosed
+        self.conversations = sorted(conversations, key=lambda one: (one.started, one.stream))
+        self.records = [_record(value, leaf) for value, leaf in sorted(records, key=lambda one: one[0]["record"])]
+
+    def csv(self) -> bytes:
+        """Every entry a line: UTF-8, each field in double quotes, lines ended by CR LF, nothing that is a formula."""
+        rows = [COLUMNS, *(row.cells for one in self.conversations for row in one.rows)]
+        rows += [row.cells for row in self.records]
+        return "".join(",".join(map(_field, row)) + "\r\n" for row in rows).encode()
+
+    def html(self, report=None, keys=()) -> bytes:
+        """The page of the bundle; with a report, the page of who has checked it."""
+        parts = [_head(self.checkpoint.origin, len(self.conversations)), _verdict(report), self._about(keys)]
+        parts += [self._overview(), *(_section(n, one) for n, one in enumerate(self.conversations, 1))]
+        parts += [_records(self.records), "</main></body></html>\n"]
+        return "".join(parts).encode()
+
+    def _about(self, keys):
+        heads = [row for row in self.records if row.type == "heads_taken"]
+        signers = "<br>".join(f"<code>{_text(f'{name}+{key_id.hex()}')}</code>"
+                              for name, key_id, _ in self.checkpoint.signatures)  # fmt: skip
+        shown, withheld, erased = (sum(one.counted(how) for one in self.conversations)
+                                   for how in ("shown", "withheld", "erased"))  # fmt: skip
+        scope = "every conversation of the log, and the log's own records"
+        if self.scope != "all":
+            many = counted(len(self.conversations), "conversation")
+            scope = f"{many} of the log, from the first entry to the last"
+        asked = "" if self.disclosed == ["all"] else f" (disclosed was: {', '.join(self.disclosed)})"
+        told = f"{shown} shown, {withheld} withheld, {erased} erased{asked}"
+        lines = [
+            ("Holds", _text(scope)),
+            ("As of", _text(moment(heads[-1].at) if heads else "not recorded") + ", when the checkpoint was made"),
+            ("Checkpoint", f"{self.checkpoint.size:,} entries, Merkle root <code>{self.checkpoint.root.hex()}</code>"),
+            ("Signature lines of", signers),
+            *([("Checked with the key", "<br>".join(f"<code>{_text(one)}</code>" for one in keys))] if keys else []),
+            ("Texts", _text(told)),
+            ("Times", "UTC"),
+        ]
+        return f"<dl>{''.join(f'<dt>{name}</dt><dd>{what}</dd>' for name, what in lines)}</dl>\n"
+
+    def _overview(self):
+        names = ("Conversation", "Started", "Last entry", "Outcome", "Flow", "Entries", "Texts")
+        head = _header(names, ("i", "", "", "", "", "k", ""))
+        rows = []
+        for number, one in enumerate(self.conversations, 1):
+            shown, withheld, erased = (one.counted(how) for how in ("shown", "withheld", "erased"))
+            texts = ", ".join(f"{n} {how}" for n, how in ((shown, "shown"), (withheld, "withheld"), (erased, "erased"))
+                              if n) or "none"  # fmt: skip
+            cells = [f'<a href="#c{number}">{_text(one.stream)}</a>', moment(one.started), moment(one.last),
+                     _text(one.outcome), _text(", then ".join(one.named)), str(len(one.rows)), texts]  # fmt: skip
+            rows.append(_cells(cells, head[1], ""))
+        return f"<h2>Overview</h2>\n<table>{head[0]}<tbody>\n{''.join(rows)}</tbody></table>\n"
+
+
+def _record(value, leaf):
+    kind, data = value["type"], value["data"]
+    what = in_words(WORDS[kind], data) if kind in WORDS else f"{kind}: {json.dumps(data, sort_keys=True)}"
+    why = in_words(REASONS[kind], data) if kind in REASONS else ""
+    return Row(value, leaf, data.get("by", "the log"), what, "" if why == "-" else why)
+
+
+def _field(cell):
+    """A field that no spreadsheet takes for a formula."""
+    guard = "'" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else ""
+    return '"' + (guard + cell).replace('"', '""') + '"'
+
+
+def _text(text):
+    return html.escape(seen(text))
+
+
+def _head(origin, count):
+    title = f"What happened in {counted(count, 'conversation')}"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title}</title><style>{STYLE}</style></head><body><main>
+<h1>{title}</h1>
+<p class="dim">The log <code>{_text(origin)}</code>. {REPORT.capitalize()}.</p>
+"""
+
+
+HOW_TO = """<p>Get two things from elsewhere, not from this bundle: the log's public key, and
+<code>verify_bundle.py</code>. Then anybody can check every line of this page, with Python alone:</p>
+<pre>python verify_bundle.py BUNDLE --key log.vkey --report checked.html</pre>
+<p class="dim">It checks that the entries are unchanged, complete and signed, and that this page and report.csv say what
+the entries say; <code>checked.html</code> is this page as it wrote it, with its verdict. With a checkpoint that was
+published before (<code>--head FILE</code>) it also shows that nothing was rewritten by who holds the key.</p>
+"""
+
+
+def _verdict(report):
+    if report is None:
+        return f'<div class="verdict"><b>Not checked yet</b>\n{HOW_TO}</div>\n'
+    told = LEVELS[report.verdict]
+    lines = "".join(f"<p>{_text(one)}</p>" for one in [*report.faults, *report.missing, *report.says])
+    return f"""<div class="verdict {"bad" if report.faults else "ok"}"><b>{report}</b>
+<p>{told}</p>{lines}<p class="dim">Written by verify_bundle.py from the entries that it checked.</p></div>
+"""
+
+
+def _header(names, widths=()):
+    columns = "".join(f'<col class="{one}">' for one in widths)
+    group = f"<colgroup>{columns}</colgroup>" if columns else ""
+    return f"{group}<thead><tr>{''.join(f'<th>{one}</th>' for one in names)}</tr></thead>", names
+
+
+def _cells(cells, names, kind, classes=()):
+    classes = classes or [""] * len(cells)
+    return (f'<tr class="{kind}">' if kind else "<tr>") + "".join(
+        f'<td{f" class={quote(style)}" if style else ""} data-label="{name}">{cell}</td>'
+        for cell, name, style in zip(cells, names, classes)
+    ) + "</tr>\n"  # fmt: skip
+
+
+def quote(text):
+    return f'"{text}"'
+
+
+def _row(row, names):
+    day, clock = row.at[:10], row.at[11:23]
+    cells = [str(row.version), f"{clock}<small>{day}</small>", *map(_text, (row.who, row.what, row.why, row.before,
+             row.after))]  # fmt: skip
+    return _cells(cells, names, KINDS.get(row.type, ""), ("n", "t", "w", "x", "y", "c", "c"))
+
+
+def _section(number, one):
+    shown, withheld, erased = (one.counted(how) for how in ("shown", "withheld", "erased"))
+    owner = f", owned by {one.flow['owner']}" if one.flow.get("owner") else ""
+    lines = [("Outcome", _text(one.outcome)), ("Flow", _text(", then ".join(one.named) + owner)),
+             ("From", f"{moment(one.started)} to {moment(one.last)}"),
+             ("Entries", f"{len(one.rows)}, the last with the leaf hash <code>{one.rows[-1].leaf}</code>"),
+             ("Texts", f"{shown} shown, {withheld} withheld, {erased} erased")]  # fmt: skip
+    lines += [(how.capitalize(), _text(one.listed(how))) for how in ("withheld", "erased") if one.counted(how)]
+    lines += [("Child of", _text(one.parent))] if one.parent else []
+    lines += [("Forked from", _text(", ".join(one.forks)))] if one.forks else []
+    lines += [("Children", _text(", ".join(one.children)))] if one.children else []
+    table = _steps(one.rows)
+    return (
+        f'<section id="c{number}"><h2>Conversation {_text(one.stream)}</h2>\n<dl>'
+        + "".join(f"<dt>{name}</dt><dd>{what}</dd>" for name, what in lines)
+        + f"</dl>\n{table}</section>\n"
+    )
+
+
+def _steps(rows):
+    head, names = _header(("#", "When", "Who", "What", "Why", "Before", "After"), ("n", "t", "w", "x", "y", "c", "c"))
+    return f'<table class="steps">{head}<tbody>\n{"".join(_row(row, names) for row in rows)}</tbody></table>\n'
+
+
+def _records(rows):
+    if not rows:
+        return ""
+    return f'<section id="records"><h2>What the log says of itself</h2>\n{_steps(rows)}</section>\n'
+
+
 # -- the bundle ----------------------------------------------------------------------------------------------
 
 
@@ -487,9 +1262,12 @@ def read(path) -> dict[str, bytes]:
 class Trust:
     """What the auditor brought along."""
 
-    def __init__(self, keys=(), policy=None, heads=(), receipts=(), tsa_ca=None, not_before=None) -> None:
+    def __init__(
+        self, keys=(), policy=None, heads=(), receipts=(), tsa_ca=None, not_before=None, writes_report=False
+    ) -> None:
         self.keys, self.policy, self.heads = list(keys), policy, list(heads)
         self.receipts, self.tsa_ca, self.not_before = list(receipts), tsa_ca, not_before
+        self.writes_report = writes_report
 
 
 class Report:
@@ -499,6 +1277,7 @@ class Report:
         self.faults, self.missing, self.says = [], [], []
         self.entries = self.conversations = self.disclosed = self.withheld = self.erased = self.size = 0
         self.level, self.seen, self.of = "SELF-ATTESTED", 0, 0
+        self.readable = "none"
 
     @property
     def verdict(self):
@@ -514,6 +1293,7 @@ class Report:
             "verdict": str(self), "faults": self.faults, "not_shown": self.missing, "says": self.says,
             "leaves": self.size, "entries": self.entries, "conversations": self.conversations,
             "texts_disclosed": self.disclosed, "texts_withheld": self.withheld, "texts_erased": self.erased,
+            "report": self.readable,
         }  # fmt: skip
 
 
@@ -537,8 +1317,8 @@ class Check:
 
     def run(self):
         for part in (self.opening, self.tree, self.rotations, self.signatures, self.chains, self.complete,
-                     self.approvals, self.payloads, self.flows, self.outside, self.receipts,
-                     self.attested):  # fmt: skip
+                     self.approvals, self.payloads, self.flows, self.readable, self.outside,
+                     self.receipts, self.attested):  # fmt: skip
             try:
                 part()
             except Bad as bad:
@@ -882,6 +1662,39 @@ class Check:
                 if sha256(self.file(f"flows/{digest}.json")).hex() != digest:
                     raise Bad(f"the flow {digest[:12]} of {stream} is not the one with that digest")
 
+    def written(self) -> Readable:
+        """The readable report, from the entries, the disclosed texts and the flows of this bundle."""
+        flows = {
+            name[6:-5]: json.loads(data) for name, data in self.files.items() if re.fullmatch(r"flows/\w+\.json", name)
+        }
+        conversations = []
+        for stream, entries in self.entries.items():
+            texts = json.loads(self.files.get(f"payloads/{file_name(stream)}.json", b"[]"))
+            conversations.append(Conversation(stream, [(value, leaf) for _, value, leaf in entries], texts, flows))
+        records = [(value, leaf) for _, _, value, leaf in self.records]
+        return Readable(self.checkpoint, self.manifest["scope"], self.manifest["disclosed"], conversations, records)
+
+    def readable(self):
+        """The files for people say what the entries say, to the byte."""
+        there = [name for name in ("report.csv", "report.html") if name in self.files]
+        if not there or self.report.faults:  # of entries that do not hold, no report is right
+            self.report.readable = "not looked at" if there else "none"
+            return
+        if self.manifest.get("report") != REPORT:
+            self.report.readable = "not checked"
+            told = f"{' and '.join(there)} are not of the form that this verifier writes ({REPORT})"
+            if not self.trust.writes_report:
+                raise NotShown(f"{told}: do not read them, and let --report FILE write one")
+            self.report.says.append(f"{told}, and were not checked: read the one that was written here.")
+            return
+        self.report.readable = "differs"
+        written = self.written()
+        for name, data in (("report.csv", written.csv()), ("report.html", written.html())):
+            found = self.file(name)
+            if found != data:
+                raise Bad(f"{name} does not say what the entries say: {_first_difference(found, data)}")
+        self.report.readable = "agrees"
+
     # -- what the auditor brought ----------------------------------------------------------------------------
 
     def outside(self):
@@ -963,6 +1776,20 @@ class Check:
             self.report.level = "ANCHORED"
 
 
+def _first_difference(found, right):
+    """The first line that is another, as it stands and as it should."""
+    ours, theirs = right.split(b"\n"), found.split(b"\n")
+    at = next((n for n, (one, other) in enumerate(zip(ours, theirs)) if one != other), min(len(ours), len(theirs)))
+    return f"line {at + 1} is {_line(theirs, at)}, and should be {_line(ours, at)}"
+
+
+def _line(lines, at):
+    if at >= len(lines):
+        return "missing"
+    text = lines[at].decode("utf-8", "replace").strip()
+    return repr(text if len(text) <= 300 else text[:300] + "…")
+
+
 def refs(value):
     """Every commitment to a text in an event."""
     if isinstance(value, dict):
@@ -980,6 +1807,16 @@ def check(files, trust=None) -> "Report":
     """The report on a bundle's files, by name."""
     report: Report = Check(files, trust or Trust()).run()
     return report
+
+
+def checked_report(files, trust) -> "tuple[Report, bytes]":
+    """The same, and a page with its verdict; an empty one where the entries cannot be read."""
+    one = Check(files, trust)
+    report = one.run()
+    try:
+        return report, one.written().html(report, [key.text for key in one.keys])
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError):
+        return report, b""
 
 
 # -- the command ---------------------------------------------------------------------------------------------
@@ -1012,6 +1849,7 @@ def trust_of(args):
         [(name, Path(name).read_bytes()) for name in args.receipt],
         Path(args.tsa_ca).read_bytes() if args.tsa_ca else None,
         moment,
+        args.report is not None,
     )
 
 
@@ -1026,10 +1864,13 @@ def main(argv=None) -> int:
     parser.add_argument("--tsa-ca", metavar="FILE", help="certificates (PEM) of the time-stamping authority")
     parser.add_argument("--not-before", metavar="TIME", help="count only witnesses that saw it after this time")
     parser.add_argument("--require", choices=["witnessed", "anchored", "self-attested"], help="exit with 0 for it")
+    parser.add_argument("--report", metavar="FILE", help="write a page for people from what was checked (HTML)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     args = parser.parse_args(argv)
     try:
-        report = check(read(args.bundle), trust_of(args))
+        report, page = checked_report(read(args.bundle), trust_of(args))
+        if args.report and page:
+            Path(args.report).write_bytes(page)
     except (OSError, Bad, ValueError, zipfile.BadZipFile) as error:
         sys.stderr.write(f"cannot check {args.bundle}: {error}\n")
         return WRONG_CALL
@@ -1044,7 +1885,9 @@ def main(argv=None) -> int:
     texts = [counted(report.disclosed, "text fits its commitment", "texts fit their commitments")]
     texts += [f"{report.withheld} not disclosed", *([f"{report.erased} erased"] if report.erased else [])]
     of = f"{counted(report.entries, 'entry', 'entries')} of {counted(report.conversations, 'conversation')}"
-    sys.stdout.write(f"{report}: {counted(report.size, 'leaf', 'leaves')}; {of}; {', '.join(texts)}\n")
+    sys.stdout.write(
+        f"{report}: {counted(report.size, 'leaf', 'leaves')}; {of}; {', '.join(texts)}{READ[report.readable]}\n"
+    )
     return code
 
 

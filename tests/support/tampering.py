@@ -6,11 +6,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from interlock.contracts.canonical import canonical, leaf_hash, parsed
+from interlock.contracts.canonical import canonical, leaf_hash, parsed, sha256_hex
 from interlock.contracts.tree import Leaf, MapHead, TreeStore
 from interlock.persistence.evidence import bundle, verify_bundle
 from interlock.persistence.evidence.bundle import Selection, bundled
-from interlock.persistence.evidence.keys import Signer
+from interlock.persistence.evidence.keys import Signer, signed
 from interlock.persistence.evidence.policy import Policy
 from interlock.persistence.heads import Cell, HeadMap, bucket_of, kept, key_of
 from interlock.persistence.memory_store import MemoryStore
@@ -151,3 +151,13 @@ def checked(files: dict[str, bytes], *heads: str, key: Signer | None = None, pol
         heads=[(f"head {n}", head.encode()) for n, head in enumerate(heads)],
     )
     return verify_bundle.check(files, trust)
+
+
+def resigned(files: dict[str, bytes], signer: Signer | None = None, **said: object) -> dict[str, bytes]:
+    """The files under a manifest that fits them: what somebody can do who has the signing key. `said` goes into it."""
+    first, _, manifest = verify_bundle.Note(files["MANIFEST"]).text.partition("\n")
+    digests = {name: sha256_hex(data) for name, data in sorted(files.items()) if name != "MANIFEST"}
+    value = parsed(manifest.strip().encode()) | {"files": digests} | said
+    value = {name: one for name, one in value.items() if one != ""}
+    note = signed(f"{first}\n{canonical(value).decode()}\n", signer or TestKey())
+    return {**files, "MANIFEST": str(note).encode()}

@@ -304,7 +304,7 @@ def test_an_export_that_fails_leaves_nothing(
         raise CallError("no report", fix="none")
 
     with monkeypatch.context() as patched:
-        patched.setattr("interlock.cli.bundling.reports", lambda _: failing)
+        patched.setattr("interlock.persistence.evidence.bundle.verify_bundle.Readable", failing)
         for name in ("b", "b.zip"):
             assert run("export", "--all", "--bundle", tmp_path / name, "--db", signed).code == 2
     assert [one.name for one in tmp_path.iterdir() if "b" in one.name.split(".")[:2]] == []
@@ -324,6 +324,6 @@ def test_the_report_says_who_acted(run: Any, signed: Path, tmp_path: Path) -> No
     """What a customer wrote is theirs; the reply and the transition are the flow's, upon it."""
     run("export", "--all", "--bundle", tmp_path / "b", "--db", signed)
     rows = list(csv.DictReader((tmp_path / "b" / "report.csv").read_text("utf-8").splitlines()))
-    said = {row["who"].split()[0] for row in rows if row["what"].startswith("customer: ")}
-    replied = {row["who"].split(", upon ")[0] for row in rows if row["what"].startswith("replies: ")}
+    said = {row["who"].split()[0] for row in rows if row["what"].startswith("says ")}
+    replied = {row["who"].split(", upon ")[0] for row in rows if row["what"].startswith("replies ")}
     assert (said, replied) == ({"human"}, {"the flow"})
