@@ -300,12 +300,16 @@ def resolve(
 def doctor(
     db: Db = None,
     full: Annotated[bool, typer.Option("--full", help="Verify every conversation, not only the newest 200.")] = False,
+    ntp: Annotated[
+        str,
+        typer.Option("--ntp", metavar="HOST", envvar="INTERLOCK_NTP", help="Compare the clock with this time server."),
+    ] = "",
     json: Json = False,
 ) -> None:
     """Examine the machine, the packages and the log: each finding is ok, warn or fail, with its fix."""
     from .doctor import doctor as run
 
-    _end(run(db, full, json))
+    _end(run(db, full, ntp, json))
 
 
 def _end(code: int) -> None:

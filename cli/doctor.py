@@ -7,10 +7,10 @@ from .examine import examined
 from .terminal import Terminal, counted, write_json
 
 
-def doctor(db: Path | None, full: bool, as_json: bool) -> int:
+def doctor(db: Path | None, full: bool, ntp: str, as_json: bool) -> int:
     """Say what was found; 1 if anything failed."""
     path = db_path(db)
-    found = examined(path, full)
+    found = examined(path, full, ntp)
     failed = sum(one.result == "fail" for one in found)
     if as_json:
         write_json(

@@ -21,11 +21,12 @@ from ..persistence.description import Description
 from ..persistence.settings import WAL_RESET_FIXED, needs_write_lock
 from ..persistence.sql_store import SqlStore
 from ..service.auditing import audited
-from ..service.evidence import refuse_old_copy, remembered, signing_key, signing_key_path
 from ..service.loading import recorded
 from ..service.parking import parked
 from ..service.wiring import found_flows, open_log
+from .examine_clock import clocks
 from .examine_keeping import keeping
+from .examine_signing import signing
 from .terminal import counted
 
 PACKAGES = ("pydantic", "sqlalchemy", "sqlmodel", "openai", "transitions", "typer", "rich", "structlog")
@@ -46,8 +47,8 @@ class Finding:
     fix: str = ""
 
 
-def examined(path: Path, full: bool) -> list[Finding]:
-    """Everything about this machine, and about the log at `path` if there is one."""
+def examined(path: Path, full: bool, ntp: str = "") -> list[Finding]:
+    """Everything about this machine, and about the log at `path` if there is one. `ntp` is a time server to ask."""
     found = [_python(), *_packages(), _extras(), _sqlite(), _model()]
     if not path.exists():
         return [
@@ -64,7 +65,7 @@ def examined(path: Path, full: bool) -> list[Finding]:
     except InterlockError as error:
         return [*found, Finding("log", "fail", f"{path}: {error.what}", error.fix)]
     try:
-        return [*found, *_log(store, full), _signed(store, path)]
+        return [*found, *_log(store, path, full, ntp)]
     except InterlockError as error:
         return [*found, Finding("log", "fail", f"{path}: {error.what}", error.fix)]
     finally:
@@ -121,7 +122,7 @@ def _model() -> Finding:
     return Finding("model", "ok", "none configured: flows run with their scripts (set OPENAI_API_KEY for a real one)")
 
 
-def _log(store: SqlStore[Any], full: bool) -> Iterator[Finding]:
+def _log(store: SqlStore[Any], path: Path, full: bool, ntp: str) -> Iterator[Finding]:
     about = store.describe()
     size = f"{about.bytes_on_disk / 1_000_000:.1f} MB"
     yield Finding(
@@ -130,6 +131,7 @@ def _log(store: SqlStore[Any], full: bool) -> Iterator[Finding]:
         f"{about.path}: {counted(about.counts['conversations'], 'conversation')}, "
         f"{counted(about.counts['events'], 'event')}, {size}, schema {about.schema}",
     )
+    yield _writable(store)
     yield Finding(
         "durability",
         "ok" if about.durable else "fail",
@@ -141,8 +143,20 @@ def _log(store: SqlStore[Any], full: bool) -> Iterator[Finding]:
     yield from _open_ends(store)
     yield from _flows(store)
     yield from _parked(store)
-    yield from (Finding(one.name, one.result, one.says, one.fix) for one in keeping(store))
-    yield _clock(store)
+    streams = None if full else [one.stream for one in store.summaries(limit=NEWEST)]
+    for more in (keeping(store), clocks(store, ntp), signing(store, path, streams)):
+        yield from (Finding(one.name, one.result, one.says, one.fix) for one in more)
+
+
+def _writable(store: SqlStore[Any]) -> Finding:
+    """Whether an entry could be written now; nothing is."""
+    try:
+        store.try_writing()
+    except InterlockError as error:
+        return Finding(
+            "writable", "fail", f"the log cannot be written, so that every turn is refused: {error.what}", error.fix
+        )
+    return Finding("writable", "ok", "an entry can be written")
 
 
 def _guards(about: Description) -> Finding:
@@ -157,33 +171,6 @@ def _guards(about: Description) -> Finding:
         says += f"; not of this release: {', '.join(about.foreign_triggers)}"
         return Finding("append-only", "warn", says, "Find out who made them, and what they do.")
     return Finding("append-only", "ok", says)
-
-
-def _signed(store: SqlStore[Any], path: Path) -> Finding:
-    """The signing key, what it signed last, and whether this log extends that."""
-    tree = store.tree()
-    try:
-        refuse_old_copy(path, tree)
-        last = remembered(path, tree.log)
-        key = signing_key_path(path)
-        if key.is_file():
-            signing_key(path, tree.log)
-    except InterlockError as error:
-        return Finding("signing", "fail", error.what, error.fix)
-    checkpoints = tree.checkpoints()
-    if not checkpoints and tree.size():
-        return Finding(
-            "signing",
-            "fail",
-            f"the tree has {counted(tree.size(), 'leaf', 'leaves')} and no checkpoint is left",
-            "They were deleted, or the first was interrupted: then `interlock checkpoint` makes it.",
-        )
-    if not key.is_file():
-        was = "signed once, and its key is not here" if last or checkpoints else "nothing here is signed"
-        fix = "Give the key's file in INTERLOCK_SIGNING_KEY." if last or checkpoints else "`interlock key new` begins."
-        return Finding("signing", "warn" if last or checkpoints else "ok", f"{was} ({key})", fix)
-    size = checkpoints[-1][0] if checkpoints else 0
-    return Finding("signing", "ok", f"signed up to {size} with {key}; {tree.waiting()} waiting")
 
 
 def _intact(store: SqlStore[Any], full: bool) -> Finding:
@@ -280,17 +267,3 @@ def _parked(store: SqlStore[Any]) -> Iterator[Finding]:
     if len(found) > MOST_PARKED:
         stands = len({one.stream for one in found})
         yield Finding("parked", "warn", f"{counted(stands, 'conversation')} in all; the newest are listed")
-
-
-def _clock(store: SqlStore[Any]) -> Finding:
-    newest = store.summaries(limit=1)
-    now = datetime.now(UTC)
-    if newest and newest[0].updated_at > written_time(now):
-        return Finding(
-            "clock",
-            "warn",
-            f"the newest event is from {newest[0].updated_at[:19]} UTC, after this machine's "
-            f"time {written_time(now)[:19]}",
-            "Set the clock (NTP): deadlines depend on it.",
-        )
-    return Finding("clock", "ok", f"{written_time(now)[:19]} UTC, after everything in the log")

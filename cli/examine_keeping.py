@@ -1,4 +1,4 @@
-"""What `interlock doctor` looks at of keeping a log: its keys, texts in clear, holds, erasures, room, checkpoints."""
+"""What `interlock doctor` looks at of keeping a log: its keys, texts in clear, holds, erasures, room."""
 
 import shutil
 from collections.abc import Iterator
@@ -33,7 +33,6 @@ def keeping(store: SqlStore[Any]) -> Iterator[Kept]:
     yield _key(store)
     yield _clear(store)
     yield from _erasures(store)
-    yield _checkpoint(store)
 
 
 def _room(store: SqlStore[Any]) -> Iterator[Kept]:
@@ -83,20 +82,3 @@ def _erasures(store: SqlStore[Any]) -> Iterator[Kept]:
         yield Kept("erasures", "ok", "none waits")
     holds = eraser.journal.holds()
     yield Kept("holds", "ok", f"{counted(len(holds), 'hold')}" + ("; `interlock hold` lists them" if holds else ""))
-
-
-def _checkpoint(store: SqlStore[Any]) -> Kept:
-    tree = store.tree()
-    signed = tree.checkpoints()
-    if not signed:
-        fix = "Make a key with `interlock key new`, and sign with `interlock checkpoint`."
-        return Kept("checkpoint", "warn", "none is signed: the log vouches for itself", fix)
-    last = signed[-1][0]
-    anchored = [one for one in tree.anchors() if one.size == last]
-    behind = tree.size() - last + tree.waiting()
-    where = f"anchored at {anchored[-1].place}" if anchored else "anchored nowhere"
-    says = f"the last signs {last} leaves, {where}; {behind} more wait"
-    if anchored:
-        return Kept("checkpoint", "ok", says)
-    fix = "Run `interlock checkpoint` with an anchor that the database's administrator cannot reach."
-    return Kept("checkpoint", "warn", says, fix)

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -165,6 +166,15 @@ def safe(text: str, limit: int | None = None) -> str:
 def write_json(document: Any) -> None:
     """The one JSON document of a command, in ASCII, so that it survives any pipe."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=True) + "\n")
+
+
+def span(time: timedelta) -> str:
+    """How long, to one place that matters: `3 ms`, `1.2 s`, `4 min`, `3 h`, `2 days`."""
+    seconds = time.total_seconds()
+    for most, unit, says in ((1, 0.001, "ms"), (100, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < most:
+            return f"{seconds:.1f} s" if says == "s" and seconds < 10 else f"{seconds / unit:.0f} {says}"
+    return counted(round(seconds / 86_400), "day")
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -2,7 +2,6 @@
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
 
 from . import statements as sql
 from .sqlite_file import SqliteFile
@@ -12,10 +11,7 @@ from .triggers import ON_SQLITE, guards
 @dataclass(frozen=True, slots=True)
 class Description:
     """The database as it is now, for `interlock doctor`. `missing_triggers` are those an operator removed, and
-    `altered_triggers` those that say something else than the migrations wrote; `foreign_triggers` are not ours.
-
-    `clock` is the database server's time, where it is not this machine's.
-    """
+    `altered_triggers` those that say something else than the migrations wrote; `foreign_triggers` are not ours."""
 
     path: str
     log: str
@@ -32,7 +28,6 @@ class Description:
     foreign_triggers: tuple[str, ...]
     counts: dict[str, int]
     bytes_on_disk: int
-    clock: datetime | None = None
 
 
 _SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}

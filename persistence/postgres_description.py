@@ -22,17 +22,15 @@ _PRESENT = compiled(
 )
 """One that does not fire always, as for replicas it must, counts as missing: the owner changed it."""
 _SERVER = compiled(
-    text(
-        "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'), "
-        "clock_timestamp()"
-    )
+    text("SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')")
 )
+CLOCK = compiled(text("SELECT clock_timestamp()"))
 _SIZE = compiled(text("SELECT pg_database_size(current_database())"))
 
 
 def described(connection: PostgresConnection) -> Description:
     found = guards(ON_POSTGRES, dict(tuple(row) for row in connection.run(_PRESENT)))
-    version, fsync, synchronous, clock = connection.run(_SERVER)[0]
+    version, fsync, synchronous = connection.run(_SERVER)[0]
     return Description(
         path=connection.where,
         log=connection.log,
@@ -46,5 +44,4 @@ def described(connection: PostgresConnection) -> Description:
         foreign_triggers=found.foreign,
         counts={name: int(connection.run(statement)[0][0]) for name, statement in sql.COUNTS.items()},
         bytes_on_disk=int(connection.run(_SIZE)[0][0]),
-        clock=clock,
     )

@@ -7,6 +7,7 @@ standby shows may be behind.
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 
 import psycopg
 
@@ -16,7 +17,7 @@ from .connection import Failures
 from .description import Description
 from .keyfile import KeyFile
 from .postgres_connection import PostgresConnection
-from .postgres_description import described
+from .postgres_description import CLOCK, described
 from .postgres_errors import DATABASE_ERRORS, is_refused_row, translated
 from .postgres_presence import PostgresPresence
 from .postgres_schema import connected, shown
@@ -54,6 +55,10 @@ class PostgresStore(SqlStore[PostgresConnection]):
     def describe(self) -> Description:
         """What `interlock doctor` says of the database."""
         return self._ask(described)
+
+    def server_time(self) -> datetime | None:
+        found: datetime = self._rows(CLOCK)[0][0]
+        return found
 
     def tree(self) -> SqlTree[PostgresConnection]:
         """The Merkle tree over this log's entries."""

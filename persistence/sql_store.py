@@ -8,6 +8,8 @@ not tried again, and what was acknowledged is never in doubt.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from ..contracts.envelope import Head
@@ -41,6 +43,20 @@ class SqlStore(ABC, Generic[C]):
     @abstractmethod
     def describe(self) -> Description:
         """What `interlock doctor` says of the database."""
+
+    def server_time(self) -> datetime | None:
+        """The database server's time; None where the database has no clock but this machine's."""
+        return None
+
+    def try_writing(self) -> None:
+        """Write a row and take it back. Raises `StorageError` where the log cannot be written."""
+
+        def attempt(connection: C) -> None:
+            with suppress(_TakenBack), connection.writing():
+                connection.add(sql.ADD_FLOW, [("try", "try", 0, b"", "")])
+                raise _TakenBack
+
+        self._ask(attempt)
 
     @abstractmethod
     def tree(self) -> SqlTree[C]:
@@ -235,6 +251,10 @@ class SqlStore(ABC, Generic[C]):
                 raise self._failures.translated(error, self._where) from error
 
         return self._writer.ask(on_the_thread)
+
+
+class _TakenBack(Exception):
+    """Undoes a write that was only tried."""
 
 
 def _at_most(connection: LogConnection, limit: int | None) -> int | None:

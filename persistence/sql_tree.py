@@ -89,6 +89,14 @@ class SqlTree(Generic[C]):
         rows = self._rows(sql.LEAVES, first=first, past=first + count)
         return tuple((Leaf(*row[:5]), row[5] or b"") for row in rows)
 
+    def unlike(self, streams: Sequence[str] | None = None) -> Sequence[tuple[str, int]]:
+        """Where the tree has another leaf than the entry has, or the entry is gone; of all conversations, or these."""
+        if streams is None:
+            return tuple((stream, version) for stream, version in self._rows(sql.UNLIKE))
+        return tuple(
+            (stream, version) for one in streams for stream, version in self._rows(sql.UNLIKE_OF, in_stream=one)
+        )
+
     def index_of(self, stream: str, version: int) -> int | None:
         rows = self._rows(sql.INDEX_OF, in_stream=stream, of_version=version)
         return int(rows[0][0]) if rows else None

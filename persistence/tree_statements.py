@@ -47,6 +47,14 @@ LEAVES = compiled(
     .order_by(LEAF.c.position)
 )
 
+_unlike = (
+    select(LEAF.c.stream, LEAF.c.version)
+    .select_from(LEAF.outerjoin(EVENT, (EVENT.c.stream == LEAF.c.stream) & (EVENT.c.version == LEAF.c.version)))
+    .where(LEAF.c.stream != RECORDS, EVENT.c.leaf.is_(None) | (EVENT.c.leaf != LEAF.c.hash))
+)
+UNLIKE = compiled(_unlike.order_by(LEAF.c.position))
+UNLIKE_OF = compiled(_unlike.where(LEAF.c.stream == bindparam("in_stream")).order_by(LEAF.c.version))
+
 # Events get their places in the order of `event.id`, which on a database with one writer is that of commits. Where
 # several commit at once it is not: there whoever commits leaves a row in `pending`, which goes with the leaf.
 PENDING = table(
