@@ -7,6 +7,7 @@ from typing import Any, get_args
 from ..contracts.errors import CallError
 from ..contracts.payload import PayloadClass
 from ..contracts.store import Store
+from ..contracts.values import listed
 from ..persistence.evidence import verify_bundle
 from ..persistence.evidence.bundle import Selection, bundled
 from ..persistence.evidence.notes import checkpoint_of, note_of
@@ -14,7 +15,7 @@ from ..persistence.evidence.policy import Policy
 from ..persistence.evidence.tiles import written_to
 from ..service.evidence import checkpointer_of, policy_in, policy_path, signing_key
 from ..service.wiring import db_path
-from .finding import existing_log, streams_named
+from .finding import existing_log, stream_named, streams_named
 from .seeing import noted_reading
 from .terminal import MARKS, Terminal, counted, write_json
 
@@ -46,7 +47,7 @@ def bundle(
         trusted = Policy(logs, given.witnesses, given.groups, given.quorum)
         selection = Selection(
             None if every else tuple(streams_named(store, prefixes)),
-            tuple(disclose) or ("all",),
+            tuple(_whole_names(store, one) for one in disclose) or ("all",),
             tuple(checkpoint_of(note_of(one.read_text("utf-8"))).size for one in since),
         )
         signing = checkpointer_of(place, tree, key=key, policy=policy)
@@ -58,10 +59,9 @@ def bundle(
                     if tree.checkpoints()[-1][0] == tree.size() or attempt == ATTEMPTS - 1:
                         bundled(store, tree, signer.signers, trusted, selection, put)
                         break
-            if selection.disclose != ("none",):
-                # All is written, and it has its name only when the reading is on the record. Behind the checkpoint:
-                # the bundle ends where an anchor may be.
-                noted_reading(store, "*" if every else selection.streams or (), "export")
+            # All is written, and it has its name only when the reading is on the record. Behind the checkpoint: the
+            # bundle ends where an anchor may be.
+            noted_reading(store, _read_of(selection), "export")
     found = verify_bundle.check(
         verify_bundle.read(path), verify_bundle.Trust(policy=verify_bundle.Policy(str(trusted)))
     )
@@ -69,19 +69,57 @@ def bundle(
     return 1 if found.faults else 0
 
 
+def _whole_names(store: Store, disclosed: str) -> str:
+    """`47207:reply` with the conversation's whole id; what names no conversation stays as it is."""
+    place, colon, name = disclosed.rpartition(":")
+    if not colon:
+        return disclosed
+    prefix, slash, version = place.partition("/")
+    if slash and not version.isdecimal():
+        raise CallError(
+            f"--disclose {disclosed[:40]!r} names no event.",
+            fix="Write CONVERSATION/EVENT:TEXT, with the event's number as `interlock log` shows it.",
+        )
+    return f"{stream_named(store, prefix)}{slash}{int(version) if slash else ''}:{name}"
+
+
+def _read_of(selection: Selection) -> Sequence[str]:
+    """The conversations of which texts are disclosed; `*` for all that there are."""
+    places = [place.partition("/")[0] for place, _, name in _parted(selection) if name != "none"]
+    if "" in places:
+        return selection.streams or ("*",)
+    return sorted(set(places))
+
+
+def _parted(selection: Selection) -> list[tuple[str, str, str]]:
+    return [one.rpartition(":") for one in selection.disclose]
+
+
 def _checked_disclosure(store: Store, selection: Selection) -> None:
-    """Raises `CallError` for what is no class of texts and no text's name: it would disclose nothing."""
+    """Raises `CallError` for what is no class of texts and no text's name, or is not there: it would disclose
+    nothing."""
     classes = ("all", "none", *get_args(PayloadClass))
-    unknown = [one for one in selection.disclose if one not in classes]
-    if not unknown:
-        return
     streams = store.streams() if selection.streams is None else selection.streams
-    names = {payload.name for stream in streams for payload in store.payloads(stream).values()}
-    for one in unknown:
-        if one not in names:
+    for place, colon, name in _parted(selection):
+        if not colon and name in classes:
+            continue
+        stream, slash, version = place.partition("/")
+        if colon and stream not in streams:
             raise CallError(
-                f"--disclose {one[:40]!r} is no class of texts, and no text here has that name.",
+                f"--disclose names the conversation {stream!r}, which is not exported.",
+                fix="Export it too, or leave it out.",
+            )
+        chosen = [stream] if colon else streams
+        texts = [(at.version, payload) for one in chosen for at, payload in store.payloads(one).items()]
+        if name not in classes and name not in {payload.name for _, payload in texts}:
+            raise CallError(
+                f"--disclose {name[:40]!r} is no class of texts, and no text here has that name.",
                 fix=f"Give {', '.join(classes)}, or a text's name.",
+            )
+        if slash and int(version) not in {at for at, _ in texts}:
+            raise CallError(
+                f"Event {version} of {stream!r} brought no text.",
+                fix=f"Name one of {listed(str(at) for at in sorted({at for at, _ in texts}))}.",
             )
 
 

@@ -97,8 +97,9 @@ def export(
         typer.Option(
             "--disclose",
             metavar="TEXTS",
-            help="Of a bundle: `all`, `none`, or a text's name or class (message, reply, fact, fact.NAME, arguments, "
-            "result, reason); may be repeated. The others are proved to exist. \\[default: all]",
+            help="Of a bundle: `all`, `none`, or a text's name or class (message, reply, fact, fact_NAME, arguments, "
+            "result, reason), also of one conversation or event (CONVERSATION:TEXT, CONVERSATION/EVENT:TEXT); may be "
+            "repeated. The others are proved to exist. \\[default: all]",
         ),
     ] = None,
     since: Annotated[

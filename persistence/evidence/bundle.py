@@ -45,7 +45,8 @@ CHUNK = 4 * WIDTH
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which conversations (all if None), and which of their texts: `all`, `none`, or names and classes.
+    """Which conversations (all if None), and which of their texts: `all`, `none`, names and classes, each alone or
+    behind `CONVERSATION:` or `CONVERSATION/EVENT:`, with the event that brought the text.
 
     `since` are sizes of checkpoints that somebody holds, whose extension is to be shown.
     """
@@ -54,9 +55,12 @@ class Selection:
     disclose: tuple[str, ...] = ("all",)
     since: tuple[int, ...] = ()
 
-    def shows(self, payload: Payload) -> bool:
-        names = set(self.disclose)
-        return "all" in names or payload.name in names or payload.kind in names
+    def shows(self, stream: str, version: int, payload: Payload) -> bool:
+        """Whether the text that the event at `version` brought is disclosed."""
+        places, names = ("", stream, f"{stream}/{version}"), ("all", payload.name, payload.kind)
+        return any(
+            place in places and name in names for place, _, name in (one.rpartition(":") for one in self.disclose)
+        )
 
 
 @dataclass
@@ -254,7 +258,7 @@ def _add_contents(
     """Texts and flows of each conversation; gives each with its entries and the list of its texts, as it goes."""
     for stream in streams:
         entries, payloads = store.read(stream), store.payloads(stream)
-        listed = list(_listed(entries, payloads, selection))
+        listed = list(_listed(stream, entries, payloads, selection))
         if listed:
             bundle.add(f"payloads/{file_name(stream)}.json", canonical(listed))
         for digest in sorted({parsed(entry.data)["flow"] for entry in entries}):
@@ -319,7 +323,7 @@ class _Flows(dict[str, Any]):
 
 
 def _listed(
-    entries: Sequence[StoredEntry], payloads: Mapping[PayloadAt, Payload], selection: Selection
+    stream: str, entries: Sequence[StoredEntry], payloads: Mapping[PayloadAt, Payload], selection: Selection
 ) -> Iterator[dict[str, Any]]:
     """Every text that an entry commits to, once; in the order of their versions and names."""
     named: dict[tuple[int, str], Mapping[str, Any]] = {}
@@ -333,7 +337,7 @@ def _listed(
         said: dict[str, Any] = {"version": version, **ref}
         if payload is None:
             said["not_disclosed"] = "erased"
-        elif selection.shows(payload):
+        elif selection.shows(stream, version, payload):
             said |= {"plaintext": _base64(payload.plaintext), "r": payload.r.hex()}
         else:
             said["not_disclosed"] = "withheld"

@@ -116,6 +116,68 @@ def test_texts_are_disclosed_as_asked_and_the_others_proved_to_exist(run: Any, s
     assert any(b64encode(secret) in data for data in verify_bundle.read(tmp_path / "all").values())
 
 
+def disclosed_in(bundle: Path) -> set[tuple[str, int, str]]:
+    """Conversation, event and name of every text that can be read in a bundle, and nothing else of them anywhere."""
+    found = set()
+    for name, data in verify_bundle.read(bundle).items():
+        if name.startswith("payloads/"):
+            stream = name.removeprefix("payloads/").removesuffix(".json")
+            found |= {(stream, one["version"], one["name"]) for one in json.loads(data) if "plaintext" in one}
+    return found
+
+
+def test_texts_are_disclosed_by_class_name_conversation_and_event(run: Any, signed: Path, tmp_path: Path) -> None:
+    """Exactly those that are asked for, each still bound to its entry; only their conversations are noted as read."""
+    assert run("export", "--all", "--bundle", tmp_path / "all", "--db", signed).code == 0
+    every = disclosed_in(tmp_path / "all")
+    one = next(stream for stream, _, name in sorted(every) if name == "fact_account_number" or name == "fact_full_name")
+    other = next(stream for stream, _, name in sorted(every) if name == "message" and stream != one)
+    event = min(version for stream, version, name in every if (stream, name) == (one, "message"))
+    for number, (asked, wanted) in enumerate(
+        (
+            (["fact"], {text for text in every if text[2].startswith("fact_")}),
+            (["fact_full_name"], {text for text in every if text[2] == "fact_full_name"}),
+            ([f"{one[:9]}:all"], {text for text in every if text[0] == one}),
+            ([f"{one[:9]}:fact"], {text for text in every if text[0] == one and text[2].startswith("fact_")}),
+            ([f"{one[:9]}/{event}:message"], {(one, event, "message")}),
+            (
+                [f"{one[:9]}/{event}:all", f"{other}:message"],
+                {text for text in every if text[:2] == (one, event) or (text[0], text[2]) == (other, "message")},
+            ),
+        )
+    ):
+        bundle = tmp_path / str(number)
+        words = [word for text in asked for word in ("--disclose", text)]
+        made = run("export", "--all", "--bundle", bundle, *words, "--db", signed, "--json").json
+        assert wanted
+        assert disclosed_in(bundle) == wanted
+        assert (made["faults"], made["texts_disclosed"]) == ([], len(wanted))
+    readings = [one["conversation"] for one in run("access", "--db", signed, "--json").json["acts"]
+                if one["type"] == "texts_read"][::-1]  # fmt: skip
+    assert readings == ["*", "*", "*", one, one, one, *sorted([one, other])]
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("zzz:message", "There is no conversation 'zzz' in this log."),
+        ("ONE/x:message", "names no event. Write CONVERSATION/EVENT:TEXT"),
+        ("ONE/99999:message", "brought no text. Name one of "),
+        ("ONE:moon", "--disclose 'moon' is no class of texts, and no text here has that name."),
+        ("OTHER:message", "which is not exported. Export it too, or leave it out."),
+    ],
+)
+def test_a_disclosure_that_would_show_nothing_is_refused(
+    run: Any, signed: Path, tmp_path: Path, asked: str, says: str
+) -> None:
+    one, other = [row["id"] for row in run("log", "--db", signed, "--json").json["conversations"][:2]]
+    words = asked.replace("OTHER", other).replace("ONE", one)
+    ran = run("export", one, "--bundle", tmp_path / "b", "--disclose", words, "--db", signed)
+    assert ran.code == 2
+    assert says in ran.words.replace(" fix ", " "), ran.words
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_receipt_is_held_against_a_bundle(run: Any, signed: Path, tmp_path: Path) -> None:
     key = run("key", "show", "--db", signed).out.strip()
     stream = run("log", "--db", signed, "--json").json["conversations"][0]["id"]
