@@ -89,6 +89,7 @@ def receipt(db: Path | None, key: Path | None, prefix: str, version: int | None)
         stream = stream_named(store, prefix)
         last = store.head(stream).length - 1
         signer = signing_key(db_path(db), store.log, key)
+        memory_of(signer, store.log).read()
         note = receipt_note(store, signer.signers, stream, last if version is None else version)
     sys.stdout.write(str(note))
 
@@ -98,6 +99,14 @@ def receipt(db: Path | None, key: Path | None, prefix: str, version: int | None)
 
 def key_new(db: Path | None, key: Path | None, *, ml_dsa: bool, as_json: bool) -> None:
     with writable_log(db) as store:
+        if signed_before := store.tree().checkpoints():
+            raise SetupError(
+                f"This log is signed already (the last checkpoint has {signed_before[-1][0]} leaves): a second key "
+                "would sign what nobody believes.",
+                where=store.log,
+                fix="Give its key with --key or INTERLOCK_SIGNING_KEY, and change it with `interlock key rotate --to "
+                "FILE`. If it is lost, begin a new log, and keep this one as it is.",
+            )
         made = new_key(signing_key_path(db_path(db), key), store.log, *_kinds(ml_dsa))
     _show_key(made, as_json, f"Keep the file where the database's administrator cannot read it; give {_lines(made)} to")
 
@@ -112,7 +121,8 @@ def _lines(key: SigningKey) -> str:
 
 def key_show(db: Path | None, key: Path | None, as_json: bool) -> None:
     found = SigningKey(signing_key_path(db_path(db), key))
-    _show_key(found, as_json, f"Give {_lines(found)} to")
+    successor = memory_of(found, found.verifier().name).retired_for()
+    _show_key(found, as_json, f"Give {_lines(found)} to", successor)
 
 
 def key_rotate(db: Path | None, key: Path | None, to: Path, *, ml_dsa: bool, as_json: bool) -> None:
@@ -123,8 +133,9 @@ def key_rotate(db: Path | None, key: Path | None, to: Path, *, ml_dsa: bool, as_
         signing = checkpointer_of(place, store.tree(), key=key)
         signing.refuse_another_key()
         made = new_key(to, store.log, *_kinds(both))
-        signing.rotate(memory_of(made, store.log), *made.signers)
-    _show_key(made, as_json, "The log signs with this key now: name its file with --key. Tell")
+        signing.rotate(memory_of(made, store.log), *made.signers, place=str(to.resolve()))
+    says = f"The log signs with this key now: set INTERLOCK_SIGNING_KEY={to}, or give it with --key. Tell"
+    _show_key(made, as_json, says)
 
 
 def witness_key(name: str, key: Path, *, ml_dsa: bool, as_json: bool) -> None:
@@ -132,14 +143,21 @@ def witness_key(name: str, key: Path, *, ml_dsa: bool, as_json: bool) -> None:
     _show_key(made, as_json, "Give the line above to the logs' owners, and to")
 
 
-def _show_key(key: SigningKey, as_json: bool, says: str) -> None:
+def _show_key(key: SigningKey, as_json: bool, says: str, successor: str | None = None) -> None:
+    """`successor` is where the key lies that this one was changed for; None where it is in force."""
     if as_json:
-        more = {"ml_dsa": str(key.verifiers()[1])} if len(key.signers) > 1 else {}
+        more: dict[str, Any] = {"ml_dsa": str(key.verifiers()[1])} if len(key.signers) > 1 else {}
+        if successor is not None:
+            more |= {"retired": True, "successor": successor or None}
         write_json({"key": str(key.verifier()), **more, "file": str(key.path)})
         return
     sys.stdout.write("".join(f"{one}\n" for one in key.verifiers()))
     terminal = Terminal(error=True)
     terminal.hang(terminal.text(("file", "dim")), str(key.path))
+    if successor is not None:
+        by = f"This key was changed for another{f', {successor}' if successor else ''}, and signs no more."
+        terminal.hang(terminal.text((MARKS.warn, "bold yellow")), (by, "yellow"))
+        return
     terminal.line((f"{says} auditors and witnesses.", "dim"))
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..contracts.errors import CallError
+from ..contracts.errors import CallError, KeyUnavailable
 from ..persistence.evidence.anchors import FolderAnchor
 from ..persistence.evidence.checking import Attested, Outside, attested, document
 from ..persistence.evidence.keys import SigningKey
 from ..persistence.evidence.notes import verifier_keys
 from ..persistence.evidence.receipts import unkept as unkept_receipt
+from ..persistence.sql_store import SqlStore
 from ..persistence.verify import Verified
 from ..service.auditing import audited
 from ..service.evidence import policy_in, policy_path, remembered, signing_key_path
@@ -83,12 +84,22 @@ def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None 
             tree = attested(store.tree(), outside)
         keys = outside.known if tree is None else tree.keys
         unkept = [unkept_receipt(store, keys, str(one), one.read_text("utf-8")) for one in brought.receipts]
+        locked = _locked(store) if found.unopened else ""
         found = replace(found, beside=(*found.beside, *filter(None, unkept)))
     if as_json:
-        write_json(verified_document(log, found, tree))
+        write_json(verified_document(log, found, tree, locked))
     else:
-        _show_verified(log, found, tree)
+        _show_verified(log, found, tree, locked)
     return 0 if found.ok and not (tree and tree.faults) else 1
+
+
+def _locked(store: SqlStore[Any]) -> str:
+    """Why texts could not be opened, and what to do: the key is missing, open to others, damaged, or another one."""
+    try:
+        store.try_key(every=True)
+    except KeyUnavailable as error:
+        return str(error)
+    return ""
 
 
 def verdict(found: Verified, tree: Attested | None) -> str:
@@ -98,10 +109,11 @@ def verdict(found: Verified, tree: Attested | None) -> str:
     return "NOT SIGNED" if tree is None else str(tree)
 
 
-def verified_document(log: str, found: Verified, tree: Attested | None = None) -> dict[str, Any]:
-    """`{"log", "attestation", "ok", "conversations", "events", "payloads", "erased", "unopened", "broken": [{"id",
-    "version", "what"}]}`; of a whole log also `"tree"`, as `checking.document` gives it, and `"beside": ["what"]`
-    where something does not hold that is of no conversation."""
+def verified_document(log: str, found: Verified, tree: Attested | None = None, locked: str = "") -> dict[str, Any]:
+    """`{"log", "attestation", "ok", "conversations", "events", "payloads", "erased", "unopened", "locked", "broken":
+    [{"id", "version", "what"}]}`; of a whole log also `"tree"`, as `checking.document` gives it, and
+    `"beside": ["what"]` where something does not hold that is of no conversation. `locked` says why texts could not be
+    opened."""
     said = {
         "log": log,
         "attestation": verdict(found, tree),
@@ -111,6 +123,7 @@ def verified_document(log: str, found: Verified, tree: Attested | None = None) -
         "payloads": found.payloads,
         "erased": found.erased,
         "unopened": found.unopened,
+        "locked": locked or None,
         "broken": [{"id": one.stream, "version": one.version, "what": one.what} for one in found.broken],
     }
     if tree is not None:
@@ -118,7 +131,7 @@ def verified_document(log: str, found: Verified, tree: Attested | None = None) -
     return said | ({"beside": list(found.beside)} if found.beside else {})
 
 
-def _show_verified(log: str, found: Verified, tree: Attested | None) -> None:
+def _show_verified(log: str, found: Verified, tree: Attested | None, locked: str) -> None:
 
     terminal = Terminal()
     for one in found.broken:
@@ -131,7 +144,7 @@ def _show_verified(log: str, found: Verified, tree: Attested | None) -> None:
         terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(what, 1000), "red"))
     erased = f", {counted(found.erased, 'text')} erased (which breaks nothing)" if found.erased else ""
     if found.unopened:
-        erased += f", {counted(found.unopened, 'text')} not opened: their key is not here"
+        erased += f", {counted(found.unopened, 'text')} not opened"
     sign, style = (MARKS.good, "bold green") if found.ok else (MARKS.bad, "bold red")
     so_far = "" if not found.broken else " up to there"
     terminal.hang(
@@ -139,6 +152,8 @@ def _show_verified(log: str, found: Verified, tree: Attested | None) -> None:
         f"log {log}: {counted(found.streams, 'conversation')}, {counted(found.events, 'event')} and "
         f"{counted(found.payloads, 'text')} hold{so_far}{erased}",
     )
+    if locked:
+        terminal.hang(terminal.text((MARKS.warn, "bold yellow")), (safe(locked, 1000), "yellow"))
     if tree is not None and (tree.checkpoints or tree.faults):
         _show_tree(terminal, tree, verdict(found, tree))
     if verdict(found, tree) == "BROKEN":

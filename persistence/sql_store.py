@@ -24,6 +24,7 @@ from .codec import Row, checked, summary_of
 from .connection import Failures, LogConnection
 from .description import Description
 from .grouped import GroupedLog
+from .keyfile import KeyFile
 from .presence import Presence
 from .sql_tree import SqlTree
 from .vault import Vault
@@ -57,6 +58,17 @@ class SqlStore(ABC, Generic[C]):
                 raise _TakenBack
 
         self._ask(attempt)
+
+    def try_key(self, *, every: bool = False) -> None:
+        """Have the master key open one of the keys of texts, if there is any, or every one.
+
+        Raises `KeyUnavailable` where it is missing, open to others, damaged, or another log's: nothing that anybody
+        writes could be recorded.
+        """
+        if isinstance(self.master, KeyFile) and self.master.exists():
+            self.master.ids()
+        for row in self._rows(sql.A_KEY, limit=None if every else 1):
+            self.vault.tried(row)
 
     @abstractmethod
     def tree(self) -> SqlTree[C]:

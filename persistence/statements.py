@@ -173,6 +173,7 @@ KEYS_OF = compiled(_keys_of(json_list(_subjects)), postgres=_keys_of(json_list(_
 KEY_OF_ID = compiled(_key.where(DATA_KEY.c.id == bindparam("under")))
 KEYS = compiled(_key.order_by(DATA_KEY.c.id))
 ANY_KEY = compiled(select(DATA_KEY.c.id).limit(_limit))
+A_KEY = compiled(select(DATA_KEY.c.id, DATA_KEY.c.subject, DATA_KEY.c.wrapped).limit(_limit))
 PUT_WRAPPED = compiled(update(DATA_KEY).values(wrapped=bindparam("anew")).where(DATA_KEY.c.id == bindparam("under")))
 _of_subject: BindParameter[str] = bindparam("of_subject")
 STREAMS_OF = compiled(

@@ -138,6 +138,10 @@ class Vault:
         named = context(identity, subject)
         return self.master.wrap(self.master.unwrap(wrapped, named), named)
 
+    def tried(self, row: Row) -> None:
+        """Unwrap a key (id, subject, wrapped). Raises `KeyUnavailable` where texts under it could not be read."""
+        self._unwrapped(*row)
+
     def _unwrapped(self, identity: str, subject: str, wrapped: bytes) -> DataKey:
         with self._lock:
             known = self._keys.get(identity)

@@ -102,8 +102,11 @@ class Checkpointer:
                 note, fresh = self._sign(), True
         return self._shown(note, fresh, first)
 
-    def rotate(self, memory: HeadMemory, *new: Signer) -> Signed:
-        """Record that the log signs with `new` from here on, and sign the checkpoint over that with all keys."""
+    def rotate(self, memory: HeadMemory, *new: Signer, place: str = "") -> Signed:
+        """Record that the log signs with `new` from here on, and sign the checkpoint over that with all keys.
+
+        `place` is where the new key lies, for who comes with the old one.
+        """
         old = self._signers
         text = rotation_text(self.tree.log, [one.verifier() for one in old], [one.verifier() for one in new])
         with self.tree.sequencing():
@@ -115,7 +118,7 @@ class Checkpointer:
             self._signers = (*old, *new)
             note = self._sign()
             memory.moved(lambda _: checkpoint_of(note))
-            self.memory.retire()
+            self.memory.retire(place)
             self._signers, self.memory = new, memory
         return self._shown(note, True, first)
 
@@ -131,7 +134,8 @@ class Checkpointer:
             raise SetupError(
                 f"The last checkpoint (size {signed_before[-1][0]}) was signed with another key.",
                 where=self.tree.log,
-                fix="Give that key; to change it for this one, use `interlock key rotate` with the old one.",
+                fix="Give that key with --key or INTERLOCK_SIGNING_KEY; to change it for another, use `interlock key "
+                "rotate` with the old one.",
             )
         both = any(len(one.signature) > mldsa.SIGNATURE_BYTES for one in note.signatures)
         if both and all(key.kind != ML_DSA for key in mine):

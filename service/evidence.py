@@ -93,4 +93,5 @@ def checkpointer_of(
     found = policy_in(policy_path(db, policy), needed=policy is not None)
     witnesses = [HttpWitness(one.url, one.key) for one in found.witnesses if one.url]
     memory = memory_of(signer, tree.log)
+    memory.read()  # a key that was changed for another signs nothing, not even what is not new
     return Checkpointer(tree, signer.signers, memory, witnesses=witnesses, anchors=anchors, clock=clock)

@@ -328,13 +328,15 @@ def wired(
 ) -> Iterator[Wired]:
     """A runtime on the log at `path`; its caller enters it with `running`. Closes the log on leaving.
 
-    `others` are flows of the log that run beside the project's: conversations that began on them go on.
+    `others` are flows of the log that run beside the project's: conversations that began on them go on. Raises
+    `KeyUnavailable`, before anything is written, where texts could not be encrypted or read.
     """
     agents = agents_for(project, choice)
     store = open_log(path, create=create)
     presence: Presence | None = None
     signing: Checkpointer | None = None
     try:
+        store.try_key()
         signing = _signing(path, store)
         presence = store.presence()
         others = tuple(others)

@@ -37,8 +37,8 @@ class HeadMemory(Protocol):
         """
         ...
 
-    def retire(self) -> None:
-        """The key was changed for another: it signs no more."""
+    def retire(self, successor: str = "") -> None:
+        """The key was changed for another, which lies at `successor`: it signs no more."""
         ...
 
 
@@ -63,10 +63,12 @@ class FileMemory:
                 "names the newest checkpoint that others hold.",
             ) from error
         if said.get("retired"):
+            successor = said.get("successor") or ""
             raise SetupError(
-                "This key was changed for another, and signs no more.",
-                where=str(self.path),
-                fix="Give the new key with --key or INTERLOCK_SIGNING_KEY.",
+                f"This key was changed for another{f', {successor}' if successor else ''}, and signs no more.",
+                where=str(self.path.with_suffix("")),
+                fix=f"Set INTERLOCK_SIGNING_KEY={successor or 'FILE'} where the log is written, or give the new key "
+                "with --key.",
             )
         if head.origin != self.origin:
             raise SetupError(
@@ -102,10 +104,19 @@ class FileMemory:
         finally:
             lock.close()
 
-    def retire(self) -> None:
-        self._write(self.read(), retired=True)
+    def retire(self, successor: str = "") -> None:
+        self._write(self.read(), retired=True, **({"successor": successor} if successor else {}))
 
-    def _write(self, head: Checkpoint, **more: bool) -> None:
+    def retired_for(self) -> str | None:
+        """Where the key lies that this one was changed for, empty if that was not noted; None if it is in force."""
+        try:
+            self.read()
+            said = {}
+        except SetupError:
+            said = json.loads(self.path.read_text("utf-8"))
+        return str(said.get("successor") or "") if said.get("retired") else None
+
+    def _write(self, head: Checkpoint, **more: bool | str) -> None:
         said = {"origin": head.origin, "root": base64.b64encode(head.root).decode(), "size": head.size, **more}
         written_whole(self.path, json.dumps(said).encode() + b"\n")
 

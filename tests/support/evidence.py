@@ -48,7 +48,7 @@ class Remembered:
         self.head = advance(self.head)
         return self.head
 
-    def retire(self) -> None:
+    def retire(self, successor: str = "") -> None:
         """A key of a test is not used again."""
 
 

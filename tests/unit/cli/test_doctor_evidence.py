@@ -100,8 +100,9 @@ def test_the_key_that_cannot_sign_is_found(run: Any, signed: Path, look: Any, tm
     key.unlink()
     kept.rename(key)
     run("key", "rotate", "--to", tmp_path / "new", "--db", signed)
-    assert result(look(), "signing") == ("fail", f"{key}: This key was changed for another, and signs no more.")
-    assert look()["signing"]["fix"] == "Give the new key with --key or INTERLOCK_SIGNING_KEY."
+    new = tmp_path / "new"
+    assert result(look(), "signing") == ("fail", f"{key}: This key was changed for another, {new}, and signs no more.")
+    assert look()["signing"]["fix"].startswith(f"Set INTERLOCK_SIGNING_KEY={new} where the log is written")
 
 
 def test_a_key_that_is_not_the_one_that_signed_is_found(

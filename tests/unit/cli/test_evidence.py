@@ -192,7 +192,7 @@ def test_a_receipt_is_held_against_a_bundle(run: Any, signed: Path, tmp_path: Pa
     assert other != key
     assert run("checkpoint", "--db", signed, "--key", tmp_path / "new").code == 0
     retired = run("checkpoint", "--db", signed)
-    assert (retired.code, "This key was changed for another, and signs no more." in retired.words) == (2, True)
+    assert (retired.code, "This key was changed for another, " in retired.words) == (2, True)
 
 
 def test_a_key_that_was_rotated_still_leads_to_the_new_one(run: Any, signed: Path, tmp_path: Path) -> None:

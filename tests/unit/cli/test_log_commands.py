@@ -119,6 +119,7 @@ def test_verify_says_what_it_does_not_prove(run: Any, log: Path) -> None:
         "payloads",
         "erased",
         "unopened",
+        "locked",
         "broken",
         "tree",
     }

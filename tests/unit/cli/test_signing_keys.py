@@ -70,3 +70,101 @@ def test_a_receipt_is_handed_back_and_held_against_the_log(run: Any, log: Path, 
     receipt.write_text(text.replace("\n\n", "\n\n", 1).replace(sign, sign[:-6] + "AAAAA="))
     ran = run("verify", "--db", log, "--receipt", receipt)
     assert (ran.code, "was not signed with a key of this log" in ran.words) == (1, True)
+
+
+def test_after_a_change_the_old_key_says_what_to_set(
+    run: Any, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a talk, a checkpoint, a receipt, an export and another change; and with it set, they go on."""
+    monkeypatch.setenv("COLUMNS", "400")
+    run("key", "new", "--db", log)
+    run("checkpoint", "--db", log)
+    new = tmp_path / "new"
+    changed = run("key", "rotate", "--to", new, "--db", log)
+    assert f"The log signs with this key now: set INTERLOCK_SIGNING_KEY={new}, or give it with --key." in changed.words
+    stream = run("log", "--db", log, "--json").json["conversations"][0]["id"]
+    for words in (
+        ("chat", "bank"),
+        ("checkpoint",),
+        ("receipt", stream),
+        ("export", "--all", "--bundle", tmp_path / "b"),
+        ("key", "rotate", "--to", tmp_path / "newer"),
+    ):
+        ran = run(*words, "--db", log)
+        assert ran.code == 2, ran.words
+        assert f"This key was changed for another, {new}, and signs no more." in ran.words
+        assert f"Set INTERLOCK_SIGNING_KEY={new} where the log is written" in ran.words
+    assert not (tmp_path / "newer").exists()
+    shown = run("key", "show", "--db", log)
+    assert (shown.code, f"This key was changed for another, {new}, and signs no more." in shown.words) == (0, True)
+    assert run("key", "show", "--db", log, "--json").json["successor"] == str(new)
+    assert "retired" not in run("key", "show", "--key", new, "--db", log, "--json").json
+    assert run("checkpoint", "--key", new, "--db", log).code == 0
+
+
+def test_a_key_that_was_retired_by_an_earlier_release_says_so(run: Any, log: Path, tmp_path: Path) -> None:
+    """Its memory names no successor."""
+    run("key", "new", "--db", log)
+    run("checkpoint", "--db", log)
+    memory = Path(f"{log}.signing-key.head")
+    memory.write_text(memory.read_text().replace("{", '{"retired": true, ', 1))
+    ran = run("checkpoint", "--db", log)
+    assert "This key was changed for another, and signs no more." in ran.words
+    assert "Set INTERLOCK_SIGNING_KEY=FILE where the log is written" in ran.words
+    assert run("key", "show", "--db", log, "--json").json["retired"] is True
+
+
+def test_a_log_that_is_signed_gets_no_second_key(run: Any, log: Path, tmp_path: Path) -> None:
+    """It would sign what nobody believes; nothing is made."""
+    run("key", "new", "--db", log)
+    run("checkpoint", "--db", log)
+    Path(f"{log}.signing-key").rename(tmp_path / "kept")
+    ran = run("key", "new", "--db", log)
+    assert ran.code == 2
+    assert "This log is signed already (the last checkpoint has 478 leaves): a second key would sign what" in ran.words
+    assert "change it with `interlock key rotate --to FILE`. If it is lost, begin a new log" in ran.words
+    assert not Path(f"{log}.signing-key").exists()
+
+
+def test_another_key_names_the_variable(run: Any, log: Path, tmp_path: Path) -> None:
+    run("key", "new", "--db", log)
+    other = tmp_path / "other"
+    run("key", "new", "--key", other, "--db", log)
+    run("checkpoint", "--db", log)
+    ran = run("checkpoint", "--key", other, "--db", log)
+    assert (ran.code, "The last checkpoint (size 478) was signed with another key." in ran.words) == (2, True)
+    assert "Give that key with --key or INTERLOCK_SIGNING_KEY" in ran.words
+
+
+MISSING = "The key file is missing, and texts of this log are encrypted under it."
+OPEN = "The key file can be read or written by others (mode 0644)."
+DAMAGED = "This is no file of master keys, or it is damaged."
+
+
+@pytest.mark.parametrize("how", [MISSING, OPEN, DAMAGED, "is not in the key file."])
+def test_a_master_key_that_cannot_be_had_is_told_apart(run: Any, log: Path, tmp_path: Path, how: str) -> None:
+    """Missing, open to others, damaged, or another log's: `verify` says which, and a talk leaves no conversation."""
+    key = Path(f"{log}.key")
+    if how == MISSING:
+        key.unlink()
+    elif how == OPEN:
+        key.chmod(0o644)
+    elif how == DAMAGED:
+        key.write_text("nonsense\n")
+    else:
+        run("demo", "--db", tmp_path / "other.db")
+        key.write_bytes(Path(f"{tmp_path / 'other.db'}.key").read_bytes())
+    before = len(run("log", "--db", log, "--json").json["conversations"])
+    ran = run("chat", "bank", "--db", log, stdin="hello\n")
+    assert (ran.code, how in ran.words) == (1, True), ran.words
+    assert len(run("log", "--db", log, "--json").json["conversations"]) == before
+    found = run("verify", "--db", log)
+    assert (found.code, how in found.words, "texts not opened" in found.words) == (0, True, True), found.words
+    assert how in run("verify", "--db", log, "--json").json["locked"]
+
+
+def test_a_master_key_that_is_there_opens_all(run: Any, log: Path) -> None:
+    """The control; and a log without any text needs none yet."""
+    found = run("verify", "--db", log, "--json").json
+    assert (found["unopened"], found["locked"]) == (0, None)
+    assert run("chat", "bank", "--db", log.with_name("new.db"), stdin="hello\n").code == 0
