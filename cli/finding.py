@@ -12,6 +12,7 @@ from ..contracts.store import Store
 from ..fsm.program import with_children
 from ..persistence.sql_store import SqlStore
 from ..service.evidence import refuse_old_copy
+from ..service.journal import is_keeping
 from ..service.loading import recorded_flow
 from ..service.project import Project
 from ..service.wiring import FoundFlow, db_path, found_flow, open_log
@@ -37,10 +38,15 @@ def writable_log(db: Path | None) -> Iterator[SqlStore[Any]]:
 
 
 def stream_named(store: Store, prefix: str) -> str:
-    """The conversation whose id begins with `prefix`, if there is exactly one."""
+    """The conversation whose id begins with `prefix`, if there is exactly one. Raises `ConversationArchived` for one
+    whose entries were pruned."""
     found = [stream for stream in store.streams() if stream.startswith(prefix)]
     if prefix in found:
         return prefix
+    if not found and prefix and is_keeping(store):
+        for one in store.archived():
+            if one.stream.startswith(prefix):
+                store.read(one.stream)  # raises `ConversationArchived`
     if not found or not prefix:
         raise UnknownConversation(
             f"There is no conversation {prefix!r} in this log.", fix="List what there is with `interlock log`."

@@ -61,17 +61,23 @@ def erase(
     if as_json:
         write_json(document)
     else:
-        _show_erasing(erasing, None if done is None else (done.conversations, done.payloads))
+        _show_erasing(erasing, None if done is None else (done.conversations, done.payloads), extent)
     return 0 if done is not None else 1
 
 
 def _extent_document(extent: Extent) -> dict[str, Any]:
-    """`{"subject", "conversations": [id], "payloads", "holds": [number]}`."""
+    """`{"subject", "conversations": [id], "payloads", "holds": [number]}`, and where there are any `"archived": [{"id",
+    "archive"}]`."""
     return {
         "subject": extent.subject,
         "conversations": list(extent.conversations),
         "payloads": sum(extent.payloads.values()),
         "holds": sorted(extent.holds),
+        **(
+            {"archived": [{"id": one.stream, "archive": one.archive} for one in extent.archived]}
+            if extent.archived
+            else {}
+        ),
     }
 
 
@@ -85,12 +91,23 @@ def _shown_extent(extent: Extent, as_json: bool) -> int:
             f"{counted(document['payloads'], 'text')} in {counted(len(extent.conversations), 'conversation')} would "
             "go, with their keys. Entries, hashes, proofs and routes stay."
         )
+        _show_archived(terminal, extent)
         for number, one in extent.holds.items():
             terminal.line((f"Hold {number} stands against it: {safe(one.ground)}", "bold red"))
     return 1 if extent.holds else 0
 
 
-def _show_erasing(erasing: Erasing, done: tuple[int, int] | None) -> None:
+def _show_archived(terminal: Terminal, extent: Extent) -> None:
+    if extent.archived:
+        names = ", ".join(sorted({one.archive for one in extent.archived}))
+        terminal.line(
+            f"{counted(len(extent.archived), 'conversation')} more {'is' if len(extent.archived) == 1 else 'are'} "
+            f"archived in {names}: nobody can open the texts there without the keys. An archive that was written with "
+            "`--texts clear` holds them all the same: delete it, or that conversation's file in it."
+        )
+
+
+def _show_erasing(erasing: Erasing, done: tuple[int, int] | None, extent: Extent) -> None:
     terminal = Terminal()
     if done is not None:
         terminal.hang(
@@ -98,6 +115,7 @@ def _show_erasing(erasing: Erasing, done: tuple[int, int] | None) -> None:
             f"erased {counted(done[1], 'text')} in {counted(done[0], 'conversation')}, with their keys; nothing of "
             "them is left in the database. Backups keep what they hold until they run out: the keys are in them, too.",
         )
+        _show_archived(terminal, extent)
         return
     asked = erasing.asked
     terminal.hang(

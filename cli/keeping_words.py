@@ -12,6 +12,8 @@ from ..contracts.keeping import (
     HoldPlaced,
     HoldReleased,
     KeysChanged,
+    PruneRefused,
+    SegmentPruned,
     TextsPruned,
     TextsRead,
 )
@@ -47,6 +49,13 @@ def _what(act: Act) -> str:
             )
         case TextsPruned():
             return f"pruned {counted(act.payloads, 'text')} by policy {act.policy[:12]}"
+        case SegmentPruned():
+            return (
+                f"pruned {counted(act.conversations, 'conversation')} ({counted(act.entries, 'entry', 'entries')}) "
+                f"that are archived in {act.archive}"
+            )
+        case PruneRefused():
+            return f"was refused to prune what is archived in {act.archive}: hold {act.hold} stands against it"
         case KeysChanged():
             return f"{'encrypted' if act.how == 'encrypted' else 'wrapped anew'} {act.count}"
         case ApproverNamed():

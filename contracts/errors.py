@@ -66,6 +66,16 @@ class UnknownConversation(CallError):
     code = "unknown_conversation"
 
 
+class ConversationArchived(UnknownConversation):
+    """Its entries were pruned; `archive` names the archive that has them (HTTP 410). It takes nothing more."""
+
+    code = "archived"
+
+    def __init__(self, what: str, *, stream: str, archive: str, where: str = "", fix: str = "") -> None:
+        self.stream, self.archive = stream, archive
+        super().__init__(what, where=where, fix=fix)
+
+
 class KeyReused(CallError):
     """An idempotency key came again with another body (HTTP 409)."""
 

@@ -12,6 +12,8 @@ from .values import ActorId, Count, Digest, SubjectId, Value
 
 Ground = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")]
 """Why somebody acted: one line of at most 200 characters. It is kept as long as the log: no personal data."""
+ArchiveName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+"""What an archive is called, in the log and by people. No personal data."""
 ReadThrough = Literal["log", "chat", "tasks", "export", "compare", "route", "service"]
 
 
@@ -93,6 +95,40 @@ class TextsPruned(Value):
     payloads: Count
 
 
+class SegmentPruned(Value):
+    """The entries of ended conversations go from the database; `archive` has them. Recorded and signed before.
+
+    `manifest` is the SHA-256 of the archive's MANIFEST, `listing` that over what is kept of the conversations
+    (`contracts/archive.py`), and `statement` a note over both that the log's key has signed. The archive was made of
+    the tree of `size` leaves; the entries have their places from leaf `first` to leaf `last`, not all of those between.
+    """
+
+    type: Literal["segment_pruned"] = "segment_pruned"
+    by: ActorId
+    ground: Ground
+    archive: ArchiveName
+    manifest: Digest
+    listing: Digest
+    size: Count
+    first: Count
+    last: Count
+    conversations: Count
+    entries: Count
+    payloads: Count
+    least_days: Count
+    statement: str
+
+
+class PruneRefused(Value):
+    """Somebody asked to prune what a hold keeps: nothing was done."""
+
+    type: Literal["prune_refused"] = "prune_refused"
+    by: ActorId
+    ground: Ground
+    archive: ArchiveName
+    hold: Count
+
+
 class KeysChanged(Value):
     """`encrypted`: texts that lay in clear were encrypted. `rotated`: data keys were wrapped by a new master key."""
 
@@ -123,6 +159,8 @@ Act = (
     | ErasureRefused
     | ErasureDone
     | TextsPruned
+    | SegmentPruned
+    | PruneRefused
     | KeysChanged
     | ApproverNamed
 )

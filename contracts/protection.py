@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .payload import PayloadAt, PayloadClass
+from .archive import Archived
+from .payload import Payload, PayloadAt, PayloadClass
 from .store import Append, Store
 from .tree import TreeStore
 
@@ -38,6 +39,19 @@ class AgedPayload:
     when: str
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A payload as it lies in the database: with `key` and `nonce` encrypted, else in clear behind its `r`."""
+
+    version: int
+    name: str
+    kind: PayloadClass
+    r: bytes | None
+    body: bytes
+    key: str | None
+    nonce: bytes | None
+
+
 class KeepingStore(Store, Protocol):
     """A store whose payloads can be erased, pruned and encrypted, and that keeps records of it. Thread-safe."""
 
@@ -60,6 +74,27 @@ class KeepingStore(Store, Protocol):
 
     def prune(self, places: Sequence[tuple[str, PayloadAt]]) -> int:
         """Delete these payloads, in one transaction; returns how many there were."""
+        ...
+
+    def archived(self, subject: str | None = None) -> Sequence[Archived]:
+        """The conversations (of the subject) whose entries were pruned, by name. To read or continue one of them
+        raises `ConversationArchived`; `streams`, `summaries` and `streams_of` leave them out."""
+        ...
+
+    def packed(self, stream: str) -> Sequence[Packed]:
+        """The payloads of a stream as they lie in the database, by version and name."""
+        ...
+
+    def unpacked(self, stream: str, packed: Sequence[Packed]) -> Mapping[PayloadAt, Payload]:
+        """What such payloads say; those are left out whose key is gone. Raises as reading payloads does."""
+        ...
+
+    def cut(self, archived: Sequence[Archived]) -> tuple[int, int]:
+        """Mark these conversations as archived and delete their entries and payloads, all or none; durable on return.
+
+        Returns how many entries and payloads went. Raises `StreamMoved` where one is not as it was archived, and
+        `StorageError` where no signed record of the log says that they may go.
+        """
         ...
 
     def aged(self, before: str) -> Sequence[AgedPayload]:

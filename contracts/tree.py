@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from .archive import Archived
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -118,6 +120,10 @@ class TreeStore(Protocol):
 
     def head_nodes(self) -> Mapping[tuple[int, int], tuple[int, bytes]]:
         """The stored nodes of the map of heads, by depth and place: up to 2 for its conversations, and the hash."""
+        ...
+
+    def archived(self) -> Sequence[Archived]:
+        """The conversations whose entries were pruned, by name; their leaves stay."""
         ...
 
     def checkpoints(self) -> Sequence[tuple[int, str]]:

@@ -5,13 +5,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
+from ..contracts.archive import Archived
 from ..contracts.envelope import Entry
 from ..contracts.errors import InterlockError
 from ..contracts.store import Append, TimerRow
 from . import statements as sql
 from .codec import Row, clear_row, conversation_row, event_row
 from .connection import Failures, LogConnection
-from .refusals import stream_moved
+from .cutting import archived_as, cut
+from .refusals import stream_archived, stream_moved
 from .vault import Vault
 
 C = TypeVar("C", bound=LogConnection)
@@ -94,10 +96,17 @@ class GroupedLog(Generic[C]):
                     taken.append(append)
                     outcomes.append(append.summary.length)
                     self._seen[stream] = (append.summary.length, self._seen[stream][1])
+                elif length == sql.ARCHIVED_LENGTH:
+                    outcomes.append(self._archived(connection, append))
                 else:
                     outcomes.append(stream_moved(append, length))
             self._record(connection, taken)
         return outcomes
+
+    def _archived(self, connection: C, append: Append) -> Exception:
+        """The refusal of an append to a conversation whose entries were pruned."""
+        found = archived_as(connection, append.summary.stream)
+        return stream_archived(found) if found else stream_moved(append, 0)
 
     def _record(self, connection: C, appends: Sequence[Append]) -> None:
         # In the order of the streams: two processes that write the same streams then never wait for each other.
@@ -126,6 +135,8 @@ class GroupedLog(Generic[C]):
                 connection.hold(streams, {})
                 self._look_up(connection, set(streams))
                 for append in appends:
+                    if self._seen[append.summary.stream][0] == sql.ARCHIVED_LENGTH:
+                        raise self._archived(connection, append)
                     if self._seen[append.summary.stream][0] != append.expected:
                         raise stream_moved(append, self._seen[append.summary.stream][0])
                 self._record(connection, appends)
@@ -135,6 +146,14 @@ class GroupedLog(Generic[C]):
             self._forget()
             if self._vault is not None:
                 self._vault.forget(subject)
+
+    def cut(self, given: Sequence[Archived]) -> tuple[int, int]:
+        """Prune what is archived; returns how many entries and texts went. Raises as `cutting.cut`."""
+        connection = self.connection
+        try:
+            return cut(connection, given)
+        finally:
+            self._forget()
 
     def _payload_rows(self, connection: C, entries: Sequence[tuple[Entry, str]]) -> list[Row]:
         """Encrypted under keys that the database holds, or that are added to it in this transaction."""
@@ -159,7 +178,7 @@ class GroupedLog(Generic[C]):
         """Where these streams end now, in one question for all."""
         if streams:
             for stream, length in connection.run(sql.LENGTHS, streams=json.dumps(sorted(streams))):
-                timers = connection.run(sql.TIMERS_OF, in_stream=stream) if length else ()
+                timers = connection.run(sql.TIMERS_OF, in_stream=stream) if length > 0 else ()
                 self._seen[stream] = (length, tuple(TimerRow(stream, timer, due) for timer, due in timers))
 
     def _moved_to(self, append: Append) -> int | None:

@@ -6,15 +6,17 @@ from dataclasses import replace
 from threading import Lock
 from uuid import uuid4
 
+from ..contracts.archive import Archived
 from ..contracts.envelope import Entry, Head
-from ..contracts.errors import StreamMoved
+from ..contracts.errors import ConversationArchived, StreamMoved
 from ..contracts.payload import Payload, PayloadAt
-from ..contracts.protection import AgedPayload
+from ..contracts.protection import AgedPayload, Packed
 from ..contracts.store import Append, FlowRow, Reservation, Spent, Status, StoredEntry, Summary, TimerRow
 from .codec import checked, stored
+from .cutting import moved
 from .memory_tree import MemoryTree
 from .presence import OnlyProcess, Presence
-from .refusals import closed_store, stream_moved
+from .refusals import closed_store, stream_archived, stream_moved
 
 
 class MemoryStore:
@@ -33,6 +35,7 @@ class MemoryStore:
         self._closed = False
         self._present: set[str] = set()
         self._committed: list[StoredEntry] = []
+        self._archived: dict[str, Archived] = {}
         self._tree = MemoryTree(self.log, lambda first: self._committed[first:])
 
     def presence(self) -> Presence:
@@ -58,8 +61,10 @@ class MemoryStore:
     def append(self, append: Append) -> int:
         return self.enqueue(append).result()
 
-    def _refusal(self, append: Append) -> StreamMoved | None:
+    def _refusal(self, append: Append) -> StreamMoved | ConversationArchived | None:
         stream = append.summary.stream
+        if stream in self._archived:
+            return stream_archived(self._archived[stream])
         found = len(self._entries.get(stream, ()))
         repeated = any((stream, entry.key) in self._keys for entry in append.entries if entry.key is not None)
         return stream_moved(append, found) if repeated or found != append.expected else None
@@ -83,12 +88,18 @@ class MemoryStore:
     def head(self, stream: str) -> Head:
         with self._open():
             entries = self._entries.get(stream)
+            self._refuse_archived(stream)
             return Head(stream, len(entries), entries[-1].leaf) if entries else Head(stream)
 
     def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[StoredEntry]:
         with self._open():
+            self._refuse_archived(stream)
             found = self._entries.get(stream, [])[max(after, 0) :]
             return tuple(found if limit is None else found[:limit])
+
+    def _refuse_archived(self, stream: str) -> None:
+        if stream in self._archived:
+            raise stream_archived(self._archived[stream])
 
     def find_key(self, stream: str, key: str) -> int | None:
         with self._open():
@@ -221,6 +232,39 @@ class MemoryStore:
                 if (entry := self._entries[stream][at.version]).at < before
                 and self._summaries[stream].status == "ended"
             )
+
+    def archived(self, subject: str | None = None) -> Sequence[Archived]:
+        with self._open():
+            found = sorted(self._archived.values(), key=lambda one: one.stream)
+        return tuple(one for one in found if subject in (None, one.subject))
+
+    def packed(self, stream: str) -> Sequence[Packed]:
+        rows = sorted(self.payloads(stream).items(), key=lambda row: (row[0].version, row[0].name))
+        return tuple(Packed(at.version, at.name, one.kind, one.r, one.plaintext, None, None) for at, one in rows)
+
+    def unpacked(self, stream: str, packed: Sequence[Packed]) -> Mapping[PayloadAt, Payload]:
+        return {
+            PayloadAt(version=one.version, name=one.name): Payload(one.name, one.kind, one.r or b"", one.body)
+            for one in packed
+            if one.key is None
+        }
+
+    def cut(self, archived: Sequence[Archived]) -> tuple[int, int]:
+        with self._open():
+            for one in archived:
+                summary = self._summaries.get(one.stream)
+                if summary is None or (summary.length, summary.status) != (one.length, "ended"):
+                    raise moved(one)
+            self._tree.cut(archived)
+            payloads = sum(len(self._payloads.pop(one.stream, {})) for one in archived)
+            entries = sum(len(self._entries.pop(one.stream)) for one in archived)
+            self._archived |= {one.stream: one for one in archived}
+            for one in archived:
+                del self._summaries[one.stream]
+            self._keys = {key: at for key, at in self._keys.items() if key[0] not in self._archived}
+            self._committed = [replace(one, data=b"") if one.stream in self._archived else one
+                               for one in self._committed]  # fmt: skip
+        return entries, payloads
 
     def scrub(self) -> None:
         """Nothing of it is anywhere."""

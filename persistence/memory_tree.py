@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
 
+from ..contracts.archive import Archived
 from ..contracts.errors import StorageError
 from ..contracts.records import RECORDS
 from ..contracts.store import StoredEntry
@@ -35,6 +36,7 @@ class MemoryTree:
         self._checkpoints: dict[int, str] = {}
         self._cosignatures: set[tuple[int, str]] = set()
         self._anchors: dict[tuple[int, str, str], Anchored] = {}
+        self._archived: dict[str, Archived] = {}
 
     @contextmanager
     def sequencing(self, wait_seconds: float = 5.0) -> Iterator[None]:
@@ -128,6 +130,36 @@ class MemoryTree:
     def head_nodes(self) -> Mapping[tuple[int, int], tuple[int, bytes]]:
         with self._lock:
             return {at: (cell.kind, cell.hash) for at, cell in self._cells.items()}
+
+    def archived(self) -> Sequence[Archived]:
+        with self._lock:
+            return tuple(self._archived[stream] for stream in sorted(self._archived))
+
+    def cut(self, archived: Sequence[Archived]) -> None:
+        """The entries of these conversations go, and their leaves stay. Raises `StorageError` where no record that a
+        checkpoint covers says that they may."""
+        with self._lock:
+            for one in archived:
+                if not self._is_recorded(one):
+                    raise StorageError(
+                        "The database refused the row. (archived: no signed record of the log says so)",
+                        where=self.log,
+                        fix="Prune with `interlock prune`, which records it first.",
+                    )
+            self._archived |= {one.stream: one for one in archived}
+            self._leaves = [(leaf, b"" if leaf.stream in self._archived else data) for leaf, data in self._leaves]
+
+    def _is_recorded(self, one: Archived) -> bool:
+        place = self._places.get((RECORDS, one.record))
+        last = self._places.get((one.stream, one.length - 1))
+        return (
+            place is not None
+            and self._records[one.record].type == "segment_pruned"
+            and any(size > place for size in self._checkpoints)
+            and last is not None
+            and self._leaves[last][0].hash == one.leaf
+            and (one.stream, one.length) not in self._places
+        )
 
     def checkpoints(self) -> Sequence[tuple[int, str]]:
         with self._lock:

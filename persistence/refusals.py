@@ -1,6 +1,7 @@
 """Refusals that every store words alike."""
 
-from ..contracts.errors import StorageError, StreamMoved
+from ..contracts.archive import Archived
+from ..contracts.errors import ConversationArchived, StorageError, StreamMoved
 from ..contracts.store import Append
 
 
@@ -17,6 +18,16 @@ def stream_moved(append: Append, found: int) -> StreamMoved:
         f"The stream has {found} entries, not {append.expected}.",
         where=f"stream {stream}",
         fix="Read the stream again, decide again, and append again.",
+    )
+
+
+def stream_archived(found: Archived) -> ConversationArchived:
+    """The refusal of whatever needs entries that are in an archive, and of appends to a conversation that is."""
+    return ConversationArchived(
+        found.where,
+        stream=found.stream,
+        archive=found.archive,
+        fix=f"Read them there: `interlock log --archive {found.archive} {found.stream}`. To go on, begin another one.",
     )
 
 

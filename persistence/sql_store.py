@@ -12,20 +12,23 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from ..contracts.archive import Archived
 from ..contracts.envelope import Head
 from ..contracts.errors import StorageError
 from ..contracts.payload import Payload, PayloadAt
-from ..contracts.protection import AgedPayload, MasterKey
+from ..contracts.protection import AgedPayload, MasterKey, Packed
 from ..contracts.store import Append, FlowRow, Reservation, Spent, Status, StoredEntry, Summary, TimerRow
 from . import ledger
 from . import statements as sql
 from .beside import Stray, strays
 from .codec import Row, checked, summary_of
 from .connection import Failures, LogConnection
+from .cutting import archived_as, archived_in, archived_of
 from .description import Description
 from .grouped import GroupedLog
 from .keyfile import KeyFile
 from .presence import Presence
+from .refusals import stream_archived
 from .sql_tree import SqlTree
 from .vault import Vault
 from .whole import LENGTHS, NAMES, Rows, Whole, pieces
@@ -95,12 +98,19 @@ class SqlStore(ABC, Generic[C]):
         return self._writer.append(checked(append))
 
     def head(self, stream: str) -> Head:
-        rows = self._rows(sql.HEAD, in_stream=stream)
+        rows = self._rows(sql.HEAD, in_stream=stream) or self._refuse_archived(stream)
         return Head(stream, rows[0][0] + 1, rows[0][1]) if rows else Head(stream)
 
     def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[StoredEntry]:
-        rows = self._rows(sql.ENTRIES, in_stream=stream, first=after, limit=limit)
+        rows = self._rows(sql.ENTRIES, in_stream=stream, first=after, limit=limit) or self._refuse_archived(stream)
         return tuple(StoredEntry(*row) for row in rows)
+
+    def _refuse_archived(self, stream: str) -> tuple[()]:
+        """Nothing of the stream is here. Raises `ConversationArchived` where its entries were pruned."""
+        found = self._ask(lambda connection: archived_as(connection, stream))
+        if found is not None:
+            raise stream_archived(found)
+        return ()
 
     def find_key(self, stream: str, key: str) -> int | None:
         rows = self._rows(sql.VERSION_OF_KEY, in_stream=stream, given=key)
@@ -232,6 +242,23 @@ class SqlStore(ABC, Generic[C]):
                 )
 
         return self._ask(drop)
+
+    def archived(self, subject: str | None = None) -> Sequence[Archived]:
+        return self._ask(lambda one: archived_in(one) if subject is None else archived_of(one, subject))
+
+    def packed(self, stream: str) -> Sequence[Packed]:
+        return tuple(Packed(*row) for row in self._rows(sql.PAYLOADS, in_stream=stream, first=0))
+
+    def unpacked(self, stream: str, packed: Sequence[Packed]) -> dict[PayloadAt, Payload]:
+        rows = {one: (one.name, one.kind, one.r, one.body, one.key, one.nonce) for one in packed}
+        return {
+            PayloadAt(version=one.version, name=one.name): self.vault.opened(stream, one.version, row, self._wrapped)
+            for one, row in rows.items()
+            if one.key is None or self._wrapped(one.key)
+        }
+
+    def cut(self, archived: Sequence[Archived]) -> tuple[int, int]:
+        return self._ask(lambda _: self._writer.log.cut(archived))
 
     def aged(self, before: str) -> Sequence[AgedPayload]:
         return tuple(

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Generic, Protocol, TypeVar
 
+from ..contracts.archive import Archived
 from ..contracts.errors import LogBroken, StorageError
 from ..contracts.records import RECORDS
 from ..contracts.tree import Anchored, KeptRecord, Leaf, MapHead
 from . import tree_statements as sql
 from .connection import LogConnection
+from .cutting import archived_in
 from .heads import Cell, HeadMap, bounds, kept, key_of
 from .merkle import HASH_BYTES, Frontier, Node, completed_by, peaks_of
 
@@ -120,6 +122,9 @@ class SqlTree(Generic[C]):
 
     def head_nodes(self) -> Mapping[tuple[int, int], tuple[int, bytes]]:
         return {(depth, place): (kind, found) for depth, place, kind, found in self._rows(sql.HEAD_NODES)}
+
+    def archived(self) -> Sequence[Archived]:
+        return self._ask(archived_in)
 
     def checkpoints(self) -> Sequence[tuple[int, str]]:
         return tuple((size, note) for size, note in self._rows(sql.CHECKPOINTS))

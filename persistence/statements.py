@@ -31,7 +31,8 @@ from .tables import METADATA
 
 EVENT, PAYLOAD, CONVERSATION = (METADATA.tables[name] for name in ("event", "payload", "conversation"))
 TIMER, FLOW, META = (METADATA.tables[name] for name in ("timer", "flow", "meta"))
-DATA_KEY = METADATA.tables["data_key"]
+DATA_KEY, ARCHIVED = METADATA.tables["data_key"], METADATA.tables["archived"]
+ARCHIVED_LENGTH = -1
 TENANT_DAY, RESERVATION = (METADATA.tables[name] for name in ("tenant_day", "reservation"))
 
 
@@ -104,9 +105,10 @@ GET_META = compiled(select(META.c.value).where(META.c.name == bindparam("called"
 
 
 def _lengths(asked: Any) -> Select[Any]:
-    """Of each stream of a JSON list."""
+    """Of each stream of a JSON list: 0 where there is none, and `ARCHIVED_LENGTH` where its entries were pruned."""
     length = select(func.max(EVENT.c.version) + 1).where(EVENT.c.stream == asked.c.value).scalar_subquery()
-    return select(asked.c.value, func.coalesce(length, 0))
+    archived = select(literal_column(str(ARCHIVED_LENGTH))).where(ARCHIVED.c.stream == asked.c.value).scalar_subquery()
+    return select(asked.c.value, func.coalesce(length, archived, 0))
 
 
 def json_list(given: BindParameter[str], *, postgres: bool = False) -> Any:

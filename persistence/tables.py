@@ -1,7 +1,8 @@
 """The log's tables. Rows never leave the package: `codec` translates them.
 
-`event` and `flow` are append-only, held so by triggers that the migrations create. `payload` rows may be
-deleted: that is what erasing a person means. `conversation` and `timer` are projections, replaced with
+`event` and `flow` are append-only, held so by triggers that the migrations create; only entries of a conversation that
+stands in `archived`, which takes a signed record, may be deleted. `payload` rows may be deleted: that is what erasing
+a person means. `conversation` and `timer` are projections, replaced with
 every append and recomputable from the entries. `tenant_day` and `reservation` are a ledger of their own.
 `leaf`, `record` and `checkpoint` are the Merkle tree and append-only; `head` and `head_node` are projections of it.
 """
@@ -267,6 +268,24 @@ class AnchorRow(LogTable, table=True):
     place: str = Field(primary_key=True, sa_type=Text)
     at: str = Field(sa_type=Text)
     token: bytes = Field(sa_type=LargeBinary)
+
+
+class ArchivedRow(LogTable, table=True):
+    """A conversation whose entries were pruned, in the order of `contracts.archive.Archived`; append-only."""
+
+    __tablename__ = "archived"
+    __table_args__ = (Index("ix_archived_subject", "subject"), STRICT)
+
+    stream: str = Field(primary_key=True, sa_type=Text)
+    length: int
+    leaf: bytes = Field(sa_type=LargeBinary)
+    subject: str = Field(sa_type=Text)
+    flow_name: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    started_at: str = Field(sa_type=Text)
+    updated_at: str = Field(sa_type=Text)
+    archive: str = Field(sa_type=Text)
+    record: int
 
 
 class MetaRow(LogTable, table=True):

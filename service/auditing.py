@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ..contracts.canonical import parsed
-from ..contracts.errors import NotEncodable
+from ..contracts.errors import ConversationArchived, NotEncodable
 from ..contracts.events import ConversationStarted, FlowChanged
+from ..contracts.lineage import ForkRef
 from ..contracts.store import FlowRow, Store, StoredEntry, Summary
 from ..fsm.evolve import fold
 from ..fsm.replay import check_import
@@ -87,8 +88,12 @@ def fork_broken(store: Store, stream: str) -> Broken | None:
     if not isinstance(start, ConversationStarted) or not start.forks:
         return None
     ref = start.forks[-1]
+    try:
+        length = store.head(ref.conversation).length
+    except ConversationArchived as error:
+        return _fork_of_archived(store, stream, ref, error.archive)
     there = recorded(store.read(ref.conversation, limit=ref.version)) if ref.version else []
-    if ref.version > len(entries) or len(there) < ref.version or not store.head(ref.conversation).length:
+    if ref.version > len(entries) or len(there) < ref.version or not length:
         return Broken(stream, 0, f"It was forked from {ref.conversation}, of which this log lacks the beginning.")
     if there and there[-1].leaf.hex() != ref.leaf:
         return Broken(stream, 0, f"Its parent {ref.conversation} has another leaf at event {ref.version - 1}.")
@@ -99,6 +104,21 @@ def fork_broken(store: Store, stream: str) -> Broken | None:
         if (event, one.envelope.at, one.envelope.actor) != (was.event, was.envelope.at, was.envelope.actor):
             return Broken(stream, version, f"The event stands otherwise in its parent {ref.conversation}.")
     return None
+
+
+def _fork_of_archived(store: Store, stream: str, ref: ForkRef, archive: str) -> Broken | None:
+    """The parent's entries are in an archive, and its leaves are here: the fork's must be the one that it names."""
+    if not ref.version or not is_keeping(store):
+        return None
+    tree = store.tree()
+    index = tree.index_of(ref.conversation, ref.version - 1)
+    if index is not None and tree.leaves(index, 1)[0][0].hash.hex() == ref.leaf:
+        return None
+    return Broken(
+        stream,
+        0,
+        f"Its parent {ref.conversation}, archived in {archive!r}, has another leaf at event {ref.version - 1}.",
+    )
 
 
 def _first_of_each(found: Iterable[Broken], streams: Sequence[str] | None) -> tuple[Broken, ...]:

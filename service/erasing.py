@@ -11,6 +11,7 @@ Whatever stops it in between, `finish` goes on from what the log says: each step
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ..contracts.archive import Archived
 from ..contracts.commands import Actor, Command
 from ..contracts.envelope import Entry, Head, sealed
 from ..contracts.errors import CallError, StreamMoved
@@ -52,12 +53,16 @@ class Erasing:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What an erasure would take: the conversations of the subject, and how many texts each holds."""
+    """What an erasure would take: the conversations of the subject, and how many texts each holds.
+
+    Of those that are `archived` only the keys are here; without these nobody opens the texts that were archived sealed.
+    """
 
     subject: str
     conversations: tuple[str, ...]
     payloads: Mapping[str, int]
     holds: Mapping[int, HoldPlaced]
+    archived: tuple[Archived, ...] = ()
 
 
 class Eraser:
@@ -69,8 +74,8 @@ class Eraser:
 
     def extent(self, subject: str) -> Extent:
         """What there is of the subject. Raises `CallError` where there is nothing."""
-        streams = tuple(self.store.streams_of(subject))
-        if not streams:
+        streams, archived = tuple(self.store.streams_of(subject)), tuple(self.store.archived(subject))
+        if not streams and not archived:
             raise CallError(
                 f"There is no subject {subject!r} in this log.",
                 where=self.store.log,
@@ -80,9 +85,9 @@ class Eraser:
         against = {
             number: hold
             for number, hold in self.journal.holds().items()
-            if hold.subject == subject or hold.conversation in streams
+            if hold.subject == subject or hold.conversation in (*streams, *(one.stream for one in archived))
         }
-        return Extent(subject, streams, self.store.payloads_of(subject), against)
+        return Extent(subject, streams, self.store.payloads_of(subject), against, archived)
 
     def ask(self, subject: str, *, by: str, ground: str, approvals: int = 1) -> Erasing:
         """Record the request, unless one waits already; who asks is the first who approves.
@@ -185,7 +190,7 @@ class Eraser:
                 if stream not in noted
             ]
             try:
-                if appends:
+                if appends or self.store.archived(subject):  # of these the keys go, and no entry can say so
                     self.store.erase(appends, subject)
             except StreamMoved:
                 continue

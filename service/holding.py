@@ -8,7 +8,8 @@ from .journal import Journal, Recorded
 
 def placed(journal: Journal, *, subject: str | None, conversation: str | None, by: str, ground: str) -> Recorded:
     """Record the hold. Raises `CallError` where there is no such subject; the conversation was looked up before."""
-    if subject is not None and not journal.store.streams_of(subject):
+    store = journal.store
+    if subject is not None and not store.streams_of(subject) and not store.archived(subject):
         raise CallError(f"There is no subject {subject!r} in this log.", fix="Name one that conversations have.")
     return journal.note(
         HoldPlaced(

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from ..contracts.commands import CUSTOMER, SYSTEM, Actor
 from ..contracts.envelope import Brought, Entry, Head, opened, sealed
-from ..contracts.errors import CallError, NotEncodable, StreamMoved
+from ..contracts.errors import CallError, ConversationArchived, NotEncodable, StreamMoved
 from ..contracts.imported import (
     IMPORTED,
     AnsweredCall,
@@ -208,7 +208,10 @@ class _Bringing:
         self._in_hand.discard(stream)
 
     def _is_there(self, stream: str) -> bool:
-        entries = self._store.read(stream, limit=1)
+        try:
+            entries = self._store.read(stream, limit=1)
+        except ConversationArchived:
+            return True
         if not entries:
             return False
         _, event = opened(entries[0].data)

@@ -9,6 +9,7 @@ tile/<level>/..., tile/entries/...   the whole tree (c2sp.org/tlog-tiles), where
 entries/<stream>.jsonl            else the conversations' entries, a line each, byte for byte
 proofs/<stream>/<version>.tlog-proof, records/<number>.json, heads/<stream>.json
 payloads/<stream>.json            disclosed texts with their random bytes; the others are listed
+archived/<record>.json            where all is exported: whose entries are in an archive instead, and their leaves
 flows/<digest>.json, anchors/<size>-<n>.tsr, report.html, report.csv, verify_bundle.py
 ```
 
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ...contracts.archive import Archived, listed
 from ...contracts.canonical import canonical, leaf_hash, parsed
 from ...contracts.errors import CallError, LogBroken
 from ...contracts.payload import Payload, PayloadAt
@@ -98,6 +100,7 @@ def bundled(
     records = list(_records(tree, checkpoint.size, selection))
     if selection.streams is None:
         _add_tiles(bundle, tree, checkpoint.size)
+        _add_archived(bundle, tree)
     else:
         _add_records(bundle, tree, checkpoint, note, records)
         for stream in streams:
@@ -171,9 +174,11 @@ def file_name(stream: str) -> str:
 
 
 def _leaves(tree: TreeStore, first: int, end: int) -> Iterator[tuple[Leaf, bytes]]:
+    """Every leaf with its entry, which is empty where it is archived."""
+    lengths = {one.stream: one.length for one in tree.archived()}
     for start in range(first, end, CHUNK):
         for leaf, entry in tree.leaves(start, min(CHUNK, end - start)):
-            if not entry:
+            if not entry and leaf.version >= lengths.get(leaf.stream, 0):
                 raise LogBroken(
                     f"The entry of leaf {leaf.index} is gone.",
                     stream=leaf.stream,
@@ -198,6 +203,21 @@ def _add_tiles(bundle: Bundle, tree: TreeStore, size: int) -> None:
             data = b"".join(nodes[one] for one in wanted)
             bundle.add(tile_path(str(level), first // WIDTH, len(wanted)), data)
         level, width = level + 1, width >> 8
+
+
+def _add_archived(bundle: Bundle, tree: TreeStore) -> None:
+    """Of each archive the conversations as its record lists them, each with the places of its leaves."""
+    records: dict[int, list[Archived]] = {}
+    for one in tree.archived():
+        records.setdefault(one.record, []).append(one)
+    for number, conversations in records.items():
+        said = [listed(one) | {"leaves": _places(tree, one)} for one in conversations]
+        bundle.add(f"archived/{number}.json", canonical(said))
+
+
+def _places(tree: TreeStore, one: Archived) -> list[int]:
+    places = [tree.index_of(one.stream, version) for version in range(one.length)]
+    return [place for place in places if place is not None]
 
 
 def _records(tree: TreeStore, size: int, selection: Selection) -> Iterator[tuple[int, int, bytes]]:

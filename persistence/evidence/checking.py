@@ -1,11 +1,13 @@
 """The tree of a log checked against its entries, and what is known of it outside: how far each part is attested."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ...contracts.canonical import leaf_hash, parsed
 from ...contracts.errors import InterlockError, LogBroken, NotEncodable
+from ...contracts.keeping import SegmentPruned
 from ...contracts.records import RECORDS, HeadsTaken, KeyRotated, record_of
 from ...contracts.tree import Leaf, MapHead, TreeStore
 from ...contracts.values import written_time
@@ -25,6 +27,7 @@ from .notes import (
     vouched,
 )
 from .policy import Policy
+from .pruned import pruned_broken
 
 Level = Literal["NOT SIGNED", "SELF-ATTESTED", "ANCHORED", "WITNESSED"]
 CHUNK = 1000
@@ -57,7 +60,8 @@ class Attested:
     """How far the log is attested. `faults` is what does not hold; the level is the weakest over all entries.
 
     `signed`, `anchored` and `witnessed` are how many leaves each covers; `waiting` entries have no leaf yet. `keys` are
-    those that are known, and what they were changed for.
+    those that are known, and what they were changed for. Of `archived` entries the leaves are here alone; `archives`
+    says how many conversations are in each archive.
     """
 
     leaves: int = 0
@@ -70,6 +74,8 @@ class Attested:
     of: int = 0
     keys: tuple[VerifierKey, ...] = ()
     faults: tuple[str, ...] = ()
+    archived: int = 0
+    archives: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def level(self) -> Level:
@@ -107,6 +113,8 @@ def attested(tree: TreeStore, outside: Outside) -> Attested:
         of=len(outside.policy.witnesses),
         keys=tuple(key for _, key in walk.eras),
         faults=tuple(walk.faults),
+        archived=walk.gone,
+        archives=dict(sorted(Counter(one.archive for one in walk.archived.values()).items())),
     )
 
 
@@ -125,6 +133,9 @@ class _Walk:
         self.anchored = self.witnessed = self.seen = 0
         self.map = _Map()
         self.last: dict[str, tuple[int, bytes]] = {}
+        self.archived = {one.stream: one for one in tree.archived()}
+        self.prunes: dict[int, tuple[int, SegmentPruned]] = {}
+        self.gone = 0
 
     def leaves(self) -> None:
         """Every leaf is that of its entry, and every node that of its leaves; the records say what is so."""
@@ -133,13 +144,34 @@ class _Walk:
             self._note_root(edge)
             if leaf.index != expected:
                 raise _broken(leaf, f"Leaf {expected} of the tree is missing.")
-            if leaf_hash(entry) != leaf.hash:
+            gone = not entry and self._is_archived(leaf)
+            if not gone and leaf_hash(entry) != leaf.hash:
                 raise _broken(leaf, f"Leaf {leaf.index} is not that of its entry ({_named(leaf)}).")
             if b"".join(edge.add(leaf.hash)[1:]) != leaf.above:
                 raise _broken(leaf, f"The tree's nodes above leaf {leaf.index} are not those of its leaves.")
-            self._entry(leaf, entry)
+            if gone:
+                self._gone(leaf)
+            else:
+                self._entry(leaf, entry)
         self._note_root(edge)
         self._records_kept()
+
+    def _is_archived(self, leaf: Leaf) -> bool:
+        archived = self.archived.get(leaf.stream)
+        return archived is not None and leaf.version < archived.length
+
+    def _gone(self, leaf: Leaf) -> None:
+        """An entry that is in an archive: its leaf is all there is of it here, and stands in its turn."""
+        before, _ = self.last.get(leaf.stream, (-1, b""))
+        if leaf.version != before + 1:
+            raise _broken(leaf, f"Leaf {leaf.index} is out of turn ({_named(leaf)}).")
+        self.last[leaf.stream] = (leaf.version, leaf.hash)
+        self.map.moved(MapHead(leaf.stream, leaf.version, leaf.hash))
+        self.gone += 1
+
+    def _statement(self, statement: str, index: int) -> bool:
+        """Whether a key that was in force signed it; where no key is known, nobody can tell."""
+        return not self.eras or vouched(note_of(statement), in_force(self.eras, index + 1))
 
     def _records_kept(self) -> None:
         """The columns beside the log's own records repeat what they say."""
@@ -181,6 +213,8 @@ class _Walk:
             root, count = self.map.taken()
             if (record.root, record.conversations, record.leaves) != (root.hex(), count, leaf.index):
                 raise _broken(leaf, f"Record {leaf.version} says that conversations end elsewhere than they do.")
+        elif isinstance(record, SegmentPruned):
+            self.prunes[leaf.version] = (leaf.index, record)
         elif isinstance(record, KeyRotated):
             self.rotations.append((leaf, record.statement))
 
@@ -204,6 +238,7 @@ class _Walk:
         """Every checkpoint is signed with the key of its time and is of this tree; so is every one from outside."""
         size = self.tree.size()
         self._hand_over()
+        self.faults += pruned_broken(self.archived.values(), self.prunes, self.last, self.tree.log, self._statement)
         self._there(size)
         for at, (text, lines) in sorted(self.notes.items()):
             try:
@@ -383,5 +418,6 @@ def document(found: Attested) -> Mapping[str, Any]:
             "anchored": found.anchored,
             "witnessed": found.witnessed,
             "faults": list(found.faults),
+            **({"archived": found.archived, "archives": dict(found.archives)} if found.archives else {}),
         },
     }

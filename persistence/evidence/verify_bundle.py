@@ -36,6 +36,7 @@ from typing import Any
 CODES = {"WITNESSED": 0, "ANCHORED": 10, "SELF-ATTESTED": 20, "BROKEN": 1, "NOT SHOWN": 3}
 WRONG_CALL = 2
 RECEIPT, MANIFEST = "interlock receipt v1", "interlock bundle v1"
+PRUNE = "interlock prune v1"
 ROTATION, ROTATION_OF_SEVERAL = "interlock key rotation v1", "interlock key rotation v2"
 LENGTHS = {1: 32, 4: 32, 6: 1312}
 """The bytes of a public key, by its type: Ed25519, a witness's Ed25519, ML-DSA-44."""
@@ -1275,6 +1276,7 @@ class Report:
 
     def __init__(self):
         self.faults, self.missing, self.says = [], [], []
+        self.archived = 0
         self.entries = self.conversations = self.disclosed = self.withheld = self.erased = self.size = 0
         self.level, self.seen, self.of = "SELF-ATTESTED", 0, 0
         self.readable = "none"
@@ -1293,7 +1295,7 @@ class Report:
             "verdict": str(self), "faults": self.faults, "not_shown": self.missing, "says": self.says,
             "leaves": self.size, "entries": self.entries, "conversations": self.conversations,
             "texts_disclosed": self.disclosed, "texts_withheld": self.withheld, "texts_erased": self.erased,
-            "report": self.readable,
+            "report": self.readable, "archived": self.archived,
         }  # fmt: skip
 
 
@@ -1314,10 +1316,11 @@ class Check:
         self.records = []  # (index, number, value, leaf)
         self.keys = []
         self.eras = []  # (from which index, key) of a key rotation
+        self.archived = {}  # stream -> (index, leaf hash) of its entries, which are in an archive
 
     def run(self):
         for part in (self.opening, self.tree, self.rotations, self.signatures, self.chains, self.complete,
-                     self.approvals, self.payloads, self.flows, self.readable, self.outside,
+                     self.archives, self.approvals, self.payloads, self.flows, self.readable, self.outside,
                      self.receipts, self.attested):  # fmt: skip
             try:
                 part()
@@ -1385,6 +1388,7 @@ class Check:
 
     def _whole_tree(self):
         hashes, size = [], self.checkpoint.size
+        gone = self._gone()
         for first in range(0, size, 256):
             width = min(256, size - first)
             data, at = self.file(tile_path("entries", first // 256, width)), 0
@@ -1393,6 +1397,13 @@ class Check:
                 entry, at = data[at + 2 : at + 2 + length], at + 2 + length
                 if at > len(data):
                     raise Bad(f"the entry at leaf {index} is cut off")
+                if not length and index in gone:
+                    tile = self.file(tile_path(0, first // 256, width))
+                    hashes.append(tile[32 * (index - first) : 32 * (index - first) + 32])
+                    self.archived.setdefault(gone[index], []).append((index, hashes[-1]))
+                    continue
+                if not length:
+                    raise Bad(f"the entry at leaf {index} is gone, and no archive is said to have it")
                 hashes.append(leaf_of(entry))
                 self._take(index, entry, hashes[-1])
             if at != len(data):
@@ -1406,6 +1417,17 @@ class Check:
                 part = nodes[first : first + 256]
                 if self.file(tile_path(level // 8, first // 256, len(part))) != b"".join(part):
                     raise Bad(f"tile {level // 8}/{first // 256} is not that of the entries")
+
+    def _gone(self):
+        """Whose entry each leaf was of which the bundle has the hash alone, for the entry is in an archive."""
+        gone = {}
+        for name in sorted(n for n in self.files if n.startswith("archived/")):
+            for one in strict_json(self.files[name]):
+                for index in one["leaves"]:
+                    if index in gone:
+                        raise Bad(f"leaf {index} is said to be archived twice")
+                    gone[index] = one["stream"]
+        return gone
 
     def _proofs(self):
         for stream in self.manifest["conversations"]:
@@ -1586,6 +1608,12 @@ class Check:
             for stream, entries in self.entries.items()
             for version, (index, _, leaf) in enumerate(entries)
         )
+        places += [
+            (index, stream, version, leaf)
+            for stream, leaves in self.archived.items()
+            for version, (index, leaf) in enumerate(leaves)
+        ]
+        places.sort()
         ends, at = {}, 0
         for index, said in chosen:
             while at < len(places) and places[at][0] < index:
@@ -1594,6 +1622,44 @@ class Check:
             found = map_root([map_leaf(stream, *end) for stream, end in ends.items()])[1]
             if (found.hex(), len(ends), index) != (said["root"], said["conversations"], said["leaves"]):
                 raise Bad(f"the map of heads at leaf {index} is not that of the entries before it")
+
+    def archives(self):
+        """What is gone is what records of the log list, under statements that the log's key of that time signed."""
+        if not self.whole:
+            return
+        records = {number: (index, value) for index, number, value, _ in self.records}
+        named = set()
+        for name in sorted(n for n in self.files if n.startswith("archived/")):
+            listing = strict_json(self.files[name])
+            index, value = records[int(name[9:-5])]
+            if value["type"] != "segment_pruned":
+                raise Bad(f"{name} is of a record that says nothing of an archive: entries were deleted")
+            self._archive(name, index, value["data"], listing)
+            named |= {one["stream"] for one in listing}
+        if set(self.archived) - named or set(self.archived) & set(self.entries):
+            raise Bad("entries are gone that no archive is said to have")
+
+    def _archive(self, name, index, said, listing):
+        kept = [{key: part for key, part in one.items() if key != "leaves"} for one in listing]
+        text = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        if sha256(text.encode()).hex() != said["listing"]:
+            raise Bad(
+                f"{name} lists other conversations than the log's record: entries were deleted that it does not name"
+            )
+        note = Note(said["statement"].encode())
+        lines = [PRUNE, self.origin, said["archive"], said["manifest"], said["listing"], str(said["size"]), ""]
+        if note.text.split("\n") != lines or not self.signed_in_time(note, index + 1):
+            raise Bad(f"that entries were archived in {said['archive']!r} is not signed with the log's key")
+        for one in listing:
+            mine = self.archived.get(one["stream"], [])
+            if len(mine) != one["length"] or mine[-1][1].hex() != one["leaf"]:
+                raise Bad(f"{one['stream']} is said to be archived, and ends elsewhere in the tree")
+        entries = sum(one["length"] for one in listing)
+        self.report.archived += entries
+        self.report.says.append(
+            f"{entries} entries of {len(listing)} conversations are in the archive {said['archive']}, and were not "
+            f"looked at here. Check it on its own; its MANIFEST has the SHA-256 {said['manifest']}."
+        )
 
     def approvals(self):
         """A signed decision is signed over the entry that opened its task, by a key that the log names (if whole)."""

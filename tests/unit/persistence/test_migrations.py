@@ -96,7 +96,9 @@ def test_a_log_of_an_older_schema_is_brought_to_this_ones(tmp_path: Path):
             "cosignature",
             "anchor",
             "data_key",
+            "archived",
         )
+        connection.execute("DROP TRIGGER event_refuses_archived")
         for table in later:
             connection.execute(f"DROP TABLE {table}")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
