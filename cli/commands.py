@@ -147,10 +147,13 @@ def log(
         str, typer.Option("--as", metavar="NAME", envvar="INTERLOCK_USER", help="Who reads the texts: it is recorded.")
     ] = "",
     ground: Annotated[str, typer.Option("--ground", metavar="TEXT", help="Why they are read: recorded, too.")] = "",
+    archive: Annotated[
+        Path | None, typer.Option("--archive", metavar="PATH", help="Read what was pruned, from its archive.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """List the conversations, tell what happened in one of them, or show how it stood at one event."""
-    from .history import list_all, tell_one
+    from .history import Shown, list_all, tell_one
     from .seeing import Looking
     from .standing import tell_at
 
@@ -158,9 +161,10 @@ def log(
     if at is not None:
         _end(tell_at(db, conversation, at, texts=looks, as_json=json))
     elif conversation:
-        _end(tell_one(db, conversation, texts=looks, hashes=hashes, all_events=all_events, as_json=json))
+        show = Shown(looks, hashes, all_events, json)
+        _end(tell_one(db, conversation, show, archive))
     else:
-        list_all(db, limit, json)
+        list_all(db, limit, json, archive)
 
 
 def replay(

@@ -64,6 +64,10 @@ def verify(
     heads: Heads = None,
     anchors: Anchors = None,
     receipts: Receipts = None,
+    archives: Annotated[
+        list[Path] | None,
+        typer.Option("--archive", metavar="PATH", help="Look at this archive of what was pruned, too; repeatable."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check every entry, chain, column, commitment, the tree and what was signed; name the first broken position.
@@ -79,7 +83,7 @@ def verify(
     from .proof import Brought
     from .proof import verify as run
 
-    files = (tuple(one or ()) for one in (heads, anchors, receipts))
+    files = (tuple(one or ()) for one in (heads, anchors, receipts, archives))
     _end(run(db, conversation, json, Brought(tuple(vkeys or ()), policy, *files)))
 
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..contracts.errors import KeyUnavailable
+from ..contracts.keeping import SegmentPruned
 from ..persistence.keyfile import KeyFile
 from ..persistence.protecting import clear_payloads
 from ..persistence.sql_store import SqlStore
 from ..persistence.sqlite_store import SqliteStore
 from ..service.erasing import Eraser
+from ..service.journal import Journal
+from .archiving import archives_of, archives_said
 from .terminal import counted
 
 LEAST_BYTES_FREE = 200_000_000
@@ -33,6 +36,18 @@ def keeping(store: SqlStore[Any]) -> Iterator[Kept]:
     yield _key(store)
     yield _clear(store)
     yield from _erasures(store)
+    yield _archives(store)
+
+
+def _archives(store: SqlStore[Any]) -> Kept:
+    archives = archives_of(store)
+    done = {one.record for one in store.archived()}
+    left = [one for one in Journal(store).acts() if isinstance(one.act, SegmentPruned) and one.number not in done]
+    later = [one for one in left if isinstance(one.act, SegmentPruned) and one.act.archive not in archives]
+    if later:
+        says = f"record {later[-1].number} says that something was to be pruned, and it is all still here: a crash"
+        return Kept("archives", "warn", says, "Run `interlock prune` again with that archive, or leave it.")
+    return Kept("archives", "ok", archives_said(archives) or "nothing was pruned from this log")
 
 
 def _room(store: SqlStore[Any]) -> Iterator[Kept]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from ..persistence.sqlite_store import SqliteStore
 from ..persistence.verify import Broken, verify
 from ..service.loading import recorded
 from . import timeline
-from .finding import existing_log, flow_of, stream_named
+from .archiving import archives_of, archives_said, read_from
+from .finding import flow_of, stream_named
 from .seeing import Looking, texts_seen
 from .story import Told, told
 from .terminal import MARKS, Terminal, counted, write_json
@@ -27,13 +29,16 @@ def listed_document(store: Store, limit: int) -> dict[str, Any]:
     forks that were made lately, whose events have the times of their parents.
 
     `parent` is the conversation that a child belongs to, or that a fork took its first `fork_at` events from;
-    `child` is the open child that has the customer.
+    `child` is the open child that has the customer. Where conversations were pruned, `"archived": {archive: how many}`
+    says where they are.
     """
     newest = {one.stream: one for one in store.summaries(limit=limit)}
     lately = [one for name in _begun_last(store, limit) if (one := newest.get(name) or store.summary(name))]
     forks = {one.stream: one for one in lately if _is_fork(store, one.stream)}
     chosen = list({**forks, **newest}.values())[:limit]
-    return {"log": store.log, "conversations": [_summary(store, one) for one in chosen]}
+    archived = archives_of(store)
+    listed = {"log": store.log, "conversations": [_summary(store, one) for one in chosen]}
+    return listed | ({"archived": archived} if archived else {})
 
 
 def _begun_last(store: Store, limit: int) -> Sequence[str]:
@@ -75,14 +80,18 @@ _FORKS = (
 )
 
 
-def list_all(db: Path | None, limit: int, as_json: bool) -> None:
-    """The conversations, the newest first."""
-    with existing_log(db) as store:
+def list_all(db: Path | None, limit: int, as_json: bool, archive: Path | None = None) -> None:
+    """The conversations, the newest first; of the log, or of an archive of it."""
+    with read_from(db, archive) as (store, _):
         document = listed_document(store, limit)
     if as_json:
         write_json(document)
         return
     terminal, found = Terminal(), document["conversations"]
+    archived = archives_said(document.get("archived", {}))
+    if not found and archived:
+        terminal.line((archived, "dim"))
+        return
     if not found:
         terminal.line("No conversation yet. Begin one with `interlock chat bank`.")
         return
@@ -105,6 +114,8 @@ def list_all(db: Path | None, limit: int, as_json: bool) -> None:
         terminal.line((_FORKS, "dim"))
     more = " (the newest; --limit shows more)" if len(found) == limit else ""
     terminal.line((f"{counted(len(found), 'conversation')}{more}. `interlock log ID` tells one.", "dim"))
+    if archived:
+        terminal.line((archived, "dim"))
 
 
 def _led_by(one: dict[str, Any]) -> str | tuple[str, str]:
@@ -130,25 +141,35 @@ def _waits(one: dict[str, Any]) -> tuple[str, str]:
     return ("", "dim") if one["status"] == "ended" else ("the customer", "dim")
 
 
-def tell_one(
-    db: Path | None, prefix: str, *, texts: Looking | None, hashes: bool, all_events: bool, as_json: bool
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a conversation is told. `texts` says who reads what was said; None where nobody does."""
+
+    texts: Looking | None = None
+    hashes: bool = False
+    all_events: bool = False
+    as_json: bool = False
+
+
+def tell_one(db: Path | None, prefix: str, show: Shown, archive: Path | None = None) -> int:
     """What happened in the conversation whose id begins with `prefix`; 1 if its log does not verify."""
-    with existing_log(db) as store:
+    with read_from(db, archive) as (store, log):
         stream = stream_named(store, prefix)
         broken = verify(store, streams=[stream]).first
-        if broken is not None and not as_json:
+        if broken is not None and not show.as_json:
             _warn(broken)
         summary = store.summary(stream)
         entries = recorded(store.read(stream))
         flow = flow_of(store, entries[0].envelope.flow)
-        events = told(
-            entries, flow, texts_seen(store, stream, "log", texts) if texts else None, partial(flow_of, store)
-        )
-    if as_json:
+        texts = None
+        if show.texts:  # recorded in the log, wherever they are read from
+            texts = texts_seen(log, stream, "log", show.texts)
+            texts = texts if store is log else store.payloads(stream)
+        events = told(entries, flow, texts, partial(flow_of, store))
+    if show.as_json:
         write_json(told_document(stream, summary, entries, events, broken))
     else:
-        _show(stream, summary, events, hashes=hashes, texts=texts is not None, all_events=all_events)
+        _show(stream, summary, events, hashes=show.hashes, texts=texts is not None, all_events=show.all_events)
     return 0 if broken is None else 1
 
 

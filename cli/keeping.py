@@ -18,7 +18,8 @@ from .seeing import acting
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 
-def _checked_ground(ground: str, *, needed: bool = False) -> str:
+def checked_ground(ground: str, *, needed: bool = False) -> str:
+    """The ground as it may stand in the log. Raises `CallError`."""
     if len(ground) > 200 or not ground.isprintable():
         raise CallError("The ground is longer than 200 characters, or no single line.", fix="Give a short --ground.")
     if needed and not ground.strip():
@@ -41,7 +42,7 @@ def erase(
     as_json: bool,
 ) -> int:
     """Ask, approve and finish, as far as it goes now; 1 where others must approve first."""
-    by, ground = acting(who), _checked_ground(ground)
+    by, ground = acting(who), checked_ground(ground)
     with writable_log(db) as store:
         eraser = Eraser(store)
         extent = eraser.extent(subject)
@@ -50,7 +51,7 @@ def erase(
         if approve:
             erasing = eraser.approve(subject, by=by)
         else:
-            erasing = eraser.ask(subject, by=by, ground=_checked_ground(ground, needed=True), approvals=approvals)
+            erasing = eraser.ask(subject, by=by, ground=checked_ground(ground, needed=True), approvals=approvals)
         done = eraser.finish(erasing) if erasing.is_approved else None
     document = {
         **_extent_document(extent),
@@ -140,7 +141,7 @@ def hold(
         if subject or conversation or release is not None:
             from ..service.holding import placed, released
 
-            ground = _checked_ground(ground, needed=True)
+            ground = checked_ground(ground, needed=True)
             if release is not None:
                 released(journal, release, by=acting(who), ground=ground)
             else:
@@ -166,7 +167,7 @@ def retain(db: Path | None, policy: Path, who: str, ground: str, *, dry_run: boo
     given, by = policy_in(policy), acting(who)
     with writable_log(db) as store:
         retention = Retention(store, given)
-        found = retention.overdue() if dry_run else retention.prune(by=by, ground=_checked_ground(ground))
+        found = retention.overdue() if dry_run else retention.prune(by=by, ground=checked_ground(ground))
     if as_json:
         write_json(_overdue_document(found, given.digest, dry_run))
         return

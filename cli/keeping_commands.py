@@ -1,5 +1,6 @@
 """The commands that keep a log as the law asks, as they are called: their arguments and help."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,14 @@ Ground = Annotated[
 ]
 Subject = Annotated[str, typer.Option("--subject", metavar="SUBJECT", help="The person's pseudonym in the log.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+
+
+class TextsIn(StrEnum):
+    """How an archive holds texts."""
+
+    sealed = "sealed"
+    clear = "clear"
+
 
 keys = typer.Typer(cls=Commands, help="The keys that texts are encrypted under.", no_args_is_help=True)
 
@@ -86,6 +95,101 @@ def retain(
     from .keeping import retain as run
 
     run(db, policy, who, ground, dry_run=dry_run, as_json=json)
+
+
+SigningKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key", metavar="FILE", envvar="INTERLOCK_SIGNING_KEY", show_default="LOG.signing-key", help="The signing key."
+    ),
+]
+Witnesses = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy", metavar="FILE", envvar="INTERLOCK_POLICY", show_default="LOG.policy", help="Whose signatures count."
+    ),
+]
+
+
+def archive(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A new folder, or a zip file (.zip).")],
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="What the log calls it.", show_default="that of the file")
+    ] = "",
+    before: Annotated[
+        str, typer.Option("--before", metavar="DATE", help="Conversations that ended before it (2026-01-31).")
+    ] = "",
+    through: Annotated[
+        int | None, typer.Option("--through", min=1, metavar="SIZE", help="Those within the tree's first SIZE leaves.")
+    ] = None,
+    texts: Annotated[
+        TextsIn,
+        typer.Option(
+            "--texts",
+            help="`sealed`: as they lie in the log, so that erasing a person reaches them. `clear`: readable by all.",
+        ),
+    ] = TextsIn.sealed,
+    dry_run: DryRun = False,
+    key: SigningKeyOption = None,
+    policy: Witnesses = None,
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Write conversations that have ended into an archive, which anybody can verify alone; says what has to stay.
+
+    Nothing leaves the log: that is `interlock prune`. An archive is a bundle, with the texts still encrypted.
+    """
+    from .archiving import archive as run
+
+    _end(
+        run(
+            db,
+            path,
+            name=name,
+            before=before,
+            through=through,
+            in_clear=texts is TextsIn.clear,
+            key=key,
+            policy=policy,
+            dry_run=dry_run,
+            as_json=json,
+        )
+    )
+
+
+def prune(
+    path: Annotated[Path, typer.Option("--archive", metavar="PATH", help="What `interlock archive` wrote.")],
+    least_days: Annotated[
+        int, typer.Option("--least-days", min=0, metavar="N", help="How long ago they must have ended.")
+    ] = 183,
+    who: Who = "",
+    ground: Ground = "",
+    dry_run: DryRun = False,
+    key: SigningKeyOption = None,
+    policy: Witnesses = None,
+    db: Db = None,
+    json: Json = False,
+) -> None:
+    """Let the log go without the entries that an archive holds; their leaves stay, and every proof with them.
+
+    The archive is verified first, and compared with the log. A hold stands against it. It is recorded and signed
+    before anything goes, and a crash loses nothing: the same call goes on.
+    """
+    from .archiving import prune as run
+
+    _end(
+        run(
+            db,
+            path,
+            least_days=least_days,
+            key=key,
+            policy=policy,
+            who=who,
+            ground=ground,
+            dry_run=dry_run,
+            as_json=json,
+        )
+    )
 
 
 def access(

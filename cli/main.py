@@ -49,6 +49,8 @@ KEEPING = "Keeping"
 app.command(cls=Command, rich_help_panel=KEEPING)(keeping_commands.erase)
 app.command(cls=Command, rich_help_panel=KEEPING)(keeping_commands.hold)
 app.command(cls=Command, rich_help_panel=KEEPING)(keeping_commands.retain)
+app.command(cls=Command, rich_help_panel=KEEPING)(keeping_commands.archive)
+app.command(cls=Command, rich_help_panel=KEEPING)(keeping_commands.prune)
 app.command(cls=Command, rich_help_panel=KEEPING)(keeping_commands.access)
 app.add_typer(keeping_commands.keys, name="keys", rich_help_panel=KEEPING)
 app.add_typer(keeping_commands.approvers, name="approver", rich_help_panel=KEEPING)

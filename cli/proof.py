@@ -14,10 +14,12 @@ from ..persistence.evidence.notes import verifier_keys
 from ..persistence.evidence.receipts import unkept as unkept_receipt
 from ..persistence.sql_store import SqlStore
 from ..persistence.verify import Verified
+from ..service.archives import with_archives
 from ..service.auditing import audited
 from ..service.evidence import policy_in, policy_path, remembered, signing_key_path
 from ..service.project import load_project
 from ..service.wiring import db_path, found_flows
+from .archiving import archives_of, archives_said
 from .finding import existing_log, stream_named, streams_named
 from .replaying import Replayed, replayed
 from .terminal import MARKS, Terminal, counted, safe, write_json
@@ -50,6 +52,7 @@ class Brought:
     heads: tuple[Path, ...] = ()
     anchors: tuple[Path, ...] = ()
     receipts: tuple[Path, ...] = ()
+    archives: tuple[Path, ...] = ()
 
     def outside(self, db: Path, log: str) -> Outside:
         """The log's own key stands in where no other is given: it says at least that the log is signed with it."""
@@ -81,7 +84,7 @@ def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None 
         log, tree, brought = store.log, None, brought or Brought()
         outside = brought.outside(db_path(db), log)
         if not prefix:
-            tree = attested(store.tree(), outside)
+            tree = with_archives(store, attested(store.tree(), outside), brought.archives)
         keys = outside.known if tree is None else tree.keys
         unkept = [unkept_receipt(store, keys, str(one), one.read_text("utf-8")) for one in brought.receipts]
         locked = _locked(store) if found.unopened else ""
@@ -169,6 +172,11 @@ def _show_tree(terminal: Terminal, tree: Attested, verdict: str) -> None:
     waiting = f", {tree.waiting} more not yet in it" if tree.waiting else ""
     covers = [("signed", tree.signed), ("anchored", tree.anchored), ("witnessed", tree.witnessed)]
     said = ", ".join(f"{name} up to {count}" for name, count in covers if count)
+    if tree.archives:
+        looked = f" Looked at: {', '.join(tree.looked_at)}." if tree.looked_at else ""
+        rest = "" if set(tree.looked_at) >= set(tree.archives) else " `--archive PATH` looks at what is there."
+        counts = f"{counted(tree.archived, 'event')} of the tree {'is' if tree.archived == 1 else 'are'} not here."
+        terminal.hang(terminal.text((MARKS.dot, "dim")), f"{archives_said(tree.archives)} {counts}{looked}{rest}")
     terminal.hang(
         terminal.text((sign, style)),
         f"tree of {counted(tree.leaves, 'leaf', 'leaves')}{waiting}: {said or 'signed by nobody you gave a key of'}; ",
@@ -188,17 +196,21 @@ def replay(db: Path | None, prefixes: list[str], every: bool, flow: str, as_json
             mine = {digest for digest, one in flows.items() if one.project is given}
             streams = [one for one in streams if (found := store.summary(one)) and found.flow_digest in mine]
         results = replayed(store, flows, streams)
+        archives = archives_of(store) if every else {}
     if as_json:
-        write_json(replayed_document(results))
+        write_json(replayed_document(results) | ({"archived": archives} if archives else {}))
     else:
         _show_replayed(results)
+        if archives:
+            Terminal().line((archives_said(archives), "dim"))
     return 0 if all(one.holds for one in results) else 1
 
 
 def replayed_document(results: tuple[Replayed, ...]) -> dict[str, Any]:
     """`{"same", "conversations", "events", "decisions", "divergences", "model_calls", "milliseconds",
     "replayed": [{"id", "flow", "digest", "events", "decisions", "divergences", "first", "flow_today",
-    "code_today", "problem"}]}`: `flow_today` and `code_today` name what is another today."""
+    "code_today", "problem"}]}`, and where conversations were
+    pruned `"archived": {archive: how many}`: `flow_today` and `code_today` name what is another today."""
     return {
         "same": all(one.holds for one in results),
         "conversations": len(results),

@@ -158,7 +158,9 @@ def written(
 ) -> Checkpoint:
     """Pass every file of the archive to `put`. To be called inside `tree.sequencing()`; raises as `bundled`."""
     if not conversations:
-        raise CallError("There is nothing to archive in this range.", fix="See what keeps it: `--dry-run`.")
+        raise CallError(
+            "There is nothing to archive in this range.", fix="Give a wider one; `--dry-run` says what has to stay."
+        )
 
     def beside(_: Checkpoint, told: Iterable[Told]) -> Mapping[str, bytes]:
         files: dict[str, bytes] = {}

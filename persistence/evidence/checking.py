@@ -61,7 +61,7 @@ class Attested:
 
     `signed`, `anchored` and `witnessed` are how many leaves each covers; `waiting` entries have no leaf yet. `keys` are
     those that are known, and what they were changed for. Of `archived` entries the leaves are here alone; `archives`
-    says how many conversations are in each archive.
+    says how many conversations are in each archive, and `looked_at` which archives were verified, too.
     """
 
     leaves: int = 0
@@ -76,6 +76,7 @@ class Attested:
     faults: tuple[str, ...] = ()
     archived: int = 0
     archives: Mapping[str, int] = field(default_factory=dict)
+    looked_at: tuple[str, ...] = ()
 
     @property
     def level(self) -> Level:
@@ -418,6 +419,11 @@ def document(found: Attested) -> Mapping[str, Any]:
             "anchored": found.anchored,
             "witnessed": found.witnessed,
             "faults": list(found.faults),
-            **({"archived": found.archived, "archives": dict(found.archives)} if found.archives else {}),
+            **(_archives_document(found) if found.archives else {}),
         },
     }
+
+
+def _archives_document(found: Attested) -> dict[str, Any]:
+    """`{"archived", "archives": {name: conversations}, "looked_at": [name]}`, where entries were pruned."""
+    return {"archived": found.archived, "archives": dict(found.archives), "looked_at": list(found.looked_at)}

@@ -33,7 +33,7 @@ def test_the_commands_print_what_the_page_says(tmp_path: Path) -> None:
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
         script.chmod(0o755)
     given |= {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{given['PATH']}", "COLUMNS": "200"}
-    assert len(steps()) == 9
+    assert len(steps()) == 13
     for command, printed in steps():
         ran = subprocess.run(command, shell=True, cwd=tmp_path, env=given, capture_output=True, text=True, check=False)
         words = " ".join((ran.stdout + ran.stderr).split())
