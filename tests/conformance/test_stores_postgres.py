@@ -320,8 +320,8 @@ def test_each_role_may_do_its_work_and_nothing_else(url: str, role: str) -> None
             connection.execute(f"SET SESSION AUTHORIZATION {role}".encode())
             try:
                 connection.execute(statement.format(fresh=f"{role}-{act}").encode())
-            except psycopg.errors.InsufficientPrivilege:
-                pass
+            except (psycopg.errors.InsufficientPrivilege, psycopg.errors.RestrictViolation):
+                pass  # a trigger of the latter kind stands before the eraser, who deletes what is archived
             else:
                 done.add(act)
             connection.rollback()

@@ -25,7 +25,7 @@ from interlock.service.clock import ManualClock
 from interlock.service.holding import placed, released
 from interlock.service.journal import Journal
 from interlock.service.pruning import Pruner
-from support.archives import archived_to, lived, log_with_archive, pruned, reopened, store_of
+from support.archives import LATER, archived_to, lived, log_with_archive, pruned, reopened, store_of
 from support.evidence import FLOW, ORIGIN, TestKey, checkpointer
 from support.stores import NOON, after, decided
 from support.tampering import as_administrator, checked, shown
@@ -407,6 +407,30 @@ def test_postgresql_lets_nothing_else_go(tmp_path: Path, attempt: str) -> None:
                 statement = attempt.format(stream=stay, gone=gone, record=record).replace("X'00'", "'\\x00'")
                 with pytest.raises(psycopg.Error, match=ATTEMPTS[attempt]):
                     connection.execute(statement.encode())
+
+
+def test_the_eraser_deletes_what_the_sequencer_recorded(tmp_path: Path) -> None:
+    """On PostgreSQL, each on a connection of its role: the app can do neither, the eraser alone nothing."""
+    with store_of("postgres", tmp_path) as store:
+        assert isinstance(store, PostgresStore)
+        path, signing, gone, _ = log_with_archive(store, tmp_path)
+        as_eraser = closing(PostgresStore(f"{store.url}&options=-crole%3Dinterlock_eraser"))
+        as_app = closing(PostgresStore(f"{store.url}&options=-crole%3Dinterlock_app"))
+        with as_eraser as eraser, as_app as app:
+            held = reopened(path)
+            with pytest.raises(StorageError, match="no signed record of the log says so"):
+                eraser.cut([replace(one, record=0) for one in held.conversations])
+            record = Pruner(store, ManualClock(LATER))._recorded(held, TestKey(), 0, "dpo", "rule 4")
+            rows = [replace(one, record=record) for one in held.conversations]
+            with pytest.raises(StorageError, match="no signed record of the log says so"):
+                eraser.cut(rows)
+            signing.checkpoint()
+            with pytest.raises(StorageError, match="may not do this"):
+                app.cut(rows)
+            assert eraser.cut(rows)[0] == held.entries
+            with pytest.raises(ConversationArchived):
+                app.read(gone[0])
+        assert (attested(store.tree(), OUTSIDE).faults, verify(store).ok) == ((), True)
 
 
 def test_a_store_does_not_cut_without_a_record(store: Any, tmp_path: Path) -> None:
