@@ -52,17 +52,18 @@ def archive(
         place = db_path(db)
         signer = signing_key(place, store.log, key)
         given = policy_in(policy_path(place, policy), needed=policy is not None)
-        own = signer.verifier()
-        trusted = Policy((own, *(one for one in given.logs if one != own)), given.witnesses, given.groups, given.quorum)
+        own = signer.verifiers()
+        logs = (*own, *(one for one in given.logs if one not in own))
+        trusted = Policy(logs, given.witnesses, given.groups, given.quorum)
         called = _checked_name(name or path.stem)
         signing = checkpointer_of(place, store.tree(), key=key, policy=policy)
         with written_to(path) as put:
             with sealed(store.tree(), signing):
                 found = chosen(store, wanted, in_clear=in_clear)
-                written(store, signer, trusted, called, found.conversations, put, in_clear=in_clear)
+                written(store, signer.signers, trusted, called, found.conversations, put, in_clear=in_clear)
             if in_clear:
                 noted_reading(store, [one.stream for one in found.conversations], "export")
-    made = opened(path, (own,))
+    made = opened(path, own)
     _show_archive(made, called, found, as_json)
     return 0
 
@@ -150,13 +151,13 @@ def prune(
     with writable_log(db) as store:
         place = db_path(db)
         signer = signing_key(place, store.log, key)
-        held = opened(path, (signer.verifier(),))
+        held = opened(path, signer.verifiers())
         pruner = Pruner(store, least_days=least_days)
         if dry_run:
             found = pruner.plan(held, by=by, ground=ground)
         else:
             signing = checkpointer_of(place, store.tree(), key=key, policy=policy)
-            found = pruner.prune(held, signing, signer, by=by, ground=ground)
+            found = pruner.prune(held, signing, signer.signers, by=by, ground=ground)
             signing.checkpoint()
     _show_pruned(found, as_json)
     return 0
@@ -207,7 +208,7 @@ def read_from(db: Path | None, path: Path | None) -> Iterator[tuple[Store, Keepi
             yield store, store
         else:
             key = signing_key(db_path(db), store.log)
-            yield store_of(opened(path, (key.verifier(),)), store), store
+            yield store_of(opened(path, key.verifiers()), store), store
 
 
 def archives_of(store: Store) -> dict[str, int]:

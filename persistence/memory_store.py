@@ -262,8 +262,8 @@ class MemoryStore:
             for one in archived:
                 del self._summaries[one.stream]
             self._keys = {key: at for key, at in self._keys.items() if key[0] not in self._archived}
-            self._committed = [replace(one, data=b"") if one.stream in self._archived else one
-                               for one in self._committed]  # fmt: skip
+            gone = self._archived
+            self._committed = [one._replace(data=b"") if one.stream in gone else one for one in self._committed]
         return entries, payloads
 
     def scrub(self) -> None:

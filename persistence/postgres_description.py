@@ -17,7 +17,7 @@ _PRESENT = compiled(
     JOIN pg_proc ON pg_proc.oid = tgfoid
     JOIN pg_language ON pg_language.oid = prolang
     WHERE NOT tgisinternal AND tgenabled = 'A' AND relnamespace = current_schema()::regnamespace
-        AND relname IN ('event', 'flow', 'meta', 'leaf', 'record', 'checkpoint')
+        AND relname IN ('event', 'flow', 'meta', 'leaf', 'record', 'checkpoint', 'archived')
 """)
 )
 """One that does not fire always, as for replicas it must, counts as missing: the owner changed it."""

@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 ON_SQLITE: Mapping[str, str] = {
+    "archived_refuses_delete": "329f6324bea9e06ac48d06ebc0f1935a",
+    "archived_refuses_replace": "04617f7c9fafddd68c836519f5c25f0d",
+    "archived_refuses_unrecorded": "6c9ae4abe1e25ee3fa1f35d6100dad75",
+    "archived_refuses_update": "33c4edcb951b0bf9cb1697500f3696c0",
     "checkpoint_refuses_delete": "70b7efa89c563a256d2ab1eb4fa4d147",
     "checkpoint_refuses_replace": "73ec6c110ad8751d25b455a7ba955ab0",
     "checkpoint_refuses_update": "2a955e2f7727b7c3b3aa0b3b77e416b5",
-    "event_refuses_delete": "9bf4c229a06ddef3eb76493ace79d623",
+    "event_refuses_archived": "efb0495b6168eb60cad85be8d841c4c5",
+    "event_refuses_delete": "d7f27529a8c72759d2394a7a20a147d8",
     "event_refuses_gap": "6afff65ddb0d2ede7f518051e16c8f0e",
     "event_refuses_replace": "24286b628886edd37820f600cc6f3730",
     "event_refuses_update": "bbb2811a303413452fb0567a84cb7284",
@@ -33,9 +38,13 @@ ON_SQLITE: Mapping[str, str] = {
 }
 
 ON_POSTGRES: Mapping[str, str] = {
+    "archived_refuses_change": "054136cb080876e0a08759fb00ba5ae6",
+    "archived_refuses_truncate": "27e596ae29a1d499253c6c670c0b9503",
+    "archived_refuses_unrecorded": "5fd6fce05566f7b1376945be6ba9236a",
     "checkpoint_refuses_change": "c37d987031021bba0a50d197bf9a8882",
     "checkpoint_refuses_truncate": "054f6f36b5d3b15076493a2d03995fa8",
-    "event_refuses_change": "5a0d28a93fa9080371d018c2ea620481",
+    "event_refuses_archived": "9adc198da0d7cdf863992c2b15ef612a",
+    "event_refuses_change": "244a35b58cae6ec773ba7e878b291373",
     "event_refuses_gap": "052914bf49d1c3350f1f39ef1953282e",
     "event_refuses_truncate": "3bd102fa791104d912a536c8f120efdb",
     "event_waits": "b9b838e08a5b58277206f43d0f225309",

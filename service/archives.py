@@ -8,25 +8,22 @@ from ..contracts.errors import CallError
 from ..contracts.keeping import SegmentPruned
 from ..contracts.protection import KeepingStore
 from ..persistence.evidence.checking import Attested
-from ..persistence.evidence.notes import VerifierKey
 from .journal import Journal
 from .pruning import opened, refuse_foreign
 
 
-def with_archives(
-    store: KeepingStore, found: Attested, paths: Sequence[Path], keys: tuple[VerifierKey, ...]
-) -> Attested:
+def with_archives(store: KeepingStore, found: Attested, paths: Sequence[Path]) -> Attested:
     """What was found of the log, with what is found of the archives at `paths`: each must verify by the log's keys, be
     of this very tree, and be the one that a record of the log names."""
     if not paths:
         return found
-    if not keys:
+    if not found.keys:
         raise CallError("An archive is checked with the log's key.", fix="Give it with --vkey.")
     faults, looked_at = list(found.faults), list[str]()
     recorded = {one.act.manifest for one in Journal(store).acts() if isinstance(one.act, SegmentPruned)}
     for path in paths:
         try:
-            archive = opened(path, keys)
+            archive = opened(path, found.keys)
             refuse_foreign(archive, store)
         except CallError as error:
             faults.append(f"{path}: {error.what}")

@@ -12,7 +12,7 @@ So a person is erased from archives, too: the key is in the database, and goes t
 """
 
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..contracts.events import ConversationStarted
 from ..contracts.protection import KeepingStore, Packed
 from ..contracts.store import Summary
 from ..contracts.subflow_events import SubflowStarted
-from ..persistence.evidence.bundle import Selection, Told, bundled, file_name
+from ..persistence.evidence.bundle import Selection, bundled, file_name
 from ..persistence.evidence.keys import Signer
 from ..persistence.evidence.notes import Checkpoint
 from ..persistence.evidence.policy import Policy
@@ -148,7 +148,7 @@ def _families(store: KeepingStore, streams: Sequence[str]) -> dict[str, set[str]
 
 def written(
     store: KeepingStore,
-    signer: Signer,
+    signers: Sequence[Signer],
     policy: Policy,
     name: str,
     conversations: Sequence[Archived],
@@ -162,17 +162,16 @@ def written(
             "There is nothing to archive in this range.", fix="Give a wider one; `--dry-run` says what has to stay."
         )
 
-    def beside(_: Checkpoint, told: Iterable[Told]) -> Mapping[str, bytes]:
-        files: dict[str, bytes] = {}
-        for one in told:
-            packed = [] if in_clear else store.packed(one.stream)
+    def beside() -> Iterator[tuple[str, bytes]]:
+        ordered = sorted(conversations, key=lambda one: one.stream)
+        for one in () if in_clear else ordered:
+            packed = store.packed(one.stream)
             if packed:
-                files[sealed_name(one.stream)] = canonical([_sealed(row) for row in packed])
-        entries = [listed(one) for one in sorted(conversations, key=lambda one: one.stream)]
-        return files | {LISTING: canonical({"archive": name, "conversations": entries})}
+                yield sealed_name(one.stream), canonical([_sealed(row) for row in packed])
+        yield LISTING, canonical({"archive": name, "conversations": [listed(one) for one in ordered]})
 
     selection = Selection(tuple(one.stream for one in conversations), ("all",) if in_clear else ("none",))
-    return bundled(store, store.tree(), signer, policy, selection, put, beside)
+    return bundled(store, store.tree(), signers, policy, selection, put, beside())
 
 
 def sealed_name(stream: str) -> str:

@@ -10,7 +10,7 @@ Whatever stops it in between, nothing is lost, and the same call goes on: a reco
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from ..contracts.values import written_time
 from ..persistence.evidence import verify_bundle
 from ..persistence.evidence.bundle import file_name
 from ..persistence.evidence.keys import Signer, signed
-from ..persistence.evidence.notes import VerifierKey, note_of
+from ..persistence.evidence.notes import VerifierKey, note_of, vouched
 from ..persistence.merkle import root_at
 from .archiving import LISTING, packed_of, sealed_name
 from .checkpointing import Checkpointer
@@ -144,13 +144,15 @@ class Pruner:
         payloads = sum(self._same(archive, one) for one in archive.conversations)
         return Pruned(archive.name, len(archive.conversations), archive.entries, payloads)
 
-    def prune(self, archive: Opened, signing: Checkpointer, signer: Signer, *, by: str, ground: str) -> Pruned:
+    def prune(
+        self, archive: Opened, signing: Checkpointer, signers: Sequence[Signer], *, by: str, ground: str
+    ) -> Pruned:
         """Do it; durable on return. Raises as `plan`, and what signing and storage raise: then nothing went."""
         found = self.plan(archive, by=by, ground=ground)
         if found.again:
             self.store.scrub()
             return found
-        record = self._recorded(archive, signer, found.payloads, by, ground)
+        record = self._recorded(archive, signers, found.payloads, by, ground)
         signing.checkpoint()
         self._refuse_held(archive, by, ground)
         rows = [replace(one, record=record) for one in archive.conversations]
@@ -158,7 +160,7 @@ class Pruner:
         self.store.scrub()
         return replace(found, entries=entries, payloads=payloads, record=record, done=True)
 
-    def _recorded(self, archive: Opened, signer: Signer, payloads: int, by: str, ground: str) -> int:
+    def _recorded(self, archive: Opened, signers: Sequence[Signer], payloads: int, by: str, ground: str) -> int:
         """The number of the record: of the one that a run before this one left, where it says the same."""
         listing = listing_digest(archive.conversations)
         text = statement_text(self.store.log, archive.name, archive.manifest, listing, archive.size)
@@ -179,11 +181,14 @@ class Pruner:
             entries=archive.entries,
             payloads=payloads,
             least_days=self.least_days,
-            statement=str(signed(text, signer)),
+            statement=str(signed(text, *signers)),
         )
+        keys = [one.verifier() for one in signers]
         for one in self.journal.acts():
-            if one.act == act:
-                return one.number
+            if isinstance(one.act, SegmentPruned) and one.act == act.changed(statement=one.act.statement):
+                note = note_of(one.act.statement)
+                if note.text == text and vouched(note, keys):
+                    return one.number
         return self.journal.note(act).number
 
     def _refuse_held(self, archive: Opened, by: str, ground: str) -> None:

@@ -19,7 +19,7 @@ The same log, selection and key give the same bytes (but for an ML-DSA-44 signat
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,10 @@ def bundled(
     policy: Policy,
     selection: Selection,
     put: Callable[[str, bytes], None],
+    more: Iterable[tuple[str, bytes]] = (),
 ) -> Checkpoint:
-    """Pass every file of the bundle to `put`, the manifest last. The tree must end with its newest checkpoint.
+    """Pass every file of the bundle to `put`, with `more` of the caller's and the manifest last. The tree must end
+    with its newest checkpoint.
 
     To be called inside `tree.sequencing()`. Raises `CallError` where the tree has leaves that nothing signed covers,
     and `LogBroken` where an entry is gone.
@@ -108,6 +110,8 @@ def bundled(
     _add_anchors(bundle, tree, checkpoint.size)
     listed = _add_contents(bundle, store, streams, selection)
     _add_readable(bundle, store, note, selection, listed, [entry for _, _, entry in records])
+    for name, data in more:
+        bundle.add(name, data)
     manifest = canonical(
         {
             "conversations": sorted(streams),

@@ -11,8 +11,8 @@ from ...contracts.keeping import SegmentPruned
 from ...contracts.records import RECORDS, HeadsTaken, KeyRotated, record_of
 from ...contracts.tree import Leaf, MapHead, TreeStore
 from ...contracts.values import written_time
-from ..heads import Cell, HeadMap, Kept, bucket_of, kept, key_of
 from ..merkle import Frontier
+from .built_map import BuiltMap
 from .notes import (
     ED25519,
     ML_DSA,
@@ -132,7 +132,7 @@ class _Walk:
         self.rotations: list[tuple[Leaf, str]] = []
         self.signed: set[int] = set()
         self.anchored = self.witnessed = self.seen = 0
-        self.map = _Map()
+        self.map = BuiltMap()
         self.last: dict[str, tuple[int, bytes]] = {}
         self.archived = {one.stream: one for one in tree.archived()}
         self.prunes: dict[int, tuple[int, SegmentPruned]] = {}
@@ -307,35 +307,6 @@ class _Walk:
             if found is None or found[0] != self.map.heads[stream]:
                 self.faults.append(f"The map of heads says another end of {stream} than the leaves.")
                 break
-
-
-class _Map:
-    """The map of heads, built again in memory."""
-
-    def __init__(self) -> None:
-        self.heads: dict[str, MapHead] = {}
-        self._dirty: set[str] = set()
-        self._buckets: dict[int, dict[bytes, Kept]] = {}
-        self.cells: dict[tuple[int, int], Cell] = {}
-        self._map = HeadMap(self._bucket, lambda depth, place: self.cells.get((depth, place)), self._put)
-
-    def moved(self, head: MapHead) -> None:
-        self.heads[head.stream] = head
-        self._dirty.add(head.stream)
-
-    def taken(self) -> tuple[bytes, int]:
-        for stream in self._dirty:
-            one = kept(self.heads[stream])
-            self._buckets.setdefault(bucket_of(one[0]), {})[one[0]] = one
-        self._map.moved(key_of(stream) for stream in self._dirty)
-        self._dirty.clear()
-        return self._map.root(), len(self.heads)
-
-    def _bucket(self, place: int) -> Sequence[Kept]:
-        return sorted(self._buckets.get(place, {}).values())
-
-    def _put(self, depth: int, place: int, cell: Cell) -> None:
-        self.cells[depth, place] = cell
 
 
 def rotation_text(log: str, old: Sequence[VerifierKey], new: Sequence[VerifierKey]) -> str:

@@ -17,9 +17,13 @@ CHUNK = 1000
 def refuse_altered(tree: TreeStore, first: int) -> None:
     """Raises `LogBroken` at the first leaf from `first` on whose entry is gone, another, or out of its chain."""
     last: dict[str, bytes] = {}
+    archived = {one.stream: one.length for one in tree.archived()}
     for expected, (leaf, entry) in enumerate(_from(tree, first), first):
         if leaf.index != expected:
             raise _broken(leaf, f"Leaf {expected} of the tree is missing.")
+        if not entry and leaf.version < archived.get(leaf.stream, 0):
+            last[leaf.stream] = leaf.hash
+            continue
         if not entry:
             raise _broken(leaf, f"The entry of leaf {leaf.index} is gone ({named(leaf)}).")
         if leaf_hash(entry) != leaf.hash:

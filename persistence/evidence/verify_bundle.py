@@ -528,6 +528,8 @@ WORDS = {
     "erasure_refused": "may not erase {subject}: {reason~}",
     "erasure_done": "the erasure of record {request} is done: {payloads} texts of {conversations} conversations",
     "texts_pruned": "deletes {payloads} texts of {conversations} conversations whose time was over",
+    "segment_pruned": "prunes {entries} entries of {conversations} conversations, which are archived in {archive}",
+    "prune_refused": "may not prune what is archived in {archive}: hold {hold} stands against it",
     "keys_changed": "{count} keys or texts were changed: {how~}",
     "approver_named": "names {person} as an approver",
 }
@@ -543,6 +545,8 @@ REASONS = {
     "erasure_asked": "{ground}",
     "erasure_refused": "{ground}",
     "texts_pruned": "{ground}",
+    "segment_pruned": "{ground}",
+    "prune_refused": "{ground}",
     "approver_named": "{ground}",
 }
 THEIRS = {"conversation_started", "message_received", "input_received", "agent_returned", "tool_returned",

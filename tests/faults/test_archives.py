@@ -420,7 +420,7 @@ def test_the_eraser_deletes_what_the_sequencer_recorded(tmp_path: Path) -> None:
             held = reopened(path)
             with pytest.raises(StorageError, match="no signed record of the log says so"):
                 eraser.cut([replace(one, record=0) for one in held.conversations])
-            record = Pruner(store, ManualClock(LATER))._recorded(held, TestKey(), 0, "dpo", "rule 4")
+            record = Pruner(store, ManualClock(LATER))._recorded(held, [TestKey()], 0, "dpo", "rule 4")
             rows = [replace(one, record=record) for one in held.conversations]
             with pytest.raises(StorageError, match="no signed record of the log says so"):
                 eraser.cut(rows)

@@ -34,7 +34,7 @@ def everything_of(store, tree: TreeStore) -> dict[str, bytes]:
     """A bundle of all that the log has."""
     files: dict[str, bytes] = {}
     with tree.sequencing():
-        bundled(store, tree, TestKey(), Policy((TestKey().verifier(),)), Selection(), files.__setitem__)
+        bundled(store, tree, [TestKey()], Policy((TestKey().verifier(),)), Selection(), files.__setitem__)
     return files
 
 

@@ -96,7 +96,7 @@ def archived_to(
     found = chosen(store, wanted or Range(), in_clear=in_clear)
     with written_to(path) as put, store.tree().sequencing():
         policy = Policy((signer.verifier(),))
-        written(store, signer, policy, name or path.stem, found.conversations, put, in_clear=in_clear)
+        written(store, [signer], policy, name or path.stem, found.conversations, put, in_clear=in_clear)
     return found
 
 
@@ -108,7 +108,7 @@ def pruned(
     store: KeepingStore, path: Path, signing: Checkpointer, *, by: str = "dpo", ground: str = "retention 4"
 ) -> Pruned:
     pruner = Pruner(store, ManualClock(LATER))
-    return pruner.prune(reopened(path, TestKey(store.log)), signing, TestKey(store.log), by=by, ground=ground)
+    return pruner.prune(reopened(path, TestKey(store.log)), signing, [TestKey(store.log)], by=by, ground=ground)
 
 
 def log_with_archive(
