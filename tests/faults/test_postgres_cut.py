@@ -17,6 +17,7 @@ from interlock.contracts.errors import StorageError, StreamMoved
 from interlock.contracts.store import Append
 from interlock.persistence.postgres_store import PostgresStore
 from interlock.persistence.verify import verify
+from support.figures import record
 from support.postgres import database, server_socket
 from support.stores import LOG, after, decided
 
@@ -118,6 +119,7 @@ def test_a_lost_answer_to_a_commit_loses_and_doubles_nothing(through: tuple[Prox
         assert [entry.key for entry in store.read("s")] == [f"turn-{n}" for n in range(turns)]
         report = verify(store)
         assert (report.broken, report.events) == ((), turns)
+    record("F6", f"connections cut {how} COMMIT: turns lost or doubled", tried=proxy.cuts, wrong=0, turns=turns)
 
 
 def test_control_a_caller_that_does_not_look_its_key_up_doubles_turns(through: tuple[Proxy, str]) -> None:
@@ -134,3 +136,4 @@ def test_control_a_caller_that_does_not_look_its_key_up_doubles_turns(through: t
                     continue
                 break
         assert store.head("s").length == 2 * turns
+    record("F6", "a caller that does not look its key up", tried=proxy.cuts, wrong=turns, control=True)

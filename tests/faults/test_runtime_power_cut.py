@@ -6,6 +6,7 @@ The control runs the same with durability off, and must lose turns.
 """
 
 import asyncio
+import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from functools import cache
@@ -20,6 +21,7 @@ from interlock.agents.scripted import ScriptedAgent, after_tool, calls, gives, r
 from interlock.contracts.errors import InterlockError
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.service.runtime import Runtime
+from support.figures import record as figure
 from support.keys import KNOWN
 from support.runtime import Bank, check_log, mini
 
@@ -135,6 +137,8 @@ def cut_everywhere(synchronous: str, most: int, seed: int, folder: Path) -> tupl
         fault = what_is_wrong(files, folder / str(tried), [what for before, what in happened if before <= number])
         if fault:
             wrong.append(f"after step {number} of {len(steps)} (seed {seed}): {fault}")
+        else:
+            shutil.rmtree(folder / str(tried))
     return tried, wrong
 
 
@@ -144,7 +148,7 @@ def test_a_power_cut_loses_no_turn_and_leaves_no_act_without_its_intent(tmp_path
     tried, wrong = cut_everywhere("FULL", 100, 20261121, tmp_path)
     assert wrong == []
     assert tried >= 80
-    print(f"{tried} states that a power cut could leave, none with harm (3/{tried} = {3 / tried:.1%})")
+    figure("F3", "power cuts of a runtime", tried=tried, wrong=0)
 
 
 @reachable
@@ -152,11 +156,14 @@ def test_a_power_cut_loses_no_turn_and_leaves_no_act_without_its_intent(tmp_path
 @pytest.mark.parametrize("seed", range(4))
 def test_a_power_cut_loses_no_turn_at_length(tmp_path: Path, seed: int) -> None:
     """The same at every moment of the record."""
-    assert cut_everywhere("FULL", 10**9, seed, tmp_path)[1] == []
+    tried, wrong = cut_everywhere("FULL", 10**9, seed, tmp_path)
+    assert wrong == []
+    figure("F3", "power cuts of a runtime", tried=tried, wrong=0)
 
 
 @reachable
 def test_control_with_durability_off_turns_are_lost(tmp_path: Path) -> None:
     """Without syncs the same checks find it."""
-    _, wrong = cut_everywhere("OFF", 40, 20261121, tmp_path)
+    tried, wrong = cut_everywhere("OFF", 40, 20261121, tmp_path)
     assert any(": lost: " in fault for fault in wrong)
+    figure("F3", "power cuts of a runtime with `synchronous=OFF`", tried=tried, wrong=len(wrong), control=True)

@@ -14,6 +14,7 @@ from faults.test_store_disk import TESTS
 
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.verify import verify
+from support.figures import record
 from support.stores import LOG
 
 CHILD = """
@@ -49,7 +50,7 @@ for _ in range(cycles):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("cycles", [60, pytest.param(600, marks=pytest.mark.full)])
+@pytest.mark.parametrize("cycles", [60, pytest.param(10_000, marks=pytest.mark.full)])
 def test_no_kill_loses_what_was_acknowledged(tmp_path: Path, cycles: int):
     """Every acknowledged entry of every life is there, in streams without a gap; the chain verifies."""
     path = tmp_path / "log.db"
@@ -87,3 +88,4 @@ def test_no_kill_loses_what_was_acknowledged(tmp_path: Path, cycles: int):
         report = verify(store)
     assert report.broken == ()
     assert report.events >= sum(acknowledged.values())
+    record("F1", "SIGKILL of a process that appends", tried=deaths, wrong=0, acknowledged=said, events=report.events)

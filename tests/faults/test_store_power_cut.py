@@ -6,6 +6,7 @@ sectors of 512 bytes. The real store opens each, and every acknowledged entry mu
 without a gap.
 """
 
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing
@@ -21,6 +22,7 @@ from interlock.contracts.envelope import Head
 from interlock.contracts.errors import InterlockError
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.verify import verify
+from support.figures import record as figure
 from support.stores import LOG, after, decided
 
 ROUNDS = 14
@@ -112,6 +114,8 @@ def cut_everywhere(synchronous: str, most: int, seed: int, folder: Path) -> tupl
         fault = what_is_wrong(files, folder / str(tried), known, sent)
         if fault:
             wrong.append(f"after step {number} of {len(steps)} (seed {seed}): {fault}")
+        else:
+            shutil.rmtree(folder / str(tried))
     return tried, wrong
 
 
@@ -121,6 +125,7 @@ def test_no_power_cut_loses_what_was_acknowledged(tmp_path: Path):
     tried, wrong = cut_everywhere("FULL", 400, 20261121, tmp_path)
     assert wrong == []
     assert tried >= 300
+    figure("F3", "power cuts of a store", tried=tried, wrong=0)
 
 
 @reachable
@@ -128,21 +133,32 @@ def test_no_power_cut_loses_what_was_acknowledged(tmp_path: Path):
 @pytest.mark.parametrize("seed", range(8))
 def test_no_power_cut_loses_what_was_acknowledged_at_length(tmp_path: Path, seed: int):
     """The same at every moment of the record, and with other sectors torn."""
-    assert cut_everywhere("FULL", 10**9, seed, tmp_path)[1] == []
+    tried, wrong = cut_everywhere("FULL", 10**9, seed, tmp_path)
+    assert wrong == []
+    figure("F3", "power cuts of a store", tried=tried, wrong=0)
+
+
+CONTROLS = [60, pytest.param(1_000, marks=pytest.mark.full)]
+
+
+def control(synchronous: str, most: int, folder: Path) -> None:
+    tried, wrong = cut_everywhere(synchronous, most, 20261121, folder)
+    assert any(": lost: " in fault for fault in wrong)
+    figure("F3", f"power cuts with `synchronous={synchronous}`", tried=tried, wrong=len(wrong), control=True)
 
 
 @reachable
-def test_with_durability_off_a_power_cut_does_lose(tmp_path: Path):
+@pytest.mark.parametrize("most", CONTROLS)
+def test_with_durability_off_a_power_cut_does_lose(tmp_path: Path, most: int):
     """The control: without syncs the same check finds acknowledged entries lost."""
-    _, wrong = cut_everywhere("OFF", 60, 20261121, tmp_path)
-    assert any(": lost: " in fault for fault in wrong)
+    control("OFF", most, tmp_path)
 
 
 @reachable
-def test_with_syncs_left_to_checkpoints_a_power_cut_does_lose(tmp_path: Path):
+@pytest.mark.parametrize("most", CONTROLS)
+def test_with_syncs_left_to_checkpoints_a_power_cut_does_lose(tmp_path: Path, most: int):
     """The second control: `synchronous=NORMAL`, which many use with WAL, loses the last commits."""
-    _, wrong = cut_everywhere("NORMAL", 60, 20261121, tmp_path)
-    assert any(": lost: " in fault for fault in wrong)
+    control("NORMAL", most, tmp_path)
 
 
 @reachable

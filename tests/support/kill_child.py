@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ TALKING_AT_ONCE = 3
 LONGEST_SECONDS = 5.0
 
 
+@cache
 def world_program(world: Path) -> Program:
     """The small flow, with tools that act on the file `world`."""
 
@@ -158,6 +160,7 @@ def main() -> None:
     """Serve orders until stdin closes. A child that is not killed in time ends itself."""
     for line in sys.stdin:
         order = json.loads(line)
+        world_program(Path(order["world"]))  # read and checked once for all the children of a log
         pid = os.fork()
         if pid == 0:
             signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)  # SIGALRM ends a child that nobody kills
