@@ -7,6 +7,7 @@ cut could have left them. Run in a process of its own: `in_a_process`.
 """
 
 import ctypes
+import hashlib
 import os
 import pickle
 import random
@@ -93,6 +94,8 @@ class Disk:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.fails: Callable[[str, str], int] = lambda step, file: OK
+        self.lies: Callable[[str, str], int | None] = lambda step, file: None
+        """How many bytes of this write reach the disk, which says that all did; None for all."""
         self._names: dict[int, str] = {}
         self._methods: dict[int, tuple[Methods, Methods]] = {}
         library = sqlite_library()
@@ -135,8 +138,10 @@ class Disk:
         failure = self.fails("write", name)
         if failure != OK:
             return failure
-        result = self._original(file).write(file, data, size, offset)
-        if result == OK and name:
+        written = self.lies("write", name)
+        reached = size if written is None else min(written, size)
+        result = self._original(file).write(file, data, reached, offset) if reached else OK
+        if result == OK and name and reached == size:
             self.steps.append(("write", name, offset, ctypes.string_at(data, size)))
         return int(result)
 
@@ -258,6 +263,13 @@ def states(steps: Sequence[Step], most: int, seed: int) -> Iterator[tuple[int, d
                 yield number, replay.cut(way)
 
 
+def is_new(state: Any, known: set[bytes]) -> bool:
+    """Whether `state` is none of `known`, which has it from then on."""
+    digest, before = hashlib.sha256(repr(state).encode()).digest(), len(known)
+    known.add(digest)
+    return len(known) > before
+
+
 def in_a_process(module: str, function: str, *arguments: object) -> Any:
     """What `function(disk, *arguments)` returns in a new process with the disk installed."""
     code = (
@@ -272,7 +284,7 @@ def in_a_process(module: str, function: str, *arguments: object) -> Any:
         input=pickle.dumps((module, function, arguments)),
         env=environment,
         capture_output=True,
-        timeout=120,
+        timeout=1_800,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()

@@ -12,12 +12,15 @@ from interlock.contracts.envelope import Head
 from interlock.contracts.errors import StorageError
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.verify import verify
+from support.figures import record
 from support.stores import LOG, after, decided
 
 APPENDS = 8
 
 
-def append_with_one_failure(disk: Disk, path: Path, kind: str, nth: int, code: int, lasting: int) -> dict[str, Any]:
+def append_with_failures(
+    disk: Disk, path: Path, kind: str, nth: int, code: int, lasting: int, appends: int = APPENDS
+) -> dict[str, Any]:
     """Append to the log at `path` while from its `nth` on `lasting` steps of a kind fail; say what came of it."""
     seen = failed = 0
 
@@ -36,9 +39,9 @@ def append_with_one_failure(disk: Disk, path: Path, kind: str, nth: int, code: i
     store = SqliteStore(path, origin=LOG)
     store._ask(lambda file: file.pragma("wal_autocheckpoint = 6"))
     disk.fails = fails
-    for turn in range(APPENDS):
+    for turn in range(appends):
         try:
-            append = decided(store.head("a"), key=f"turn-{turn}", written=[b"x" * 900 * turn])
+            append = decided(store.head("a"), key=f"turn-{turn}", written=[b"x" * 900 * (turn % 8)])
             store.append(append)
             acknowledged += [(("a", entry.version), entry.data) for entry in append.entries]
         except StorageError as error:
@@ -64,7 +67,9 @@ def append_with_one_failure(disk: Disk, path: Path, kind: str, nth: int, code: i
     }
 
 
-def run_all(disk: Disk, folder: str, kinds: list[tuple[str, int]], upto: int, lasting: int) -> list[dict[str, Any]]:
+def run_all(
+    disk: Disk, folder: str, kinds: list[tuple[str, int]], upto: int, lasting: int, appends: int
+) -> list[dict[str, Any]]:
     template = Path(folder) / "template.db"
     SqliteStore(template, origin=LOG).close()
     results = []
@@ -72,22 +77,27 @@ def run_all(disk: Disk, folder: str, kinds: list[tuple[str, int]], upto: int, la
         for nth in range(1, upto + 1):
             path = Path(folder) / f"{kind}{code}-{nth}.db"
             shutil.copy(template, path)
-            results.append(append_with_one_failure(disk, path, kind, nth, code, lasting))
+            results.append(append_with_failures(disk, path, kind, nth, code, lasting, appends))
+            for file in path.parent.glob(f"{path.name}*"):
+                file.unlink()
     return results
 
 
 @reachable
+@pytest.mark.parametrize(("upto", "appends"), [(24, APPENDS), pytest.param(110, 40, marks=pytest.mark.full)])
 @pytest.mark.parametrize("lasting", [1, 3])
-def test_a_failing_disk_loses_nothing_acknowledged(tmp_path: Path, lasting: int):
+def test_a_failing_disk_loses_nothing_acknowledged(tmp_path: Path, lasting: int, upto: int, appends: int):
     """Each write and each sync in turn fails, once or three times; then the disk is well again."""
     kinds = [("write", IOERR_WRITE), ("write", FULL), ("sync", IOERR_FSYNC)]
-    results = in_a_process("faults.test_store_io_errors", "run_all", str(tmp_path), kinds, 24, lasting)
+    results = in_a_process("faults.test_store_io_errors", "run_all", str(tmp_path), kinds, upto, lasting, appends)
     assert [result for result in results if result["lost"] or not result["ok"]] == []
     assert all(result["healed"] == result["length"] for result in results), "the store goes on with a new connection"
     assert all(result["said"] + 2 <= result["length"] for result in results)
     assert sum(result["failed"] for result in results) >= 60 * lasting
     refusals = {refusal.partition(" (")[0] for result in results for refusal in result["refusals"]}
     assert refusals == {"The disk reported an error.", "The disk is full."}
+    failed, said = sum(result["failed"] for result in results), sum(result["said"] for result in results)
+    record("F4", "writes and syncs that fail", tried=failed, wrong=0, acknowledged=said)
 
 
 def forget(disk: Disk, folder: str) -> dict[str, Any]:
@@ -103,13 +113,15 @@ def forget(disk: Disk, folder: str) -> dict[str, Any]:
     globals()["SqliteStore"] = Careless
     path = Path(folder) / "log.db"
     SqliteStore(path, origin=LOG).close()
-    return append_with_one_failure(disk, path, "write", 5, IOERR_WRITE, 1)
+    return append_with_failures(disk, path, "write", 5, IOERR_WRITE, 1)
 
 
 @reachable
 def test_a_store_that_acknowledges_after_an_error_is_found(tmp_path: Path):
     """The control: with a store that hides the error, entries are missing."""
-    assert in_a_process("faults.test_store_io_errors", "forget", str(tmp_path))["lost"] != []
+    found = in_a_process("faults.test_store_io_errors", "forget", str(tmp_path))
+    assert found["lost"] != []
+    record("F4", "a store that acknowledges after an error", tried=1, wrong=1, control=True)
 
 
 def a_full_disk(disk: Disk, folder: str) -> list[Any]:
