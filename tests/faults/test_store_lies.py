@@ -9,7 +9,6 @@ import shutil
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from faults.test_store_disk import Disk, in_a_process, reachable
