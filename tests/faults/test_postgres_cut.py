@@ -2,6 +2,7 @@
 then."""
 
 import random
+import re
 import select
 import socket
 import threading
@@ -22,7 +23,8 @@ from support.postgres import database, server_socket
 from support.stores import LOG, after, decided
 
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
-"""As the driver sends it."""
+"""As the driver sends it; after a few times on one connection it prepares it under a name, and sends that."""
+PREPARED = re.compile(rb"(_pg3_\d+\x00)COMMIT\x00")
 
 
 class Proxy:
@@ -54,6 +56,7 @@ class Proxy:
     def _between(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as server, suppress(OSError):
             server.connect(server_socket())
+            name = b""
             while True:
                 ready, _, _ = select.select([client, server], [], [])
                 if server in ready:
@@ -65,7 +68,9 @@ class Proxy:
                     data = client.recv(65536)
                     if not data:
                         return
-                    if self.armed and data.endswith(COMMIT):
+                    if found := PREPARED.search(data):
+                        name = found[1]
+                    if self.armed and (data.endswith(COMMIT) or (name and b"\x00" + name in data)):
                         how, self.armed = self.armed, ""
                         self.cuts += 1
                         if how == "after":
@@ -110,6 +115,7 @@ def test_a_lost_answer_to_a_commit_loses_and_doubles_nothing(through: tuple[Prox
     with closing(PostgresStore(url, origin=LOG)) as store:
         head, turns = Head("s"), 0
         while proxy.cuts < cuts:
+            assert turns < 20 + 3 * cuts, "the proxy does not see what it is to cut"
             proxy.armed = how if chance.random() < 0.7 else ""
             append = decided(head, key=f"turn-{turns}", size=1)
             append_surely(store, append)
@@ -120,6 +126,18 @@ def test_a_lost_answer_to_a_commit_loses_and_doubles_nothing(through: tuple[Prox
         report = verify(store)
         assert (report.broken, report.events) == ((), turns)
     record("F6", f"connections cut {how} COMMIT: turns lost or doubled", tried=proxy.cuts, wrong=0, turns=turns)
+
+
+def test_a_prepared_commit_is_cut_too(through: tuple[Proxy, str]) -> None:
+    """A connection that has committed many times sends it by a name."""
+    proxy, url = through
+    with closing(PostgresStore(url, origin=LOG)) as store:
+        for turn in range(12):
+            store.append(decided(store.head("s"), key=f"turn-{turn}", size=1))
+        proxy.armed = "after"
+        with pytest.raises(StorageError, match="The connection to the database failed"):
+            store.append(decided(store.head("s"), key="cut", size=1))
+        assert (proxy.cuts, store.head("s").length) == (1, 13)
 
 
 def test_control_a_caller_that_does_not_look_its_key_up_doubles_turns(through: tuple[Proxy, str]) -> None:
