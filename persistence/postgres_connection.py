@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 from ..contracts.errors import StorageError
 from . import statements as sql
 from .postgres_errors import DATABASE_ERRORS, is_refused_row, translated
+from .postgres_patience import PatientConnection
 from .postgres_schema import connected, refuse_unfit, shown, to_head
 from .statements import Statement
 
@@ -31,14 +32,14 @@ class PostgresConnection:
 
     all_rows = None
 
-    def __init__(self, url: str, *, wait_seconds: float, origin: str) -> None:
+    def __init__(self, url: str, *, wait_seconds: float, answer_seconds: float, origin: str) -> None:
         """Connect, and create or upgrade the tables. Raises `StorageError`, and then holds nothing."""
         self.url = url
         self.suspect = False
         self.where = shown(url)
-        self._driver: psycopg.Connection[TupleRow] | None = None
+        self._driver: PatientConnection | None = None
         try:
-            self._driver = connected(url, wait_seconds)
+            self._driver = connected(url, wait_seconds, answer_seconds)
             refuse_unfit(self._driver, self.where)
             to_head(url, self._driver, self.where)
             self.log = self._origin(origin)
@@ -82,6 +83,14 @@ class PostgresConnection:
 
     def scrub(self) -> None:
         """Let the server reuse the places of deleted rows; what its own log of writes holds is the server's."""
+        driver, seconds = self._open, self._open.answer_seconds
+        driver.answer_seconds = None  # it says nothing until it is done, however large the tables are
+        try:
+            self._vacuum()
+        finally:
+            driver.answer_seconds = seconds
+
+    def _vacuum(self) -> None:
         with self._watched():
             for table in ("payload", "data_key"):
                 self._open.execute(f"VACUUM {table}".encode())
@@ -93,7 +102,7 @@ class PostgresConnection:
                 driver.close()
 
     @property
-    def _open(self) -> "psycopg.Connection[TupleRow]":
+    def _open(self) -> PatientConnection:
         if self._driver is None:
             raise StorageError("The connection is closed.", where=self.where, fix="Open the store again.")
         return self._driver
@@ -115,7 +124,8 @@ class PostgresConnection:
             if isinstance(error, DATABASE_ERRORS) and not is_refused_row(error):
                 self.suspect = True
             try:
-                self._open.execute("ROLLBACK")
+                if not self._open.closed:  # of one that is, the server undoes what was begun
+                    self._open.execute("ROLLBACK")
             except psycopg.Error:
                 self.suspect = True
             raise

@@ -10,16 +10,18 @@ from sqlalchemy import NullPool, create_engine
 
 from ..contracts.errors import StorageError
 from .migrations import HEAD, REVISIONS
+from .postgres_patience import ANSWER_SECONDS, PatientConnection
 
 SCHEMA_LOCK = 0x1A7E_0001
 """The name of our advisory lock for changes of the schema."""
 _MIGRATION_SECONDS = 60.0
 
 
-def connected(url: str, wait_seconds: float) -> "psycopg.Connection[TupleRow]":
-    """A connection whose commits are durable, and that waits so long for a lock and for the server at most."""
+def connected(url: str, wait_seconds: float, answer_seconds: float | None = ANSWER_SECONDS) -> PatientConnection:
+    """A connection whose commits are durable, and that waits so long for a lock at most, and for the server to be
+    reached. One that is silent for `answer_seconds` beyond that is given up."""
     milliseconds = max(int(wait_seconds * 1000), 1)
-    driver = psycopg.connect(
+    driver = PatientConnection.connect(
         url,
         autocommit=True,
         connect_timeout=max(int(wait_seconds), 2),
@@ -28,6 +30,7 @@ def connected(url: str, wait_seconds: float) -> "psycopg.Connection[TupleRow]":
         keepalives_count=3,
         tcp_user_timeout=30_000,
     )
+    driver.answer_seconds = None if answer_seconds is None else wait_seconds + answer_seconds
     try:
         driver.execute(f"SET synchronous_commit = on; SET lock_timeout = {milliseconds}; SET client_encoding = 'UTF8'")
     except BaseException:
@@ -80,7 +83,7 @@ def to_head(url: str, driver: "psycopg.Connection[TupleRow]", where: str) -> Non
 
 
 def _in_transactions(url: str) -> "psycopg.Connection[TupleRow]":
-    driver = connected(url, _MIGRATION_SECONDS)
+    driver = connected(url, _MIGRATION_SECONDS, None)
     driver.autocommit = False
     return driver
 

@@ -19,6 +19,7 @@ from .keyfile import KeyFile
 from .postgres_connection import PostgresConnection
 from .postgres_description import CLOCK, described
 from .postgres_errors import DATABASE_ERRORS, is_refused_row, translated
+from .postgres_patience import ANSWER_SECONDS
 from .postgres_presence import PostgresPresence
 from .postgres_schema import connected, shown
 from .presence import Presence
@@ -35,19 +36,26 @@ class PostgresStore(SqlStore[PostgresConnection]):
     """A `Store` on one PostgreSQL database; every method may be called from any thread."""
 
     def __init__(
-        self, url: str, *, origin: str = "", wait_seconds: float = 5.0, master: MasterKey | None = None
+        self,
+        url: str,
+        *,
+        origin: str = "",
+        wait_seconds: float = 5.0,
+        answer_seconds: float = ANSWER_SECONDS,
+        master: MasterKey | None = None,
     ) -> None:
         """Open the log at `url` (`postgresql://user@host/database`), or create its tables.
 
         `origin` names a new log; of an existing one it must be the name. `wait_seconds` is how long to wait for
-        the server, and for a conversation that another process is writing. `master` wraps the keys of payloads, the
-        same in every process; without it they are written in clear, for no node may make a key of its own. Raises
-        `StorageError`.
+        the server, and for a conversation that another process is writing; a server that is silent for
+        `answer_seconds` more is given up, and what was being written may or may not be recorded. `master` wraps the
+        keys of payloads, the same in every process; without it they are written in clear, for no node may make a key
+        of its own. Raises `StorageError`.
         """
         self.url = url
 
         def opened(_: bool) -> PostgresConnection:
-            return PostgresConnection(url, wait_seconds=wait_seconds, origin=origin)
+            return PostgresConnection(url, wait_seconds=wait_seconds, answer_seconds=answer_seconds, origin=origin)
 
         self.master = master or KeyFile("no-master-key")
         super().__init__(opened, _FAILURES, shown(url), Vault(self.master), in_clear=master is None)

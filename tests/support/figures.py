@@ -12,7 +12,7 @@ from typing import Any
 
 def bound(tried: int) -> str:
     """What nothing wrong in so many trials says: the rule of three, with 95 % confidence."""
-    return f"at most {3 / tried:.2g} of {tried} with 95 % confidence" if tried else "nothing was tried"
+    return f"at most {min(3 / tried, 1):.2g} of each with 95 % confidence" if tried else "nothing was tried"
 
 
 def record(fault: str, what: str, *, tried: int, wrong: int, control: bool = False, **seen: int) -> None:
