@@ -264,8 +264,8 @@ def test_who_has_lost_the_server_is_dead_to_the_others(two: tuple[PostgresStore,
     assert not one.is_alive("f" * 32)
     with psycopg.connect(url, autocommit=True) as operator:
         operator.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid() "
-            "AND pid = (SELECT min(pid) FROM pg_locks WHERE locktype = 'advisory')"
+            "SELECT pg_terminate_backend(min(pid)) FROM pg_locks WHERE locktype = 'advisory' "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
     survivors: list[bool | None] = []
     for mine, theirs in ((one, other), (other, one)):

@@ -68,7 +68,8 @@ def test_streams_grow_as_if_their_writers_stood_in_a_line(place: str, tmp_path: 
     kind = "PostgreSQL" if place.startswith("postgres") else "SQLite"
     refused = sum(not call.appended for call in calls) - succeeded
     what = f"concurrent appends by {way}, {kind}"
-    record("F8", what, tried=succeeded, wrong=0, read=len(calls) - succeeded, refused_and_tried_again=refused)
+    seen = {"read": len(calls) - succeeded, "refused and tried again": refused}
+    record("F8", what, tried=succeeded, wrong=0, seen=seen)
 
 
 def streams() -> list[str]:

@@ -125,7 +125,9 @@ def test_a_lost_answer_to_a_commit_loses_and_doubles_nothing(through: tuple[Prox
         assert [entry.key for entry in store.read("s")] == [f"turn-{n}" for n in range(turns)]
         report = verify(store)
         assert (report.broken, report.events) == ((), turns)
-    record("F6", f"connections cut {how} COMMIT: turns lost or doubled", tried=proxy.cuts, wrong=0, turns=turns)
+    record(
+        "F6", f"connections cut {how} COMMIT: turns lost or doubled", tried=proxy.cuts, wrong=0, seen={"turns": turns}
+    )
 
 
 def test_a_prepared_commit_is_cut_too(through: tuple[Proxy, str]) -> None:

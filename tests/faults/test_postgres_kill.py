@@ -84,7 +84,7 @@ def test_no_kill_loses_what_was_acknowledged(server: OneServer, who: str, kills:
         assert store.append(decided(head)) == after(decided(head)).length
     assert sum(acknowledged.values()) >= 20 * kills // 2
     what = {"server": "SIGKILL of the PostgreSQL server", "backend": "SIGKILL of the process that serves a connection"}
-    record("F2", what[who], tried=killed, wrong=0, acknowledged=sum(acknowledged.values()))
+    record("F2", what[who], tried=killed, wrong=0, seen={"acknowledged": sum(acknowledged.values())})
 
 
 def test_a_server_that_forgets_is_refused(server: OneServer) -> None:

@@ -227,8 +227,8 @@ def is_refused(act: Callable[[], object]) -> bool:
 
 
 def said(what: str, trials: int, came_to: Counter[str]) -> None:
-    seen = {name.replace(" ", "_"): count for name, count in sorted(came_to.items()) if "differ" not in name}
-    record("F10", what, tried=trials, wrong=0, **seen)
+    seen = {name: count for name, count in sorted(came_to.items()) if "differ" not in name}
+    record("F10", what, tried=trials, wrong=0, seen=seen)
     record("F10", f"a signer that remembers nothing: {what}", tried=trials, wrong=came_to["that differ"], control=True)
 
 

@@ -95,4 +95,4 @@ def test_a_full_disk_stops_the_runtime_and_space_lets_it_go_on(tmp_path: Path, u
     assert [result for result in results if result["faults"]] == []
     hit = [result["refused"] for result in results if result["refused"]]
     assert len(hit) >= 20
-    record("F7", "a full disk under a runtime", tried=len(hit), wrong=0, submissions_refused=sum(hit))
+    record("F7", "a full disk under a runtime", tried=len(hit), wrong=0, seen={"submissions_refused": sum(hit)})

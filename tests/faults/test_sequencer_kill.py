@@ -111,7 +111,13 @@ def test_no_kill_loses_a_leaf_or_signs_two_histories(place: str, tmp_path: Path,
         check(store, heads)
         signed, leaves = len(store.tree().checkpoints()), store.tree().size()
     kind = "PostgreSQL" if place.startswith("postgres") else "SQLite"
-    record("F9", f"SIGKILL of one of two sequencers, {kind}", tried=kills, wrong=0, checkpoints=signed, leaves=leaves)
+    record(
+        "F9",
+        f"SIGKILL of one of two sequencers, {kind}",
+        tried=kills,
+        wrong=0,
+        seen={"checkpoints": signed, "leaves": leaves},
+    )
 
 
 def within(seconds: float, store: SqliteStore | PostgresStore, known: int) -> None:

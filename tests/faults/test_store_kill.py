@@ -88,4 +88,10 @@ def test_no_kill_loses_what_was_acknowledged(tmp_path: Path, cycles: int):
         report = verify(store)
     assert report.broken == ()
     assert report.events >= sum(acknowledged.values())
-    record("F1", "SIGKILL of a process that appends", tried=deaths, wrong=0, acknowledged=said, events=report.events)
+    record(
+        "F1",
+        "SIGKILL of a process that appends",
+        tried=deaths,
+        wrong=0,
+        seen={"acknowledged": said, "events": report.events},
+    )
