@@ -106,6 +106,6 @@ def test_a_write_that_was_never_made_is_noticed(tmp_path: Path, writes: range, a
     assert sum(came_to.values()) > len(writes)
     unnoticed_by_sqlite = came_to["signed head"] + came_to["verify"]
     assert unnoticed_by_sqlite > 0, came_to
-    tried, seen = sum(came_to.values()), {name: count for name, count in came_to.items()}
+    tried, seen = sum(came_to.values()), dict(came_to)
     record("F5", "writes that were confirmed and not made", tried=tried, wrong=0, seen=seen)
     record("F5", "the same, with SQLite's own checks alone", tried=tried, wrong=unnoticed_by_sqlite, control=True)
