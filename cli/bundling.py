@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from ..contracts.canonical import parsed
 from ..contracts.errors import CallError
 from ..contracts.payload import PayloadClass
 from ..contracts.store import Store
@@ -46,7 +47,7 @@ def bundle(
         logs = (*own, *(one for one in given.logs if one not in own))
         trusted = Policy(logs, given.witnesses, given.groups, given.quorum)
         selection = Selection(
-            None if every else tuple(streams_named(store, prefixes)),
+            None if every else tuple(_with_children(store, streams_named(store, prefixes))),
             tuple(_whole_names(store, one) for one in disclose) or ("all",),
             tuple(checkpoint_of(note_of(one.read_text("utf-8"))).size for one in since),
         )
@@ -67,6 +68,18 @@ def bundle(
     )
     _show(path, found, as_json)
     return 1 if found.faults else 0
+
+
+def _with_children(store: Store, streams: Sequence[str]) -> Sequence[str]:
+    """The conversations, and those that they began: a case is not told without them."""
+    found, there = list(dict.fromkeys(streams)), set(store.streams())
+    for stream in found:  # grows as it goes
+        for entry in store.read(stream):
+            if b'"type":"subflow_started"' in entry.data:
+                child = parsed(entry.data)["data"]["child"]
+                if child in there and child not in found:
+                    found.append(child)
+    return found
 
 
 def _whole_names(store: Store, disclosed: str) -> str:

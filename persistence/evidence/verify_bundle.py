@@ -1077,6 +1077,7 @@ class Readable:
     def __init__(self, checkpoint, scope, disclosed, conversations, records) -> None:
         self.checkpoint, self.scope, self.disclosed = checkpoint, scope, disclosed
         self.conversations = sorted(conversations, key=lambda one: (one.started, one.stream))
+        self.places = {one.stream: number for number, one in enumerate(self.conversations, 1)}
         self.records = [_record(value, leaf) for value, leaf in sorted(records, key=lambda one: one[0]["record"])]
 
     def csv(self) -> bytes:
@@ -1088,7 +1089,7 @@ class Readable:
     def html(self, report=None, keys=()) -> bytes:
         """The page of the bundle; with a report, the page of who has checked it."""
         parts = [_head(self.checkpoint.origin, len(self.conversations)), _verdict(report), self._about(keys)]
-        parts += [self._overview(), *(_section(n, one) for n, one in enumerate(self.conversations, 1))]
+        parts += [self._overview(), *(self._section(n, one) for n, one in enumerate(self.conversations, 1))]
         parts += [_records(self.records), "</main></body></html>\n"]
         return "".join(parts).encode()
 
@@ -1127,6 +1128,31 @@ class Readable:
                      _text(one.outcome), _text(", then ".join(one.named)), str(len(one.rows)), texts]  # fmt: skip
             rows.append(_cells(cells, head[1], ""))
         return f"<h2>Overview</h2>\n<table>{head[0]}<tbody>\n{''.join(rows)}</tbody></table>\n"
+
+    def _section(self, number, one):
+        shown, withheld, erased = (one.counted(how) for how in ("shown", "withheld", "erased"))
+        owner = f", owned by {one.flow['owner']}" if one.flow.get("owner") else ""
+        lines = [("Outcome", _text(one.outcome)), ("Flow", _text(", then ".join(one.named) + owner)),
+                 ("From", f"{moment(one.started)} to {moment(one.last)}"),
+                 ("Entries", f"{len(one.rows)}, the last with the leaf hash <code>{one.rows[-1].leaf}</code>"),
+                 ("Texts", f"{shown} shown, {withheld} withheld, {erased} erased")]  # fmt: skip
+        lines += [(how.capitalize(), _text(one.listed(how))) for how in ("withheld", "erased") if one.counted(how)]
+        lines += [("Child of", self._linked([one.parent]))] if one.parent else []
+        lines += [("Forked from", self._linked(one.forks))] if one.forks else []
+        lines += [("Children", self._linked(one.children))] if one.children else []
+        table = _steps(one.rows)
+        return (
+            f'<section id="c{number}"><h2>Conversation {_text(one.stream)}</h2>\n<dl>'
+            + "".join(f"<dt>{name}</dt><dd>{what}</dd>" for name, what in lines)
+            + f"</dl>\n{table}</section>\n"
+        )
+
+    def _linked(self, streams):
+        """Other conversations: where they stand on this page, or that they do not."""
+        return ", ".join(
+            f'<a href="#c{self.places[one]}">{_text(one)}</a>' if one in self.places
+            else f"{_text(one)} (not in this bundle)" for one in streams
+        )  # fmt: skip
 
 
 def _record(value, leaf):
@@ -1202,25 +1228,6 @@ def _row(row, names):
     return _cells(cells, names, KINDS.get(row.type, ""), ("n", "t", "w", "x", "y", "c", "c"))
 
 
-def _section(number, one):
-    shown, withheld, erased = (one.counted(how) for how in ("shown", "withheld", "erased"))
-    owner = f", owned by {one.flow['owner']}" if one.flow.get("owner") else ""
-    lines = [("Outcome", _text(one.outcome)), ("Flow", _text(", then ".join(one.named) + owner)),
-             ("From", f"{moment(one.started)} to {moment(one.last)}"),
-             ("Entries", f"{len(one.rows)}, the last with the leaf hash <code>{one.rows[-1].leaf}</code>"),
-             ("Texts", f"{shown} shown, {withheld} withheld, {erased} erased")]  # fmt: skip
-    lines += [(how.capitalize(), _text(one.listed(how))) for how in ("withheld", "erased") if one.counted(how)]
-    lines += [("Child of", _text(one.parent))] if one.parent else []
-    lines += [("Forked from", _text(", ".join(one.forks)))] if one.forks else []
-    lines += [("Children", _text(", ".join(one.children)))] if one.children else []
-    table = _steps(one.rows)
-    return (
-        f'<section id="c{number}"><h2>Conversation {_text(one.stream)}</h2>\n<dl>'
-        + "".join(f"<dt>{name}</dt><dd>{what}</dd>" for name, what in lines)
-        + f"</dl>\n{table}</section>\n"
-    )
-
-
 def _steps(rows):
     head, names = _header(("#", "When", "Who", "What", "Why", "Before", "After"), ("n", "t", "w", "x", "y", "c", "c"))
     return f'<table class="steps">{head}<tbody>\n{"".join(_row(row, names) for row in rows)}</tbody></table>\n'
@@ -1268,11 +1275,19 @@ class Trust:
     """What the auditor brought along."""
 
     def __init__(
-        self, keys=(), policy=None, heads=(), receipts=(), tsa_ca=None, not_before=None, writes_report=False
+        self,
+        keys=(),
+        policy=None,
+        heads=(),
+        receipts=(),
+        tsa_ca=None,
+        not_before=None,
+        writes_report=False,
+        conversations=(),
     ) -> None:
         self.keys, self.policy, self.heads = list(keys), policy, list(heads)
         self.receipts, self.tsa_ca, self.not_before = list(receipts), tsa_ca, not_before
-        self.writes_report = writes_report
+        self.writes_report, self.conversations = writes_report, list(conversations)
 
 
 class Report:
@@ -1283,7 +1298,7 @@ class Report:
         self.archived = 0
         self.entries = self.conversations = self.disclosed = self.withheld = self.erased = self.size = 0
         self.level, self.seen, self.of = "SELF-ATTESTED", 0, 0
-        self.readable = "none"
+        self.readable, self.absent = "none", []
 
     @property
     def verdict(self):
@@ -1299,7 +1314,7 @@ class Report:
             "verdict": str(self), "faults": self.faults, "not_shown": self.missing, "says": self.says,
             "leaves": self.size, "entries": self.entries, "conversations": self.conversations,
             "texts_disclosed": self.disclosed, "texts_withheld": self.withheld, "texts_erased": self.erased,
-            "report": self.readable, "archived": self.archived,
+            "report": self.readable, "archived": self.archived, "not_in_the_bundle": self.absent,
         }  # fmt: skip
 
 
@@ -1324,8 +1339,8 @@ class Check:
 
     def run(self):
         for part in (self.opening, self.tree, self.rotations, self.signatures, self.chains, self.complete,
-                     self.archives, self.approvals, self.payloads, self.flows, self.readable, self.outside,
-                     self.receipts, self.attested):  # fmt: skip
+                     self.asked_for, self.archives, self.approvals, self.payloads, self.flows, self.readable,
+                     self.outside, self.receipts, self.attested):  # fmt: skip
             try:
                 part()
             except Bad as bad:
@@ -1601,6 +1616,23 @@ class Check:
             if not is_head(stream, version, leaf, proof, bytes.fromhex(last["root"])):
                 raise Bad(f"{stream} is not complete: version {version} is not where the log says that it ends")
 
+    def asked_for(self):
+        """Conversations that belong to those here and are not: a child, a parent, where a fork comes from. Then those
+        that the auditor asked for."""
+        for stream, entries in sorted(self.entries.items()):
+            for version, (_, value, _) in enumerate(entries):
+                for what, other in relatives(value):
+                    if other not in self.entries and other not in self.archived:
+                        self.report.absent.append(other)
+                        self.report.says.append(
+                            f"{what} of {stream} (event {version}), {other}, is not in this bundle"
+                            + (": the log has no entry of it." if self.whole else ".")
+                        )
+        for one in self.trust.conversations:
+            if one not in self.entries:
+                raise NotShown(f"The conversation {one} is not in this bundle" + (
+                    f", nor in the log up to leaf {self.checkpoint.size}" if self.whole else ""))  # fmt: skip
+
     def _all_heads(self, heads):
         """Every map of heads that the log committed to, built again from the entries before it."""
         todo = sum(index for index, _ in heads)
@@ -1846,6 +1878,18 @@ class Check:
             self.report.level = "ANCHORED"
 
 
+def relatives(value):
+    """Other conversations that an entry says belong to its own."""
+    data = value["data"]
+    if value["type"] == "subflow_started":
+        yield "The child", data["child"]
+    elif value["type"] == "conversation_started":
+        if data.get("parent"):
+            yield "The parent", data["parent"]["conversation"]
+        for one in data.get("forks", ()):
+            yield "The origin", one["conversation"]
+
+
 def _first_difference(found, right):
     """The first line that is another, as it stands and as it should."""
     ours, theirs = right.split(b"\n"), found.split(b"\n")
@@ -1920,6 +1964,7 @@ def trust_of(args):
         Path(args.tsa_ca).read_bytes() if args.tsa_ca else None,
         moment,
         args.report is not None,
+        args.conversation,
     )
 
 
@@ -1930,6 +1975,7 @@ def main(argv=None) -> int:
     parser.add_argument("--policy", metavar="FILE", help="the logs and witnesses that you trust (c2sp.org/tlog-policy)")
     parser.add_argument("--head", action="append", default=[], metavar="FILE", help="a checkpoint you got elsewhere")
     parser.add_argument("--anchors", action="append", default=[], metavar="FOLDER", help="a folder of such checkpoints")
+    parser.add_argument("--conversation", action="append", default=[], metavar="ID", help="it must be in the bundle")
     parser.add_argument("--receipt", action="append", default=[], metavar="FILE", help="a receipt that the log gave")
     parser.add_argument("--tsa-ca", metavar="FILE", help="certificates (PEM) of the time-stamping authority")
     parser.add_argument("--not-before", metavar="TIME", help="count only witnesses that saw it after this time")

@@ -122,3 +122,14 @@ def test_an_error_is_told_with_the_way_it_came_up(folder: Path, run: Any) -> Non
     top = family(log)[0]
     told = run("log", top, "--db", log).words
     assert "the child ended in unsolved: failed in worker.pay → team.paying → desk.working" in told
+
+
+def test_a_bundle_of_a_conversation_holds_its_children(log: Path, run: Any, tmp_path: Path) -> None:
+    """One of the child alone says whose child it is."""
+    top, team = family(log)
+    assert run("key", "new", "--db", log).code == 0
+    case = run("export", top[:8], "--bundle", tmp_path / "case", "--db", log, "--json").json
+    assert (case["faults"], case["conversations"], case["not_in_the_bundle"]) == ([], 2, [])
+    alone = run("export", team[:8], "--bundle", tmp_path / "alone", "--db", log, "--json").json
+    assert (alone["faults"], alone["conversations"], alone["not_in_the_bundle"]) == ([], 1, [top])
+    assert f"The parent of {team} (event 0), {top}, is not in this bundle." in alone["says"]
