@@ -16,6 +16,8 @@ from .model import POLICY, Model
 from .monitor import Kept
 from .moving import Move
 
+HEARING = ("wait", "collect", "human")
+"""Kinds of states in which a conversation that stays can still be led on by somebody."""
 MOST_LOOSE = 200_000
 """Configurations looked at before anything is counted."""
 MOST_AT_LOADING = 50_000
@@ -28,6 +30,8 @@ class Held(NamedTuple):
     configuration: int
     move: Move | None
     what: str
+    stays: bool = False
+    """The rows on `policy` would break it too: nothing is taken."""
 
 
 def first_broken(explored: Explored, at: int) -> int | None:
@@ -50,8 +54,9 @@ def first_held(explored: Explored, name: str) -> Held | None:
         if what.startswith("the tool "):
             return Held(one, None, what)
         move = next((move for move, _ in explored.moves_from(one) if name in move.held), None)
-        if move is not None or not model.rows.get((ANY, POLICY)):
-            return Held(one, move, what)
+        stays = name in model.stays.get(index, ())  # then no move shows whether counters let it come so far
+        if move is not None or stays or not model.rows.get((ANY, POLICY)):
+            return Held(one, move, what, move is None and stays)
     return None
 
 
@@ -140,6 +145,11 @@ def _held(explored: Explored, lines: Mapping[str, int], policy: Policy, held: He
         given=() if move is None else move.given,
     )
     says = f"In {state!r}, {what} would break the policy {policy.name!r}. {rule_of(policy)}"
+    if held.stays and model.rows.get((ANY, POLICY)):
+        says += " So would each row on `policy`: nothing is taken, and the conversation stays."
+        if kind not in HEARING:
+            fix = "Let a row on `policy` lead to where this policy allows it."
+            return Finding("P311", "refuted", says, (*path, last), line_of(lines, where), where, fix)
     if policy.enforced:
         says += " It is refused while the flow runs, as the policy says."
         return Finding("P311", "noted", says, (*path, last), line_of(lines, where), where)

@@ -70,6 +70,8 @@ class Model:
         """Limits that policies speak of: which one is reached is not told apart, so it may be any, at any time."""
         self.refused: dict[int, dict[str, str]] = {}
         """By location: the policies that some step there would break, and what that is."""
+        self.stays: dict[int, set[str]] = {}
+        """By location: those of which a step is refused and every row on `policy` too, so that nothing is taken."""
         operators = operated(flow)
         self._endings = {name: tuple(endings(flow, state, operators)) for name, state in self.states.items()}
         self._choices: dict[tuple[str, str, bool], tuple[Choice, ...]] = {}
@@ -308,10 +310,14 @@ class Model:
             instead = choice.row
             asked = without_yes(events)
         self._note(index, held, "a row" if instead is not None else "a tool")
+        goes_on = False
         for row in self._rows(left, POLICY):
             entered, counted, broken = self._entered(left, row.row, asked)
             if not broken:
+                goes_on = True
                 yield Led(row, POLICY, limit, self.index(entered), counted, held, instead)
+        if not goes_on:
+            self.stays.setdefault(index, set()).update(held)
 
     def _note(self, index: int, policies: tuple[str, ...], what: str) -> None:
         for name in policies:

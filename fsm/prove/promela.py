@@ -2,14 +2,15 @@
 
 It reads the flow by itself: each attempt at a model, each tool call and each round is a step, and every limit of a
 turn is counted, each as `docs/limits.md` tells it. What is a choice of the world is a choice of the model. Policies
-over time are not in it.
+over time are in it as far as it has their words; the head of the file names those that are not.
 
     interlock check FLOW --promela flow.pml
     spin -a flow.pml && cc -DNOREDUCE -DSAFETY -o pan pan.c && ./pan
 
 `pan` names lines that are never reached (rows that are never taken), an *invalid end state* (a dead end), and a broken
-assertion: more model calls in a turn than `CALLS`. With `-DLOOPS` given to spin, and without `-DSAFETY`, `./pan -a`
-finds an *acceptance cycle*: a loop that calls something and needs no input, no person and no limit.
+assertion: more model calls in a turn than `CALLS`, or a policy that the rows do not keep by themselves. With `-DLOOPS`
+given to spin, and without `-DSAFETY`, `./pan -a` finds an *acceptance cycle*: a loop that calls something and needs no
+input, no person and no limit.
 """
 
 import re
@@ -19,6 +20,7 @@ from itertools import count, product
 
 from ...contracts.flow import ANY, RETURN, CollectState, Flow, State, WaitState
 from .openings import looked_at, openings, visits_asked
+from .promela_policies import macros
 from .promela_visits import LIMIT, Visits
 
 HEAD = """#ifndef CALLS
@@ -29,6 +31,9 @@ HEAD = """#ifndef CALLS
 #endif
 #ifndef SEEN
 #define SEEN(place) skip
+#endif
+#ifndef BROKEN
+#define BROKEN(policy) assert(!policy)
 #endif
 #ifdef LOOPS
 #define NEW !going
@@ -53,7 +58,7 @@ class Export(Visits):
             body += [f"    :: {one}" for one in options] or ["    :: false"]
             body += ["    fi"]
         body += ["  :: on != 0 ->", *self._settled(), "  od;", "over: skip"]
-        text = "\n".join((*self._names(), f"{process}() {{", *body, "}", ""))
+        text = "\n".join((*self._names(), *macros(self.watchers, self.words), f"{process}() {{", *body, "}", ""))
         sites = count(self.number * 10_000)
         return re.sub("@", lambda _: str(next(sites)), text)  # each is a label of its own
 
@@ -74,7 +79,9 @@ class Export(Visits):
         yield "#ifdef LOOPS"
         yield "  bit going = 0;"
         yield "#endif"
-        yield f"  {self.seen('state', self.flow.initial)};"
+        for one in self.watchers:
+            yield from one.declared()
+        yield f"  {self.seen('state', self.flow.initial)}; {self.said(f'enter:{self.flow.initial}')}skip;"
 
     def _settled(self) -> Iterator[str]:
         yield "    if"
@@ -124,7 +131,9 @@ class Export(Visits):
             )
         taken = f"{self.seen('row', str(index))}; {step}; {clear}; "
         if row.target == RETURN:
-            return f"{taken}depth--; state = frame[depth]; frame[depth] = 0"
+            words = ((name, self.said(f"enter:{name}")) for name in self.states)
+            back = "".join(f" :: state == {self.s(name)} -> {said}skip" for name, said in words if said)
+            return f"{taken}depth--; state = frame[depth]; frame[depth] = 0{f'; if{back} :: else fi' if back else ''}"
         gone = row.source == ANY or self.states[row.target].kind in ("human", "final")
         frames = "".join(f"frame[{place}] = 0; " for place in range(max(1, self.flow.limits.digression_depth)))
         return f"{taken}{f'depth = 0; {frames}' if gone else ''}{self._entered(row.target)}"
@@ -134,7 +143,9 @@ class Export(Visits):
         if target in self.visits:
             most = self.visits[target] + 1
             counted = f"; if :: seen_{target} < {most} -> seen_{target}++ :: else fi"
-        return f"state = {self.s(target)}; {self.seen('state', target)}{counted}"
+        ended = (f"end:{target}",) if self.states[target].kind == "final" else ()
+        said = self.said(f"enter:{target}", *ended)
+        return f"state = {self.s(target)}; {self.seen('state', target)}{counted}{f'; {said}skip' if said else ''}"
 
 
 def promela(flow: Flow) -> str:
@@ -142,6 +153,9 @@ def promela(flow: Flow) -> str:
     export = Export(flow)
     text = export.text()
     told = "".join(f" * SEEN({number}) {kind} {name}\n" for number, (kind, name) in enumerate(export.places))
+    named = {one.policy.name: one.number for one in export.watchers}
+    told += "".join(f" * broken_{number} policy {name}\n" for name, number in named.items())
+    told += "".join(f" * not in this model: policy {one.name}\n" for one in flow.policies if one.name not in named)
     return f"/* {flow.name} v{flow.version}, {flow.digest}\n{told} */\n{HEAD}{text}"
 
 

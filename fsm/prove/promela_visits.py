@@ -22,8 +22,10 @@ from ...contracts.flow import (
     Transition,
     WaitState,
 )
+from ...contracts.policies import MESSAGE
 from ..outcomes import outcomes_of
 from .openings import visits_asked
+from .promela_policies import Watcher, is_modelled
 
 COUNTED = 1_000
 """Larger limits bound nothing that anybody would wait for, and are not counted."""
@@ -81,12 +83,29 @@ class Visits:
         every = tuple(enumerate(self.flow.transitions))
         return tuple(one for source in (state, ANY) for one in every if one[1].source == source and one[1].on == on)
 
-    def ends(self, state: State, on: str, before: str = "") -> Iterator[str]:
+    @cached_property
+    def watchers(self) -> tuple[Watcher, ...]:
+        """The policies of which the model has every word."""
+        modelled = (one for one in self.flow.policies if is_modelled(self.flow, one))
+        return tuple(Watcher(self.flow, one, self.number * 100 + at) for at, one in enumerate(modelled))
+
+    @cached_property
+    def words(self) -> Mapping[str, str]:
+        """What policies speak of, each with the name of its macro; with them every end, for what is owed there."""
+        ends = {f"end:{one.name}" for one in self.flow.states if one.kind == "final"} if self.watchers else set()
+        every = sorted(ends.union(*(one.words for one in self.watchers)))
+        return {word: f"W{self.number}_{place}" for place, word in enumerate(every)}
+
+    def said(self, *words: str) -> str:
+        """That these words happen, in this order; nothing where no policy speaks of them."""
+        return "".join(f"{self.words[word]}; " for word in words if word in self.words)
+
+    def ends(self, state: State, on: str, before: str = "", words: tuple[str, ...] = ()) -> Iterator[str]:
         """The visit ends so, if any row waits for it."""
         if self.rows(state.name, on):
-            yield f"{before or 'true'} -> on = {self.on(on)}"
+            yield f"{before or 'true'} -> {self.said(*words)}on = {self.on(on)}"
 
-    def begins(self, state: State, on: str, events: str = "") -> Iterator[str]:
+    def begins(self, state: State, on: str, events: str = "", words: tuple[str, ...] = ()) -> Iterator[str]:
         """An input begins a new turn; without a trigger the state stays."""
         if on and not self.rows(state.name, on):
             return
@@ -96,7 +115,7 @@ class Visits:
             "same_pair" in self.counted
         )
         reset += "; attempt = 0; rounds = 0; fallback = 0; asked = 0; again = 0"
-        yield f"NEW -> {reset}{events}{f'; on = {self.on(on)}' if on else ''}"
+        yield f"NEW -> {reset}{events}; {self.said(*words)}{f'on = {self.on(on)}' if on else 'skip'}"
 
     def _options(self, state: State) -> Iterator[str]:
         if state.kind == "final":
@@ -104,7 +123,7 @@ class Visits:
             return
         yield from self._looping()
         for name in OPERATOR_INPUTS:
-            yield from self.begins(state, name)
+            yield from self.begins(state, name, words=(f"input:{name}",))
         match state:
             case WaitState():
                 yield from self._waiting(state)
@@ -112,16 +131,17 @@ class Visits:
                 yield from self._collecting(state)
             case HumanState():
                 for on in state.decisions:
-                    yield from self.begins(state, on, "; heard = 0")
+                    yield from self.begins(state, on, "; heard = 0", (f"decided:{state.name}.{on}",))
                 yield from self.ends(state, "expired", "early = 1")
             case RouteState():
                 yield from self._routing(state)
             case SubflowState():
-                yield from self.begins(state, "", "; heard = 1")
-                yield from self.begins(state, LIMIT, "; heard = 1")
+                yield from self.begins(state, "", "; heard = 1", (MESSAGE,))
+                yield from self.begins(state, LIMIT, "; heard = 1", (MESSAGE,))
                 yield from self.ends(state, LIMIT)
                 for on in outcomes_of(self.flow, state):
-                    yield from self.ends(state, on, "early = 1; heard = 1")
+                    yield from self.ends(state, on, "early = 1; heard = 1", (f"result:{state.name}",))
+                yield from self.ends(state, "failed", "early = 1; heard = 1")  # its deadline passed
             case CallState():
                 yield from self._calling(state)
             case AgentState():
@@ -134,12 +154,12 @@ class Visits:
 
     def _waiting(self, state: WaitState) -> Iterator[str]:
         for on in ("message", LIMIT):
-            yield from self.begins(state, on, "; heard = 1")
+            yield from self.begins(state, on, "; heard = 1", (MESSAGE,))
         for on in state.inputs:
             if on == LATE_RESULT:
                 yield from self.ends(state, on, "early = 1")
             else:
-                yield from self.begins(state, on)
+                yield from self.begins(state, on, words=(f"input:{on}",))
         if state.next_issue:
             yield from self.ends(state, NEXT_ISSUE)
         yield from self.ends(state, "expired", "early = 1")
@@ -150,18 +170,20 @@ class Visits:
         agreed = bool(state.confirm) or plain
         if not state.confirm:
             yield from self.ends(state, "complete", "heard = 0" if agreed else "")
-        yield from self.begins(state, "complete", "; heard = 0" if agreed else "; heard = 1")
+        yield from self.begins(state, "complete", "; heard = 0" if agreed else "; heard = 1", (MESSAGE,))
         router = next((one for one in self.flow.routers if one.name == self.flow.digressions), None)
-        for on in dict.fromkeys(("", LIMIT, "gave_up", "declined", *(router.labels if router else ()))):
-            yield from self.begins(state, on, "; heard = 1")
+        labels = router.labels if router else ()
+        for on in dict.fromkeys(("", LIMIT, "gave_up", "declined", *labels)):
+            words = (MESSAGE, f"label:{on}") if on in labels else (MESSAGE,)
+            yield from self.begins(state, on, "; heard = 1", words)
         yield from self.ends(state, "expired", "early = 1")
 
     def _routing(self, state: RouteState) -> Iterator[str]:
         router = next((one for one in self.flow.routers if one.name == state.router), None)
         for on in outcomes_of(self.flow, state):
-            yield from self.ends(state, on)
+            yield from self.ends(state, on, words=(f"label:{on}",))
             if router is not None and router.agent is not None:
-                yield from self.ends(state, on, self._one_call("true"))
+                yield from self.ends(state, on, self._one_call("true"), (f"label:{on}",))
 
     def _one_call(self, condition: str, worked: str = "early = 0") -> str:
         """A model is called, where the turn has room."""
@@ -177,12 +199,14 @@ class Visits:
         yield from self.ends(state, LIMIT, f"(!early{full})")
         spec = next(one for one in self.flow.tools if one.name == state.tool)
         room = "true" if most is None else f"tools < {most}"
-        run = f"{room} -> {'' if most is None else 'tools++; '}early = 0; PAYS(@)"
+        approved = (f"approved:{state.tool}",) if spec.consequential and state.approval is not None else ()
+        asked = self.said(*approved, f"tool:{state.tool}")
+        run = f"{room} -> {asked}{'' if most is None else 'tools++; '}early = 0; PAYS(@)"
         if spec.consequential and state.approval is None:
             run += f"; if :: heard -> {self.seen('acted', state.tool)} :: else fi"
         elif spec.consequential:
             run += "; heard = 0"
-        yield from self.ends(state, "done", f"{run}; heard = 0" if spec.sanitises else run)
+        yield from self.ends(state, "done", f"{run}; heard = 0" if spec.sanitises else run, (f"done:{state.tool}",))
         for on in ("failed", "timeout"):
             yield from self.ends(state, on, f"attempt + 1 >= {state.attempts} && {run}")
         if state.attempts > 1:
@@ -212,7 +236,7 @@ class Visits:
         bad = "".join(f"; {self.seen('acted', one)}" for one in changing) if state.approval is None else ""
         call = self._one_call(f"{here} && asked > 0", "early = 0; asked = 1")
         for on in ("done", "unsure", "refused"):
-            yield from self.ends(state, on, f"{call}; heard = 1{bad}")
+            yield from self.ends(state, on, f"{call}; heard = 1{bad}", (f"result:{state.name}",))
         used_up = "" if state.fallbacks or state.backoff_seconds else f" && attempt + 1 >= {most}"
         for on in ("invalid", "timeout", "failed"):
             yield from self.ends(state, on, call.replace(here, here + used_up, 1))
@@ -271,7 +295,8 @@ class Visits:
             enough = fits if state.plan is None or room is None else f" && calls + {number} <= {room}"
             yield f"asked == 0{enough} -> {counted}{worked}asked = {number + 1}; again = {left}"
         yield from self.ends(state, "failed", "asked > 0")
-        yield from self.ends(state, "partial", "asked > 1 -> heard = 1")
+        answered = (f"result:{state.name}",)
+        yield from self.ends(state, "partial", "asked > 1 -> heard = 1", answered)
         yield from self.ends(state, LIMIT, "asked > 1")
-        yield from self.ends(state, "complete", f"asked > {needed} -> heard = 1")
+        yield from self.ends(state, "complete", f"asked > {needed} -> heard = 1", answered)
         yield f"{self._one_call('asked > 1 && again > 0')}; again--"

@@ -9,14 +9,21 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from interlock.contracts.flow import Flow
+from interlock.contracts.flow import FinalState, Flow, Transition, WaitState
 from interlock.contracts.guard import GuardSpec
 from interlock.contracts.limits import Limits
+from interlock.contracts.policies import Policy
 from interlock.fsm.guards import known
+from interlock.fsm.policies.automata import automaton
+from interlock.fsm.policies.words import meanings_of
+from interlock.fsm.prove.keeping import Held, first_broken, first_held, policies_kept
+from interlock.fsm.prove.monitor import Kept
 from interlock.fsm.prove.promela import Export, promela
+from interlock.fsm.prove.promela_policies import is_modelled
 from interlock.fsm.prove.search import Search, searched
 from support.broken import BROKEN, MENDED, program_of
 from support.flows import FlowCase, flows
+from support.policed import policed, policies_for
 from support.small_flows import KINDS, acted, reached, small, small_limits, stuck, taken, torn, watched
 from support.spin import MISSING, Spun, spun
 
@@ -79,6 +86,72 @@ def test_spin_finds_the_same_storms(case: FlowCase, limits: Limits, tmp_path: Pa
     flow = small(case, limits)
     assume(any(one.kind == "agent" for one in flow.states))
     assert bool(searched(flow).bill.cycle) == ("acceptance cycle" in spun(flow, tmp_path, loops=True).broken)
+
+
+@many
+@given(data=st.data())
+def test_spin_breaks_the_same_policies(data: st.DataObject, tmp_path: Path) -> None:
+    """Each pattern in each scope, read from its definition on their side: some step breaks it, or none does."""
+    policies_agree(data, tmp_path)
+
+
+@pytest.mark.full
+@settings(many, max_examples=3_000)
+@given(data=st.data())
+def test_spin_breaks_them_in_thousands_of_flows(data: st.DataObject, tmp_path: Path) -> None:
+    """The same, on thousands."""
+    policies_agree(data, tmp_path)
+
+
+def policies_agree(data: st.DataObject, tmp_path: Path) -> None:
+    flow = small(data.draw(flows(most_states=4, kinds=KINDS)), data.draw(small_limits))
+    policy = data.draw(policies_for(flow))
+    assume(is_modelled(flow, policy))
+    flow = policed(flow, (policy,), flow.initial)
+    (policy,) = flow.policies
+    found = "assertion violated" in spun(flow, tmp_path).broken
+    held = refusal(flow, policy)
+    if found or held is None or not held.stays:  # where nothing is taken, ours does not ask what the counters allow
+        assert (held is not None) == found
+
+
+def refusal(flow: Flow, policy: Policy) -> Held | None:
+    """The first step that would break it, or does."""
+    explored = searched(flow, (Kept(automaton(policy, meanings_of(flow))),)).explored
+    broken = first_broken(explored, 0)
+    return first_held(explored, policy.name) if broken is None else Held(broken, None, "")
+
+
+def test_a_row_on_policy_that_breaks_it_too_proves_nothing(tmp_path: Path) -> None:
+    """Found by this comparison: the step was refused, so was what should handle that, and nothing was told."""
+    wait = [WaitState(name=name, deadline_seconds=60) for name in ("start", "two")]
+    rows = [("start", "message", "two"), ("two", "message", "start"), ("any", "policy", "start")]
+    rows += [("start", "expired", "closed"), ("two", "expired", "closed"), ("any", "limit", "closed")]
+    policy = Policy(name="once", at_most={"enter:start": 1})
+    flow = Flow(
+        name="again",
+        version=1,
+        owner="tests",
+        initial="start",
+        states=(*wait, FinalState(name="closed")),
+        transitions=tuple(Transition(source=one, on=on, target=to, policy="P-1") for one, on, to in rows),
+        policies=(policy,),
+    )
+    search = searched(flow, (Kept(automaton(policy, meanings_of(flow))),))
+    (finding,) = policies_kept(search.explored, {}, search.complete)
+    assert finding.verdict == "refuted"
+    assert finding.says.endswith(" So would each row on `policy`: nothing is taken, and the conversation stays.")
+    assert "assertion violated" in spun(flow, tmp_path).broken
+
+
+def test_the_comparison_of_policies_can_fail(tmp_path: Path) -> None:
+    """The control: of a flow that pays, and a model that was told of another policy."""
+    flow = program_of(next(one.text for one in BROKEN if one.code == "P309")).flow
+    broken, kept = Policy(name="rule", never=("pay_back",)), Policy(name="rule", never=("input:cancelled",))
+    assert refusal(flow, broken)
+    assert "assertion violated" in spun(flow.changed(policies=(broken,)), tmp_path).broken
+    assert not refusal(flow, kept)
+    assert "assertion violated" not in spun(flow.changed(policies=(kept,)), tmp_path).broken
 
 
 def test_the_comparison_can_fail(tmp_path: Path) -> None:
