@@ -2,7 +2,8 @@
 
     python benchmarks/evidence.py [LEAVES]
 
-Prints one line a figure. Everything runs on one core: rates of checking are in processor time, proofs on the clock.
+Prints one line a figure, then a table of what each check of `interlock verify` costs (`verification.py`, which needs
+the `test` extra for a PostgreSQL server). Everything runs on one core: rates of checking are in processor time, proofs on the clock.
 The floor beside each figure is the same bytes through
 SHA-256 or `json` alone.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+import verification
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from interlock.contracts.canonical import canonical, leaf_hash, sha256_hex
@@ -166,6 +168,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         checking(max(50, leaves // 2000), Path(folder))
         proofs(leaves, Path(folder))
+    verification.main()
 
 
 if __name__ == "__main__":

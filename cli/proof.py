@@ -17,6 +17,7 @@ from ..persistence.verify import Verified
 from ..service.archives import with_archives
 from ..service.auditing import audited
 from ..service.evidence import policy_in, policy_path, remembered, signing_key_path
+from ..service.executing import collecting_seldom
 from ..service.project import load_project
 from ..service.wiring import db_path, found_flows
 from .archiving import archives_of, archives_said
@@ -79,7 +80,7 @@ def _contents(given: str) -> str:
 
 def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None = None) -> int:
     """Say whether the log, or one conversation of it, is intact; 1 if it is not."""
-    with existing_log(db) as store:
+    with existing_log(db) as store, collecting_seldom():
         found = audited(store, streams=[stream_named(store, prefix)] if prefix else None)
         log, tree, brought = store.log, None, brought or Brought()
         outside = brought.outside(db_path(db), log)

@@ -62,8 +62,7 @@ class _Changed:
         fields = self.__dict__
         copy = object.__new__(type(self))
         after = copy.__dict__
-        after.update(fields)
-        after.update(changes)
+        after.update(fields, **changes)
         if len(after) != len(fields):
             raise TypeError(f"{type(self).__name__} has no {listed(sorted(changes.keys() - fields.keys()))}")
         return copy

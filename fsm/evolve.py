@@ -61,12 +61,17 @@ from .handing import asked_run
 from .imports import told_by_import
 from .lineage import under_another_flow
 from .members import asked_all, asked_member, heard_late, left_behind, member_answered, with_output, without_answer
-from .policies.alphabet import observed
+from .policies.alphabet import TELLING, observed
 from .policies.judging import after
 from .routes import routed
 
 PER_CALL_TOKENS = 120
 """What names, marks and fixed words around one tool call or result take in a prompt, at most."""
+
+
+_TELLING = frozenset(TELLING)
+_NEW_TURN, _NEW_VISIT = Turn(), Visit()
+"""Changed rather than made: a frozen dataclass of twenty fields takes twice as long to make as to copy."""
 
 
 def fold(identity: str, events: Iterable[Event], start: Conversation | None = None) -> Conversation:
@@ -85,10 +90,13 @@ def evolve(conversation: Conversation, event: Event) -> Conversation:
 
 def _watching(conversation: Conversation, event: Event, at: int) -> Conversation:
     """The automata of its policies, after the words of one more event."""
-    words, seen = observed(event, at, conversation.seen)
-    if not words and seen is conversation.seen:
+    if type(event) not in _TELLING:
         return conversation
-    return conversation.changed(watched=after(conversation.watches, conversation.watched, words), seen=seen)
+    words, seen = observed(event, at, conversation.seen)
+    watched = after(conversation.watches, conversation.watched, words) if words else conversation.watched
+    if watched == conversation.watched and seen == conversation.seen:
+        return conversation
+    return conversation.changed(watched=watched, seen=seen)
 
 
 def _evolved(conversation: Conversation, event: Event) -> Conversation:
@@ -111,8 +119,8 @@ def _evolved(conversation: Conversation, event: Event) -> Conversation:
                 subject=event.subject,
                 tenant=event.tenant,
                 state=event.state,
-                turn=Turn(due=event.turn_due, visits=MappingProxyType({event.state: 1})),
-                visit=Visit(entered=at),
+                turn=_NEW_TURN.changed(due=event.turn_due, visits=MappingProxyType({event.state: 1})),
+                visit=_NEW_VISIT.changed(entered=at),
                 parent=event.parent,
                 requesters=frozenset(one for one in (event.requester, *event.requesters) if one),
                 watches=event.policies,
@@ -202,7 +210,7 @@ def _evolved(conversation: Conversation, event: Event) -> Conversation:
             return conversation.changed(
                 version=following,
                 status="ended",
-                visit=Visit(entered=at),
+                visit=_NEW_VISIT.changed(entered=at),
                 frames=(),
                 pending=NO_PENDING,
                 background=NOTHING,
@@ -262,7 +270,7 @@ def _handled(visit: Visit, position: int) -> Visit:
 
 
 def _next_turn(conversation: Conversation, due: Any, message: int) -> Turn:
-    return Turn(number=conversation.turn.number + 1, due=due, message=message)
+    return _NEW_TURN.changed(number=conversation.turn.number + 1, due=due, message=message)
 
 
 def _received(conversation: Conversation, event: MessageReceived) -> Conversation:
@@ -311,7 +319,7 @@ def _moved(conversation: Conversation, event: TransitionTaken) -> Conversation:
         return conversation.changed(
             state=event.target,
             turn=turn,
-            visit=Visit(entered=conversation.version, on=event.on),
+            visit=_NEW_VISIT.changed(entered=conversation.version, on=event.on),
             frames=(*conversation.frames, frame),
             pending=NO_PENDING,
         )
@@ -327,7 +335,7 @@ def _moved(conversation: Conversation, event: TransitionTaken) -> Conversation:
     return conversation.changed(
         state=event.target,
         turn=turn,
-        visit=Visit(entered=conversation.version, on=event.on),
+        visit=_NEW_VISIT.changed(entered=conversation.version, on=event.on),
         frames=() if event.move == "leave" else conversation.frames,
         pending=NO_PENDING,
     )

@@ -20,7 +20,10 @@ def broken_by(draft: Draft, event: TransitionTaken | ToolRequested) -> tuple[str
     if ended and isinstance(event, TransitionTaken):
         words = (*words, f"end:{event.target}")
     watches, states = conversation.watches, conversation.watched
-    would = broken_among(watches, after(watches, states, words), ended=ended)
+    following = after(watches, states, words)
+    if following == states and not ended:
+        return ()
+    would = broken_among(watches, following, ended=ended)
     return _named(watches, frozenset(would) - frozenset(broken_among(watches, states)))
 
 

@@ -34,7 +34,10 @@ def checked(append: Append) -> Append:
             summary.length != append.expected + len(append.entries),
         ),
         ("A key stands on two entries.", _repeats(e.key for e in append.entries if e.key is not None)),
-        ("An entry has two payloads of one name.", any(_repeats(p.name for p in e.payloads) for e in append.entries)),
+        (
+            "An entry has two payloads of one name.",
+            any(len(e.payloads) > 1 and _repeats(p.name for p in e.payloads) for e in append.entries),
+        ),
         ("The summary has two deadlines of one event.", _repeats(t.timer for t in summary.timers)),
         ("A deadline is of another stream.", any(t.stream != summary.stream for t in summary.timers)),
     ]

@@ -23,8 +23,8 @@ from .connection import LogConnection
 from .statements import Statement, columns
 from .vault import Vault
 
-MOST_ENTRIES = 5_000
-"""Read at once, at most, where no single conversation is longer."""
+MOST_ENTRIES = 1_000
+"""Read at once, at most, where no single conversation is longer: five times as many take longer, each, than these."""
 LENGTHS = sql.compiled(select(sql.EVENT.c.stream, func.count()).group_by(sql.EVENT.c.stream))
 NAMES = sql.compiled(select(sql.CONVERSATION.c.stream))
 

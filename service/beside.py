@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from ..contracts.errors import CallError
 from ..fsm.draft import CallAgent, Effect, RunTool, Wait
 from ..persistence.presence import Presence
+from .durably import Durably
 
 T = TypeVar("T")
 Work = tuple[Hashable, Callable[[], Coroutine[Any, Any, T]]]
@@ -27,6 +28,8 @@ class Beside:
         self.effects: set[tuple[str, int]] = set()
         """Effects in hand, by conversation and effect."""
         self.closed = False
+        self.durably = Durably()
+        """What turns wait with for what they append."""
         self._under_way: set[Hashable] = set()
 
     def task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

@@ -5,6 +5,7 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -89,6 +90,17 @@ def _begin(begin: Callable[[], Any]) -> None:
     # What was made until here stays: the collector need not look at it again and again.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
+
+
+@contextmanager
+def collecting_seldom() -> Iterator[None]:
+    """For a walk over a whole log in a process that does nothing else."""
+    before = gc.get_threshold()
+    gc.set_threshold(_COLLECT_AFTER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _run(function: Callable[[Any, A], B], piece: A) -> B:

@@ -237,7 +237,7 @@ class TurnLoop:
                 # Nothing else runs that could be held up, and a change of threads costs as much as a commit.
                 self.store.append(append)
             else:
-                await asyncio.wrap_future(self.store.enqueue(append))
+                await self._beside.durably.result(self.store.enqueue(append))
         except StreamMoved:
             raise
         except LogError:

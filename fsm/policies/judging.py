@@ -21,16 +21,18 @@ def watches_of(flow: Flow) -> tuple[Watch, ...]:
 
 def after(watches: Sequence[Watch], states: States, words: Sequence[str]) -> States:
     for word in words:
-        states = tuple(watch.step(state, word) for watch, state in zip(watches, states, strict=True))
+        states = tuple([watch.step(state, word) for watch, state in zip(watches, states, strict=True)])
     return states
 
 
 def broken_among(watches: Sequence[Watch], states: States, *, ended: bool = False) -> tuple[int, ...]:
     """Which are broken; with `ended`, also those that still wait for something."""
     return tuple(
-        at
-        for at, (watch, state) in enumerate(zip(watches, states, strict=True))
-        if state in watch.bad or (ended and state in watch.pending)
+        [
+            at
+            for at, (watch, state) in enumerate(zip(watches, states, strict=True))
+            if state in watch.bad or (ended and state in watch.pending)
+        ]
     )
 
 
