@@ -3,9 +3,8 @@
     python benchmarks/evidence.py [LEAVES]
 
 Prints one line a figure, then a table of what each check of `interlock verify` costs (`verification.py`, which needs
-the `test` extra for a PostgreSQL server). Everything runs on one core: rates of checking are in processor time, proofs on the clock.
-The floor beside each figure is the same bytes through
-SHA-256 or `json` alone.
+the `test` extra for a PostgreSQL server). Everything runs on one core: rates of checking are in processor time, proofs
+on the clock. The floor beside each figure is the same bytes through SHA-256 or `json` alone.
 """
 
 import hashlib

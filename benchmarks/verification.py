@@ -79,7 +79,7 @@ def chained(wholes: list[Whole], log: str) -> None:
             previous = row.leaf
 
 
-def table(title: str, store: Log) -> None:
+def table(title: str, store: Log) -> Table:
     lengths = store.lengths()
     wholes = list(store.wholes(lengths))
     rows = list(entries_of(wholes))
@@ -98,14 +98,16 @@ def table(title: str, store: Log) -> None:
     both = of.cost(lambda: [orjson.dumps(read(one), option=sort) and None for one in data])
     of.row("  of which: read, and written sorted (orjson)", both)
     of.row("`prev` and columns", of.cost(lambda: chained(wholes, store.log)) - leaf - form)
-    values = [parsed(one) for one in data]
-    pairs = list(zip(rows, values, strict=True))
+    pairs = [(row, parsed(row.data)) for row in rows]
     of.row("which texts an entry names", of.cost(lambda: [verifying._refs(*one) and None for one in pairs]))
-    del values, pairs
     of.row("texts opened: AES-256-GCM", of.cost(lambda: [one.payloads() and None for one in wholes]))
     of.row("texts' commitments: HMAC", of.cost(lambda: [commitment(one.r, one.plaintext) and None for one in texts]))
     of.row("the conversation's row", of.cost(lambda: [one.summary() and None for one in wholes]))
-    del wholes, rows, data, found, texts
+    return of
+
+
+def together(of: Table, store: Log) -> None:
+    """Nothing of the log is held in memory beside: as it is with `interlock verify`."""
     whole = of.row("verify: all of the above", of.cost(lambda: verifying.verify(store)))
     all_of = of.cost(lambda: audited(store))
     of.row("  and the fold of every event (`interlock verify`): more", all_of - whole)
@@ -123,7 +125,8 @@ def main(conversations: int = 1_000) -> None:
         ):
             with closing(opened()) as store, collecting_seldom():  # as `interlock verify` does
                 filled(store, recorded, names, conversations)
-                table(title, store)
+                of = table(title, store)
+                together(of, store)
 
 
 if __name__ == "__main__":
