@@ -42,8 +42,8 @@ complete at once, a deadline may pass in any wait, a limit of a whole conversati
 
 **A second opinion.** `--promela FILE` writes the flow as a model for [SPIN](https://spinroot.com), made by a reading of
 the flow that shares nothing with the search. `spin -a FILE && cc -DNOREDUCE -DSAFETY -o pan pan.c && ./pan` finds the
-same dead ends, rows that are never taken and most calls of a turn; with `spin -a -DLOOPS` and `./pan -a`, the same
-storms.
+same dead ends, rows that are never taken, most calls of a turn and policies that the rows alone do not keep; with
+`spin -a -DLOOPS` and `./pan -a`, the same storms. The head of the file names the policies whose words it has not.
 `tests/laws/test_prove_spin.py` compares both on random flows.
 
 **What can be accepted.** `checks: {P306: the reason}` accepts the answer to a question about what the flow can do, with
