@@ -42,11 +42,14 @@ def writing(url: str, acknowledged: dict[str, int], over: threading.Event, strea
 
 
 @pytest.mark.parametrize("who", ["server", "backend"])
-@pytest.mark.parametrize("kills", [3, pytest.param(1_000, marks=pytest.mark.full)])
-def test_no_kill_loses_what_was_acknowledged(server: OneServer, who: str, kills: int) -> None:
+@pytest.mark.parametrize(
+    ("kills", "batch"), [(3, 0), *(pytest.param(50, batch, marks=pytest.mark.full) for batch in range(1, 21))]
+)
+def test_no_kill_loses_what_was_acknowledged(server: OneServer, who: str, kills: int, batch: int) -> None:
+    """A thousand kills of each kind in the long profile, in batches with a server each."""
     url = server.url
     PostgresStore(url, origin=LOG).close()
-    chance, over = random.Random(2), threading.Event()
+    chance, over = random.Random(batch), threading.Event()
     acknowledged = dict.fromkeys("abc", 0)
     writers = [threading.Thread(target=writing, args=(url, acknowledged, over, stream)) for stream in acknowledged]
     for writer in writers:

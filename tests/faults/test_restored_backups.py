@@ -31,6 +31,7 @@ from support.evidence import ORIGIN, TestKey, checkpointer, filled
 from support.figures import record
 from support.postgres import OneServer, database, own_server, server, server_of_one_test
 
+FULL = pytest.mark.full
 LOG, WITNESS = TestKey(), TestKey("witness.example/w", 9, COSIGNATURE)
 Store = SqliteStore | PostgresStore
 
@@ -232,18 +233,18 @@ def said(what: str, trials: int, came_to: Counter[str]) -> None:
     record("F10", f"a signer that remembers nothing: {what}", tried=trials, wrong=came_to["that differ"], control=True)
 
 
-@pytest.mark.parametrize("trials", [6, pytest.param(500, marks=pytest.mark.full)])
+@pytest.mark.parametrize("trials", [range(6), *(pytest.param(range(n, n + 50), marks=FULL) for n in range(0, 500, 50))])
 @pytest.mark.parametrize("how", [CopiedFiles, BackedUp])
-def test_a_restored_copy_of_sqlite_is_refused(tmp_path: Path, how: type[CopiedFiles], trials: int) -> None:
+def test_a_restored_copy_of_sqlite_is_refused(tmp_path: Path, how: type[CopiedFiles], trials: range) -> None:
     came_to, wrong = Counter[str](), []
-    for number in range(trials):
+    for number in trials:
         folder = tmp_path / str(number)
         folder.mkdir()
         wrong += [f"{number}: {one}" for one in trial(how(folder), folder, Random(number), came_to)]
         shutil.rmtree(folder)
     assert wrong == []
-    assert came_to["that differ"] == trials
-    said({CopiedFiles: "copied files, SQLite", BackedUp: "backups, SQLite"}[how], trials, came_to)
+    assert came_to["that differ"] == len(trials)
+    said({CopiedFiles: "copied files, SQLite", BackedUp: "backups, SQLite"}[how], len(trials), came_to)
 
 
 @pytest.fixture
@@ -254,29 +255,29 @@ def programs() -> Path:
     return Path(own_server().bin_path)
 
 
-@pytest.mark.parametrize("trials", [1, pytest.param(100, marks=pytest.mark.full)])
-def test_a_restored_copy_of_a_postgresql_database_is_refused(tmp_path: Path, trials: int) -> None:
+@pytest.mark.parametrize("trials", [range(1), *(pytest.param(range(n, n + 10), marks=FULL) for n in range(0, 100, 10))])
+def test_a_restored_copy_of_a_postgresql_database_is_refused(tmp_path: Path, trials: range) -> None:
     came_to, wrong = Counter[str](), []
-    for number in range(trials):
+    for number in trials:
         folder = tmp_path / str(number)
         folder.mkdir()
         with database() as url, closing(CopiedDatabase(url)) as place:
             wrong += [f"{number}: {one}" for one in trial(place, folder, Random(number), came_to)]
     assert wrong == []
-    said("copied databases, PostgreSQL", trials, came_to)
+    said("copied databases, PostgreSQL", len(trials), came_to)
 
 
-@pytest.mark.parametrize("trials", [1, pytest.param(20, marks=pytest.mark.full)])
-def test_a_restored_dump_of_postgresql_is_refused(tmp_path: Path, programs: Path, trials: int) -> None:
+@pytest.mark.parametrize("trials", [range(1), pytest.param(range(20), marks=FULL)])
+def test_a_restored_dump_of_postgresql_is_refused(tmp_path: Path, programs: Path, trials: range) -> None:
     came_to, wrong = Counter[str](), []
-    for number in range(trials):
+    for number in trials:
         folder = tmp_path / str(number)
         folder.mkdir()
         with database() as url:
             place = Dumped(url, folder, programs)
             wrong += [f"{number}: {one}" for one in trial(place, folder, Random(number), came_to)]
     assert wrong == []
-    said("dumps, PostgreSQL", trials, came_to)
+    said("dumps, PostgreSQL", len(trials), came_to)
 
 
 @pytest.fixture
@@ -286,10 +287,12 @@ def one_server() -> Iterator[OneServer]:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("trials", [10])
-def test_a_restored_base_backup_is_refused(tmp_path: Path, one_server: OneServer, programs: Path, trials: int) -> None:
+@pytest.mark.parametrize("trials", [range(10)])
+def test_a_restored_base_backup_is_refused(
+    tmp_path: Path, one_server: OneServer, programs: Path, trials: range
+) -> None:
     came_to, wrong = Counter[str](), []
-    for number in range(trials):
+    for number in trials:
         folder = tmp_path / str(number)
         folder.mkdir()
         with psycopg.connect(one_server.url, autocommit=True) as connection:
@@ -298,4 +301,4 @@ def test_a_restored_base_backup_is_refused(tmp_path: Path, one_server: OneServer
         place = BaseBackup(one_server, folder)
         wrong += [f"{number}: {one}" for one in trial(place, folder, Random(number), came_to)]
     assert wrong == []
-    said("`pg_basebackup` of a server", trials, came_to)
+    said("`pg_basebackup` of a server", len(trials), came_to)
