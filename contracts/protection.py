@@ -29,7 +29,9 @@ class MasterKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AgedPayload:
-    """A payload of a conversation that has ended: of what class, at what type of event, and when that was."""
+    """A payload of a conversation that has ended: of what class, at what type of event, and when that was.
+
+    `when` is the time of the newest event up to it: where a clock was set back, the text is no older for that."""
 
     stream: str
     at: PayloadAt

@@ -194,13 +194,20 @@ DROP_PAYLOAD = compiled(
         PAYLOAD.c.stream == _stream, PAYLOAD.c.version == bindparam("of"), PAYLOAD.c.name == bindparam("called")
     )
 )
+# A clock that was set back makes nothing older: a text is as old as the newest event up to it.
+_before_it = EVENT.alias("before_it")
+_newest = (
+    select(func.max(_before_it.c.at))
+    .where(_before_it.c.stream == PAYLOAD.c.stream, _before_it.c.version <= PAYLOAD.c.version)
+    .scalar_subquery()
+)
 AGED_PAYLOADS = compiled(
     select(
-        PAYLOAD.c.stream, PAYLOAD.c.version, PAYLOAD.c.name, PAYLOAD.c.kind, PAYLOAD.c.subject, EVENT.c.type, EVENT.c.at
+        PAYLOAD.c.stream, PAYLOAD.c.version, PAYLOAD.c.name, PAYLOAD.c.kind, PAYLOAD.c.subject, EVENT.c.type, _newest
     )
     .join(EVENT, (EVENT.c.stream == PAYLOAD.c.stream) & (EVENT.c.version == PAYLOAD.c.version))
     .join(CONVERSATION, CONVERSATION.c.stream == PAYLOAD.c.stream)
-    .where(EVENT.c.at < bindparam("before"), CONVERSATION.c.status == "ended")
+    .where(EVENT.c.at < bindparam("before"), _newest < bindparam("before"), CONVERSATION.c.status == "ended")
     .order_by(PAYLOAD.c.stream, PAYLOAD.c.version, PAYLOAD.c.name)
 )
 CLEAR_PAYLOADS = compiled(

@@ -5,9 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+import structlog
+
 from ..contracts.errors import CallError
 from ..contracts.payload import Payload, PayloadClass
+from ..contracts.values import written_time
 
+log = structlog.get_logger("interlock.clock")
+_TOLERATED = timedelta(seconds=1)
 CHILD_VERSION = 8
 """Of the UUIDs that children's ids are."""
 
@@ -23,6 +28,24 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+
+class ClockWatch:
+    """Says that the clock stands before what is recorded: it was set back, or another machine's is ahead.
+
+    Nothing is ordered by time, so nothing breaks; but deadlines come late by as much, and an operator must know.
+    """
+
+    def __init__(self) -> None:
+        self._newest = ""
+
+    def look(self, now: datetime, recorded: str, conversation: str) -> None:
+        """`recorded` is when the conversation's last event was. One warning for each newest such time."""
+        if recorded <= max(self._newest, written_time(now + _TOLERATED)):
+            return
+        self._newest = recorded
+        behind = datetime.fromisoformat(recorded) - now
+        log.warning("clock_behind", conversation=conversation, seconds=int(behind.total_seconds()))
 
 
 class ManualClock:

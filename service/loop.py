@@ -31,7 +31,7 @@ from .admission import CONCURRENT, WAITING, Admission
 from .beside import Beside, owners_after
 from .budgets import Budgets, Ledger
 from .children import Children
-from .clock import Clock, SystemClock
+from .clock import Clock, ClockWatch, SystemClock
 from .codes import CODE
 from .conversations import MOST_RACES, Conversations, never_settled
 from .live import Live
@@ -78,7 +78,7 @@ class TurnLoop:
         receipts: Receipts | None = None,
     ) -> None:
         programs = (programs,) if isinstance(programs, Program) else tuple(programs)
-        self.store, self.clock = store, clock or SystemClock()
+        self.store, self.clock, self._clock_watch = store, clock or SystemClock(), ClockWatch()
         self._conversations = Conversations(store, programs, remembered)
         self.texts, self._observer = Texts(store), observer or Unobserved()
         protection, self.redactor = Protection(resilience or Resilience(), self.clock), redactor or Redactor()
@@ -183,12 +183,12 @@ class TurnLoop:
         self, live: Live, key: str, actor: Actor, body: CommandBody, payloads: tuple[Payload, ...]
     ) -> list[Effect]:
         program, conversation, head = live.program, live.conversation, live.head
-        entries: list[Entry] = []
-        outside: list[Effect] = []
+        entries, outside = list[Entry](), list[Effect]()
         todo: list[tuple[str, Actor, CommandBody, tuple[Payload, ...]]] = [(key, actor, body, payloads)]
         while todo:
             key, actor, body, payloads = todo.pop(0)
             command = Command(key=key, at=self._time_of(live.id, head.length), actor=actor, body=body)
+            self._clock_watch.look(command.at, entries[-1].at if entries else live.at, live.id)
             decision = decide(program, conversation, command)
             if not decision.events:
                 continue
