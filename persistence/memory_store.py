@@ -226,12 +226,13 @@ class MemoryStore:
     def aged(self, before: str) -> Sequence[AgedPayload]:
         with self._open():
             return tuple(
-                AgedPayload(stream, at, one.kind, self._summaries[stream].subject, entry.type, when)
+                AgedPayload(
+                    stream, at, one.kind, self._summaries[stream].subject, self._entries[stream][at.version].type, when
+                )
                 for stream, rows in sorted(self._payloads.items())
                 for at, one in sorted(rows.items(), key=lambda item: (item[0].version, item[0].name))
                 # A clock that was set back makes nothing older: a text is as old as the newest event up to it.
-                if (when := max(entry.at for entry in self._entries[stream][: at.version + 1])) < before
-                and (entry := self._entries[stream][at.version])
+                if (when := max(one.at for one in self._entries[stream][: at.version + 1])) < before
                 and self._summaries[stream].status == "ended"
             )
 
