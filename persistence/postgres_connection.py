@@ -3,6 +3,7 @@
 Everything here runs on the one thread that owns the connection.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -20,6 +21,8 @@ from .statements import Statement
 
 BUDGET_LOCK = 0x1A7E_0002
 """The name of our advisory locks on budgets."""
+_NOW, _SCRUB = "SELECT pg_current_xact_id()::text", "SELECT interlock_scrub(%s::xid8)"
+_PAUSE_SECONDS = 0.05
 _HELD = "SELECT stream, length FROM conversation WHERE stream = ANY(%s) ORDER BY stream FOR UPDATE"
 
 
@@ -34,7 +37,7 @@ class PostgresConnection:
 
     def __init__(self, url: str, *, wait_seconds: float, answer_seconds: float, origin: str) -> None:
         """Connect, and create or upgrade the tables. Raises `StorageError`, and then holds nothing."""
-        self.url = url
+        self.url, self._wait_seconds = url, wait_seconds
         self.suspect = False
         self.where = shown(url)
         self._driver: PatientConnection | None = None
@@ -82,18 +85,32 @@ class PostgresConnection:
             self._open.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (BUDGET_LOCK, name))
 
     def scrub(self) -> None:
-        """Let the server reuse the places of deleted rows; what its own log of writes holds is the server's."""
+        """Write the tables of texts and keys anew, without what was deleted; the old files go. What the server's own
+        log of writes holds is the server's.
+
+        Raises `StorageError` where a transaction that began before this lasts longer than the wait: nothing is lost,
+        and it is to be done again.
+        """
         driver, seconds = self._open, self._open.answer_seconds
         driver.answer_seconds = None  # it says nothing until it is done, however large the tables are
         try:
-            self._vacuum()
+            self._write_anew()
         finally:
             driver.answer_seconds = seconds
 
-    def _vacuum(self) -> None:
+    def _write_anew(self) -> None:
+        until = time.monotonic() + self._wait_seconds
         with self._watched():
-            for table in ("payload", "data_key"):
-                self._open.execute(f"VACUUM {table}".encode())
+            now = self._open.execute(_NOW).fetchone()
+            while self._open.execute(_SCRUB, now).fetchone() != (True,):
+                if time.monotonic() > until:
+                    raise StorageError(
+                        "A transaction that began before the deletion still sees what was deleted.",
+                        where=self.where,
+                        fix="End it, and ask again: `pg_stat_activity` names it. Texts and keys are deleted; until then "
+                        "they stand in the files of the database.",
+                    )
+                time.sleep(_PAUSE_SECONDS)
 
     def close(self) -> None:
         if self._driver is not None:

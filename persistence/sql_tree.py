@@ -92,7 +92,8 @@ class SqlTree(Generic[C]):
         return tuple((Leaf(*row[:5]), row[5] or b"") for row in rows)
 
     def unlike(self, streams: Sequence[str] | None = None) -> Sequence[tuple[str, int]]:
-        """Where the tree has another leaf than the entry has, or the entry is gone; of all conversations, or these."""
+        """Where the tree has another leaf than the entry, or the entry is gone and not archived; of all conversations,
+        or of these."""
         if streams is None:
             return tuple((stream, version) for stream, version in self._rows(sql.UNLIKE))
         return tuple(

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import JSON, BindParameter, Integer, Select, Text, bindparam, cast, column, func, insert, select, table
 
 from ..contracts.records import RECORDS
-from .statements import EVENT, columns, compiled, replacing
+from .statements import ARCHIVED, EVENT, columns, compiled, replacing
 from .tables import METADATA
 
 LEAF, RECORD, HEAD, HEAD_NODE = (METADATA.tables[name] for name in ("leaf", "record", "head", "head_node"))
@@ -49,8 +49,15 @@ LEAVES = compiled(
 
 _unlike = (
     select(LEAF.c.stream, LEAF.c.version)
-    .select_from(LEAF.outerjoin(EVENT, (EVENT.c.stream == LEAF.c.stream) & (EVENT.c.version == LEAF.c.version)))
-    .where(LEAF.c.stream != RECORDS, EVENT.c.leaf.is_(None) | (EVENT.c.leaf != LEAF.c.hash))
+    .select_from(
+        LEAF.outerjoin(EVENT, (EVENT.c.stream == LEAF.c.stream) & (EVENT.c.version == LEAF.c.version)).outerjoin(
+            ARCHIVED, (ARCHIVED.c.stream == LEAF.c.stream) & (ARCHIVED.c.length > LEAF.c.version)
+        )
+    )
+    .where(
+        LEAF.c.stream != RECORDS,
+        (EVENT.c.leaf.is_(None) & ARCHIVED.c.stream.is_(None)) | (EVENT.c.leaf != LEAF.c.hash),
+    )
 )
 UNLIKE = compiled(_unlike.order_by(LEAF.c.position))
 UNLIKE_OF = compiled(_unlike.where(LEAF.c.stream == bindparam("in_stream")).order_by(LEAF.c.version))

@@ -114,7 +114,8 @@ def test_the_rest_verifies_and_is_exported(run: Any, pruned: Path, archived: Pat
     ran = run("replay", "--all", "--db", pruned)
     assert (ran.code, said in ran.words) == (0, True)
     assert run("replay", "--all", "--db", pruned, "--json").json["archived"] == {"old": len(ended)}
-    findings = {one["name"]: one for one in run("doctor", "--db", pruned, "--json").json["findings"]}
+    findings = {one["name"]: one for one in run("doctor", "--full", "--db", pruned, "--json").json["findings"]}
+    assert findings["leaves"]["result"] == "ok"
     assert (findings["archives"]["result"], said in findings["archives"]["says"]) == ("ok", True)
     assert findings["append-only"]["result"] == "ok"
     bundle = pruned.with_name("rest.zip")
