@@ -107,8 +107,8 @@ class PostgresConnection:
                     raise StorageError(
                         "A transaction that began before the deletion still sees what was deleted.",
                         where=self.where,
-                        fix="End it, and ask again: `pg_stat_activity` names it. Texts and keys are deleted; until then "
-                        "they stand in the files of the database.",
+                        fix="End it, and ask again: `pg_stat_activity` names it. Texts and keys are deleted; until "
+                        "then they stand in the files of the database.",
                     )
                 time.sleep(_PAUSE_SECONDS)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from interlock.agents.scripted import ScriptedAgent, gives
 from interlock.contracts.agents import AgentReply, AgentRequest
-from interlock.persistence.sqlite_store import SqliteStore
+from interlock.contracts.store import Store
 from interlock.service.clock import ManualClock
 from interlock.service.runtime import Runtime
 from support.runtime import CLERK, mini
@@ -27,7 +27,7 @@ def echoing() -> ScriptedAgent:
     return ScriptedAgent(answer)
 
 
-async def talked(store: SqliteStore, subject: str, numbers: Iterable[int], *, clock: ManualClock | None = None) -> None:
+async def talked(store: Store, subject: str, numbers: Iterable[int], *, clock: ManualClock | None = None) -> None:
     """Conversations of `subject`, one canary each: in a message, its answer, a fact, and the reason of a decision."""
     async with Runtime(store, PROGRAM, echoing(), clock=clock or ManualClock()) as runtime:
         for number in numbers:

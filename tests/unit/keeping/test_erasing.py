@@ -226,8 +226,8 @@ async def test_nobody_of_that_name(store: SqliteStore) -> None:
 async def test_in_memory_it_is_the_same() -> None:
     """The store in memory erases as the one on a disk."""
     store = MemoryStore(origin="log")
-    await talked(store, "anna", range(2))  # type: ignore[arg-type]
-    await talked(store, "bert", range(2))  # type: ignore[arg-type]
+    await talked(store, "anna", range(2))
+    await talked(store, "bert", range(2))
     assert erase(store).conversations == 2
     assert texts_of(store, "anna") == set()
     assert texts_of(store, "bert")

@@ -93,8 +93,8 @@ async def test_two_people_and_holds(store: PostgresStore) -> None:
 async def test_retention_takes_what_is_overdue_and_not_what_is_held(tmp_path: Path) -> None:
     clock, policy = ManualClock(), RetentionPolicy(rules=(RetentionRule(days=183),))
     with database() as url, closing(PostgresStore(url, origin="log", master=KeyFile(tmp_path / "log.key"))) as store:
-        await talked(store, "anna", range(2), clock=clock)  # type: ignore[arg-type]
-        await talked(store, "bert", [7], clock=clock)  # type: ignore[arg-type]
+        await talked(store, "anna", range(2), clock=clock)
+        await talked(store, "bert", [7], clock=clock)
         placed(Journal(store, clock), subject="bert", conversation=None, by="counsel", ground="case")
         clock.advance(timedelta(days=182).total_seconds())
         retention = Retention(store, policy, clock)
@@ -119,7 +119,7 @@ async def test_a_crash_at_any_step_is_finished_later(step: str, when: str, monke
     """By another process, once."""
     with database() as url:
         with closing(PostgresStore(url, origin="log")) as store:
-            await talked(store, "anna", range(3))  # type: ignore[arg-type]
+            await talked(store, "anna", range(3))
             eraser = Eraser(store)
             asked, real = eraser.ask("anna", by="dpo", ground="request 7"), getattr(store, step)
 
@@ -169,8 +169,8 @@ def flushed(server: OneServer) -> None:
 async def leaks(people: int, capfd: Any) -> dict[str, list[bytes]]:
     """Where canaries of erased people stand; texts lie in clear, so that every trace would show."""
     with a_log() as (server, store):
-        await talked(store, "bert", [9_999])  # type: ignore[arg-type]
-        await talked(store, "anna", range(people))  # type: ignore[arg-type]
+        await talked(store, "bert", [9_999])
+        await talked(store, "anna", range(people))
         flushed(server)
         assert len({*held_by(server.folder, canaries(range(people)))["files"]}) == people
         erase(store)
@@ -207,7 +207,7 @@ async def test_a_thousand_canaries_are_found_in_no_file_of_the_tables(capfd: Any
 async def test_what_was_encrypted_is_gone_from_the_files_too(tmp_path: Path) -> None:
     """Ciphertexts, nonces and wrapped keys; and no canary was ever in any file, the log of writes included."""
     with a_log(master=KeyFile(tmp_path / "log.key")) as (server, store):
-        await talked(store, "anna", range(3))  # type: ignore[arg-type]
+        await talked(store, "anna", range(3))
         flushed(server)
         with psycopg.connect(server.url) as connection:
             before = [
@@ -232,7 +232,7 @@ async def test_control_deleted_rows_alone_are_found(monkeypatch: pytest.MonkeyPa
     """Without rewriting the tables, the texts stand in their files."""
     with a_log() as (server, store):
         monkeypatch.setattr(store, "scrub", lambda: None)
-        await talked(store, "anna", range(MANY))  # type: ignore[arg-type]
+        await talked(store, "anna", range(MANY))
         erase(store)
         flushed(server)
         assert texts_of(store, "anna") == set()
@@ -242,7 +242,7 @@ async def test_control_deleted_rows_alone_are_found(monkeypatch: pytest.MonkeyPa
 async def test_an_old_transaction_keeps_the_texts_and_is_named() -> None:
     """Who began to read before the deletion still sees the rows, so they cannot go: said, and done when it is over."""
     with a_log() as (server, store):
-        await talked(store, "anna", range(3))  # type: ignore[arg-type]
+        await talked(store, "anna", range(3))
         eraser = Eraser(store)
         asked = eraser.ask("anna", by="dpo", ground="request 7")
         with psycopg.connect(server.url) as reader:
@@ -261,7 +261,7 @@ async def test_an_old_transaction_keeps_the_texts_and_is_named() -> None:
 async def test_the_eraser_rewrites_what_it_does_not_own(tmp_path: Path) -> None:
     """A member of the role deletes and scrubs on its own connection; the app may not scrub."""
     with a_log() as (server, store):
-        await talked(store, "anna", range(3))  # type: ignore[arg-type]
+        await talked(store, "anna", range(3))
         as_app, may_not = PostgresStore(f"{server.url}&options=-crole%3Dinterlock_app"), "user may not do this"
         with closing(as_app) as app, pytest.raises(StorageError, match=may_not):
             app.scrub()

@@ -49,8 +49,8 @@ async def test_a_day_before_nothing_goes_and_a_day_after_all_of_it(tmp_path: Pat
 async def test_what_is_open_or_held_stays() -> None:
     """However old: an open conversation needs its texts, and a hold is above the policy."""
     clock, store = ManualClock(), MemoryStore(origin="log")
-    await talked(store, "anna", [1], clock=clock)  # type: ignore[arg-type]
-    await talked(store, "bert", [2, 3], clock=clock)  # type: ignore[arg-type]
+    await talked(store, "anna", [1], clock=clock)
+    await talked(store, "bert", [2, 3], clock=clock)
     async with Runtime(store, PROGRAM, echoing(), clock=clock) as runtime:
         await runtime.start(conversation="open", subject="carl")
         await runtime.say("open", "help")
@@ -73,7 +73,7 @@ async def test_the_first_rule_that_matches_wins() -> None:
         )
     )
     clock, store = ManualClock(), MemoryStore(origin="log")
-    await talked(store, "anna", [1], clock=clock)  # type: ignore[arg-type]
+    await talked(store, "anna", [1], clock=clock)
     kinds = lambda: {one.kind for one in store.payloads("anna-1").values()}  # noqa: E731
     everything = kinds()
     assert {"message", "reason", "result", "fact"} <= everything
