@@ -16,7 +16,9 @@ from support.source_tree import ROOT
 PAGE = (ROOT / "docs" / "compliance.md").read_text("utf-8")
 PRIVACY = (ROOT / "docs" / "privacy.md").read_text("utf-8")
 ROWS = [
-    [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if re.match(r"\| R\d", line)
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in PAGE[: PAGE.index("## What is tested")].splitlines()
+    if re.match(r"\| R\d", line)
 ]
 PROMISES = re.compile(r"(?i)\bcompliant\b|\bcertif|\bguarantees? compliance|\bfully meets\b|\bensures compliance")
 
@@ -32,6 +34,36 @@ def test_every_requirement_has_its_row() -> None:
         assert len(row) == 6, row
         assert all(row), row
         assert re.fullmatch(r"`interlock [^`]+`", row[4]), row[4]
+
+
+def named_on(page: str) -> list[tuple[str, str]]:
+    """File and name of every test that the page names."""
+    return re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+
+
+def missing(named: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those that are not there."""
+    return [
+        (file, name)
+        for file, name in named
+        if not (ROOT / file).is_file()
+        or not re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE)
+    ]
+
+
+def test_the_tests_that_it_names_are_there() -> None:
+    """Also for each clause that the requirement table gives a figure."""
+    table = PAGE[PAGE.index("## What is tested") :]
+    assert missing(named_on(table)) == []
+    rows = re.findall(r"^\| (R\d+) \| .* \| `tests/[^`]+` \|$", table, re.MULTILINE)
+    assert len(rows) == len(named_on(table))
+    assert {"R2", "R5", "R9", "R13", "R14", "R15"} <= set(rows)
+
+
+def test_control_a_test_that_is_gone_is_found() -> None:
+    """Of a file that is there, and of one that is not."""
+    gone = [("tests/docs/test_compliance_page.py", "test_of_the_moon"), ("tests/docs/test_moon.py", "test_it")]
+    assert missing([*gone, ("tests/docs/test_compliance_page.py", "test_control_a_test_that_is_gone_is_found")]) == gone
 
 
 def test_nothing_promises_to_comply() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -189,12 +190,19 @@ async def planted(folder: Path, many: int) -> tuple[list[str], list[str]]:
                 await runtime.decide_task(name, outcome.task.number, "close", actor=CLERK, reason=f"saw {plant}")
                 first = next(one.event for one in recorded(store.read(name)) if isinstance(one.event, MessageReceived))
                 assert first.reading.sensitive == ("card", "secret")
+        assert plants_in(folder, [*plants, *secrets]) == []  # while it is open: the write-ahead log, too
     return [*plants, *secrets], seen
 
 
 def plants_in(folder: Path, plants: list[str]) -> list[str]:
-    held = [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
-    return [one for one in plants if any(one.encode() in data for data in held)]
+    """Those that stand in any file; one pass over each, for there are many."""
+    wanted, found = {one.encode() for one in plants}, set[bytes]()
+    for file in (one for one in folder.rglob("*") if one.is_file()):
+        for run in re.finditer(rb"[0-9]{16,}|sk-live-[0-9]{24}abc", file.read_bytes()):
+            text = run[0]
+            found |= {text[at : at + size] for size in (16, len(text)) for at in range(len(text) - size + 1)} & wanted
+    assert all(re.fullmatch(r"[0-9]{16}|sk-live-[0-9]{24}abc", one) for one in plants)
+    return sorted(one.decode() for one in found)
 
 
 async def test_planted_cards_and_keys_reach_neither_the_log_nor_the_agent(tmp_path: Path, capfd: Any) -> None:
@@ -208,7 +216,7 @@ async def test_planted_cards_and_keys_reach_neither_the_log_nor_the_agent(tmp_pa
 @pytest.mark.full
 async def test_ten_thousand_planted_cards_reach_nothing(tmp_path: Path) -> None:
     """The target of the requirement table: 0 of 10,000."""
-    plants, _ = await planted(tmp_path, 5_000)
+    plants, _ = await planted(tmp_path, 10_000)
     assert plants_in(tmp_path, plants) == []
 
 
