@@ -11,7 +11,7 @@ from ..contracts.values import listed
 from ..persistence.evidence.keys import SigningKey, new_key
 from ..service.approvers import approvers_of, name_approver, signed_approval
 from .finding import existing_log, writable_log
-from .seeing import acting
+from .seeing import acting, checked_ground
 from .terminal import Terminal, safe, write_json
 
 
@@ -29,7 +29,8 @@ def new(db: Path | None, person: str, key: Path, accounts: list[str], who: str, 
 
 
 def revoke(db: Path | None, person: str, who: str, ground: str, *, as_json: bool) -> None:
-    """Raises `CallError` where nobody of that name signs."""
+    """Raises `CallError` where nobody of that name signs, and without a ground."""
+    ground = checked_ground(ground, needed=True)
     with writable_log(db) as store:
         known = approvers_of(store).at()
         if person not in known or known[person].key is None:

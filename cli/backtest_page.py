@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .flow_picture import Flowing, sankey
+from .terminal import counted
 
 _WORDS = {
     "same": ("same", "Goes the same way, with the answers that were recorded."),
@@ -123,7 +124,7 @@ def _moved(document: dict[str, Any], by: str) -> str:
     picture = sankey([Flowing(was, now, turns) for (was, now), turns in ways.items()])
     what = "By label" if by == "label" else "By state"
     return (
-        f"<h2>{what}: where {sum(one['turns'] for one in moved):,} turns went, and would go now</h2>"
+        f"<h2>{what}: where {counted(sum(one['turns'] for one in moved), 'turn')} went, and would go now</h2>"
         f'{picture}<div class="scroll">{_matrix(ways)}</div>'
     )
 

@@ -147,7 +147,7 @@ def _bar(*, quiet: bool) -> Iterator[Any]:
 
         def progress(at: Progress) -> None:
             moved = at.tally.turns - at.tally.verdicts["same"]
-            bar.update(task, description=f"{moved:,} turns not the same", completed=at.done, total=at.total)
+            bar.update(task, description=f"{counted(moved, 'turn')} not the same", completed=at.done, total=at.total)
 
         yield progress
 

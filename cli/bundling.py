@@ -55,7 +55,7 @@ def bundle(
         _checked_disclosure(store, selection)
         with written_to(path) as put:
             for attempt in range(ATTEMPTS):
-                signing.checkpoint()
+                signing.checkpoint_told()
                 with tree.sequencing():
                     if tree.checkpoints()[-1][0] == tree.size() or attempt == ATTEMPTS - 1:
                         bundled(store, tree, signer.signers, trusted, selection, put)

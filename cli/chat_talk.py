@@ -18,7 +18,7 @@ from . import timeline
 from .lines import typed_lines
 from .seeing import texts_seen
 from .story import Told, known_words, told
-from .terminal import Terminal, safe
+from .terminal import Terminal, counted, safe
 
 HELP = (
     ("/task DECISION", "decide the open task as the person it waits for; /DECISION is the same, /DECISION NAME who"),
@@ -191,7 +191,9 @@ class Talk:
             texts_seen(store, self.conversation, "chat"),
         )
         self.terminal.line(
-            (outcome.state, "bold"), f" · {outcome.standing.replace('_', ' ')} · {outcome.length} events", indent=4
+            (outcome.state, "bold"),
+            f" · {outcome.standing.replace('_', ' ')} · {counted(outcome.length, 'event')}",
+            indent=4,
         )
         for name, words in known.items():
             self.terminal.line((f"{name}: {words}", "dim"), indent=4)

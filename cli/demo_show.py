@@ -136,7 +136,7 @@ class Show:
         terminal.rule("interlock demo: a bank's customer service")
         where = str(path) if kept else "SQLite, in a temporary folder (--keep or --db FILE keeps it)"
         rows = counted(len(flow.transitions), "row")
-        shape = f"{flow.name} v{flow.version}: {len(flow.states)} states, {rows}, checked without a fault"
+        shape = f"{flow.name} v{flow.version}: {counted(len(flow.states), 'state')}, {rows}, checked without a fault"
         for name, words in (
             ("flow", f"{shape}; digest {project.program.ref.digest[:12]}"),
             ("advisers", wired.agents.says),

@@ -14,18 +14,8 @@ from ..service.journal import Journal, Recorded
 from ..service.retention import Overdue, Retention, policy_in
 from .finding import existing_log, stream_named, writable_log
 from .keeping_words import words_of
-from .seeing import acting
+from .seeing import acting, checked_ground
 from .terminal import MARKS, Terminal, counted, safe, write_json
-
-
-def checked_ground(ground: str, *, needed: bool = False) -> str:
-    """The ground as it may stand in the log. Raises `CallError`."""
-    if len(ground) > 200 or not ground.isprintable():
-        raise CallError("The ground is longer than 200 characters, or no single line.", fix="Give a short --ground.")
-    if needed and not ground.strip():
-        raise CallError("This needs a ground.", fix="Give --ground with the number of the request or the case.")
-    return ground
-
 
 # -- erase ----------------------------------------------------------------------------------------------
 
@@ -47,20 +37,27 @@ def erase(
         eraser = Eraser(store)
         extent = eraser.extent(subject)
         if dry_run:
-            return _shown_extent(extent, as_json)
+            return _shown_extent(extent, eraser.waiting(subject), as_json)
         if approve:
             erasing = eraser.approve(subject, by=by)
         else:
             erasing = eraser.ask(subject, by=by, ground=checked_ground(ground, needed=True), approvals=approvals)
+        before = erasing.done
         done = eraser.finish(erasing) if erasing.is_approved else None
     document = {
         **_extent_document(extent),
         "request": erasing.request.number,
         "approvals": {"needed": erasing.asked.approvals, "by": list(erasing.approved)},
+        "already": before is not None,
         "erased": None if done is None else {"conversations": done.conversations, "payloads": done.payloads},
     }
     if as_json:
         write_json(document)
+    elif before is not None:
+        Terminal().line(
+            f"{safe(subject)} was erased already, and has written nothing since (record {erasing.request.number}); "
+            "nothing was done."
+        )
     else:
         _show_erasing(erasing, None if done is None else (done.conversations, done.payloads), extent)
     return 0 if done is not None else 1
@@ -82,8 +79,13 @@ def _extent_document(extent: Extent) -> dict[str, Any]:
     }
 
 
-def _shown_extent(extent: Extent, as_json: bool) -> int:
+def _shown_extent(extent: Extent, waiting: Erasing | None, as_json: bool) -> int:
+    """The extent, and the request for it that waits: `"waiting": {"record", "needed", "by": [name]}`, or null."""
     document = _extent_document(extent)
+    document["waiting"] = None
+    if waiting is not None:
+        asked = {"needed": waiting.asked.approvals, "by": list(waiting.approved)}
+        document["waiting"] = {"record": waiting.request.number, **asked}
     if as_json:
         write_json(document)
     else:
@@ -93,6 +95,11 @@ def _shown_extent(extent: Extent, as_json: bool) -> int:
             "go, with their keys. Entries, hashes, proofs and routes stay."
         )
         _show_archived(terminal, extent)
+        if waiting is not None:
+            terminal.line(
+                f"A request for it waits already, record {waiting.request.number}: approved by "
+                f"{len(waiting.approved)} of {waiting.asked.approvals} ({', '.join(map(safe, waiting.approved))})."
+            )
         for number, one in extent.holds.items():
             terminal.line((f"Hold {number} stands against it: {safe(one.ground)}", "bold red"))
     return 1 if extent.holds else 0
@@ -253,9 +260,10 @@ def encrypt(db: Path | None, who: str, *, as_json: bool) -> None:
     write_json({"encrypted": count}) if as_json else Terminal().line(f"{counted(count, 'text')} encrypted.")
 
 
-def rotate(db: Path | None, who: str, *, as_json: bool) -> None:
+def rotate(db: Path | None, who: str, ground: str, *, as_json: bool) -> None:
+    ground = checked_ground(ground, needed=True)
     with writable_log(db) as store:
-        count = keys.rotate(store, by=acting(who))
+        count = keys.rotate(store, by=acting(who), ground=ground)
     if as_json:
         write_json({"rewrapped": count})
     else:

@@ -220,11 +220,13 @@ def keys_encrypt(who: Who = "", db: Db = None, json: Json = False) -> None:
 
 
 @keys.command(cls=Command, name="rotate")
-def keys_rotate(who: Who = "", db: Db = None, json: Json = False) -> None:
-    """Make a new master key, wrap every data key by it, and forget the old one. The log stays in use."""
+def keys_rotate(who: Who = "", ground: Ground = "", db: Db = None, json: Json = False) -> None:
+    """Make a new master key, wrap every data key by it, and forget the old one. The log stays in use.
+
+    Needs a --ground, which stands in the log."""
     from .keeping import rotate
 
-    rotate(db, who, as_json=json)
+    rotate(db, who, ground, as_json=json)
 
 
 @approvers.command(cls=Command, name="new")
@@ -253,7 +255,10 @@ def approver_revoke(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Record that the person's key counts no more from now on; what it signed before still verifies."""
+    """Record that the person's key counts no more from now on; what it signed before still verifies.
+
+    Needs a --ground, which stands in the log.
+    """
     from .approving import revoke
 
     revoke(db, person, who, ground, as_json=json)

@@ -55,6 +55,11 @@ class Brought:
     receipts: tuple[Path, ...] = ()
     archives: tuple[Path, ...] = ()
 
+    def policy_used(self, db: Path) -> str:
+        """The policy file, given or found beside the log; empty where there is none."""
+        place = policy_path(db, self.policy)
+        return str(place) if place.is_file() else ""
+
     def outside(self, db: Path, log: str) -> Outside:
         """The log's own key stands in where no other is given: it says at least that the log is signed with it."""
         policy = policy_in(policy_path(db, self.policy), needed=self.policy is not None)
@@ -73,6 +78,14 @@ class Brought:
         return Outside(keys, policy, tuple(heads), remembered(db, log), bool(self.vkeys or policy.logs))
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands around a verification: why texts could not be opened, and the policy file that was used, if any."""
+
+    locked: str = ""
+    policy: str = ""
+
+
 def _contents(given: str) -> str:
     path = Path(given)
     return path.read_text("utf-8") if len(given) < 1000 and path.is_file() else given
@@ -88,12 +101,12 @@ def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None 
             tree = with_archives(store, attested(store.tree(), outside), brought.archives)
         keys = outside.known if tree is None else tree.keys
         unkept = [unkept_receipt(store, keys, str(one), one.read_text("utf-8")) for one in brought.receipts]
-        locked = _locked(store) if found.unopened else ""
+        around = Around(_locked(store) if found.unopened else "", brought.policy_used(db_path(db)))
         found = replace(found, beside=(*found.beside, *filter(None, unkept)))
     if as_json:
-        write_json(verified_document(log, found, tree, locked))
+        write_json(verified_document(log, found, tree, around))
     else:
-        _show_verified(log, found, tree, locked)
+        _show_verified(log, found, tree, around)
     return 0 if found.ok and not (tree and tree.faults) else 1
 
 
@@ -113,11 +126,14 @@ def verdict(found: Verified, tree: Attested | None) -> str:
     return "NOT SIGNED" if tree is None else str(tree)
 
 
-def verified_document(log: str, found: Verified, tree: Attested | None = None, locked: str = "") -> dict[str, Any]:
+def verified_document(
+    log: str, found: Verified, tree: Attested | None = None, around: Around | None = None
+) -> dict[str, Any]:
     """`{"log", "attestation", "ok", "conversations", "events", "payloads", "erased", "unopened", "locked", "broken":
     [{"id", "version", "what"}]}`; of a whole log also `"tree"`, as `checking.document` gives it, and
     `"beside": ["what"]` where something does not hold that is of no conversation. `locked` says why texts could not be
     opened."""
+    around = around or Around()
     said = {
         "log": log,
         "attestation": verdict(found, tree),
@@ -127,15 +143,15 @@ def verified_document(log: str, found: Verified, tree: Attested | None = None, l
         "payloads": found.payloads,
         "erased": found.erased,
         "unopened": found.unopened,
-        "locked": locked or None,
+        "locked": around.locked or None,
         "broken": [{"id": one.stream, "version": one.version, "what": one.what} for one in found.broken],
     }
     if tree is not None:
-        said |= {"tree": document(tree)["tree"]}
+        said |= {"tree": document(tree)["tree"] | {"policy": around.policy or None}}
     return said | ({"beside": list(found.beside)} if found.beside else {})
 
 
-def _show_verified(log: str, found: Verified, tree: Attested | None, locked: str) -> None:
+def _show_verified(log: str, found: Verified, tree: Attested | None, around: Around) -> None:
 
     terminal = Terminal()
     for one in found.broken:
@@ -156,17 +172,17 @@ def _show_verified(log: str, found: Verified, tree: Attested | None, locked: str
         f"log {log}: {counted(found.streams, 'conversation')}, {counted(found.events, 'event')} and "
         f"{counted(found.payloads, 'text')} hold{so_far}{erased}",
     )
-    if locked:
-        terminal.hang(terminal.text((MARKS.warn, "bold yellow")), (safe(locked, 1000), "yellow"))
+    if around.locked:
+        terminal.hang(terminal.text((MARKS.warn, "bold yellow")), (safe(around.locked, 1000), "yellow"))
     if tree is not None and (tree.checkpoints or tree.faults):
-        _show_tree(terminal, tree, verdict(found, tree))
+        _show_tree(terminal, tree, verdict(found, tree), around.policy)
     if verdict(found, tree) == "BROKEN":
         terminal.hang(terminal.text((MARKS.bad, "bold red")), ("BROKEN", "bold red"))
         return
     terminal.hang(terminal.text((" ", "")), (PROVES[tree.level if tree else "ONE"], "dim"))
 
 
-def _show_tree(terminal: Terminal, tree: Attested, verdict: str) -> None:
+def _show_tree(terminal: Terminal, tree: Attested, verdict: str, policy: str) -> None:
     for what in tree.faults:
         terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(what, 1000), "red"))
     sign, style = (MARKS.bad, "bold red") if tree.faults else (MARKS.good, "bold green")
@@ -182,6 +198,7 @@ def _show_tree(terminal: Terminal, tree: Attested, verdict: str) -> None:
         terminal.text((sign, style)),
         f"tree of {counted(tree.leaves, 'leaf', 'leaves')}{waiting}: {said or 'signed by nobody you gave a key of'}; ",
         (verdict, "bold"),
+        *([f", by the policy in {safe(policy, 500)}"] if policy else []),
     )
 
 

@@ -12,6 +12,7 @@ from ..contracts.flow import Flow
 from ..fsm.checks.codes import CHECKS
 from ..fsm.prove.codes import QUESTIONS
 from ..fsm.prove.findings import Finding, Proof, Step, rows_of
+from .terminal import counted
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 PAGE = "docs/check.md"
@@ -120,7 +121,7 @@ def _of_finding(one: Finding, file: str, flow: Flow, place: Mapping[str, int]) -
 
 def _code_flow(one: Finding, file: str, flow: Flow) -> dict[str, Any]:
     return {
-        "message": {"text": f"The shortest way there, {len(one.counterexample)} steps."},
+        "message": {"text": f"The shortest way there, {counted(len(one.counterexample), 'step')}."},
         "threadFlows": [{"locations": list(_steps(one.counterexample, file, flow, one.line))}],
     }
 

@@ -44,9 +44,8 @@ def texts_seen(
 ) -> dict[PayloadAt, Payload]:
     """The texts of a conversation, after the reading was recorded. Raises `CallError` for a ground that is no line."""
     looking = looking or Looking()
-    if len(looking.ground) > 200 or not looking.ground.isprintable():
-        raise CallError("The ground is longer than 200 characters, or no single line.", fix="Give a short --ground.")
-    return Journal(store).read_texts(stream, by=acting(looking.who), through=through, ground=looking.ground)
+    ground = checked_ground(looking.ground)
+    return Journal(store).read_texts(stream, by=acting(looking.who), through=through, ground=ground)
 
 
 def noted_reading(store: KeepingStore, streams: Iterable[str], through: ReadThrough) -> None:
@@ -54,3 +53,12 @@ def noted_reading(store: KeepingStore, streams: Iterable[str], through: ReadThro
     journal = Journal(store)
     for stream in streams:
         journal.note(TextsRead(by=acting(), through=through, conversation=stream))
+
+
+def checked_ground(ground: str, *, needed: bool = False) -> str:
+    """Why somebody acts, as it may stand in the log. Raises `CallError`, also where it is `needed` and empty."""
+    if len(ground) > 200 or not ground.isprintable():
+        raise CallError("The ground is longer than 200 characters, or no single line.", fix="Give a short --ground.")
+    if needed and not ground.strip():
+        raise CallError("This needs a ground.", fix="Give --ground with the number of the request or the case.")
+    return ground

@@ -36,7 +36,7 @@ def working_words(event: Event) -> tuple[str, str]:
         case HandoffMade():
             handoff = event.handoff
             return "agent", (
-                f"hands over {handoff.source} → {handoff.target}: {handoff.history.count} messages, "
+                f"hands over {handoff.source} → {handoff.target}: {counted(handoff.history.count, 'message')}, "
                 f"at most {handoff.constraints.token_budget:,} tokens"
             )
         case AgentRequested():

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .values import ActorId, Count, Digest, SubjectId, Value
+from .values import ActorId, Count, Digest, SubjectId, Value, added
 
 Ground = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")]
 """Why somebody acted: one line of at most 200 characters. It is kept as long as the log: no personal data."""
@@ -134,6 +134,7 @@ class KeysChanged(Value):
 
     type: Literal["keys_changed"] = "keys_changed"
     by: ActorId
+    ground: Ground = added("")
     how: Literal["encrypted", "rotated"]
     count: Count
 

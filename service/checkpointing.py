@@ -185,10 +185,15 @@ class Checkpointer:
                 self.tree.add_anchor(anchor.put(checkpoint, note, self._clock.now()))
             except InterlockError as error:
                 failures.append(f"anchor: {error}")
-        for failure in failures:
-            log.error("checkpoint_not_shown", size=checkpoint.size, why=failure)
         lines = tuple(map(signature_of, self.tree.cosignatures(checkpoint.size)))
         return Signed(checkpoint, Note(note.text, (*note.signatures, *lines)), fresh, tuple(failures), first)
+
+    def checkpoint_told(self) -> Signed:
+        """`checkpoint`, for who does not look at it: what did not take it is written to this process's own log."""
+        found = self.checkpoint()
+        for failure in found.failures:
+            log.error("checkpoint_not_shown", size=found.checkpoint.size, why=failure)
+        return found
 
     def receipt(self, stream: str, version: int, leaf: bytes, at: str) -> str:
         """The signed receipt of an entry that was just acknowledged; signed at once, so a key service must be quick.
@@ -230,6 +235,6 @@ class Checkpointer:
 
     def _try(self) -> None:
         try:
-            self.checkpoint()
+            self.checkpoint_told()
         except InterlockError as error:
             log.error("checkpoint_failed", error=error.code, what=error.what, fix=error.fix)

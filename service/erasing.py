@@ -90,30 +90,42 @@ class Eraser:
         return Extent(subject, streams, self.store.payloads_of(subject), against, archived)
 
     def ask(self, subject: str, *, by: str, ground: str, approvals: int = 1) -> Erasing:
-        """Record the request, unless one waits already; who asks is the first who approves.
+        """Record the request, unless one waits already, or the person was erased and has written nothing since; who
+        asks is the first who approves.
 
         Raises `CallError` where a hold stands against it: the refusal is recorded.
         """
         extent = self.extent(subject)
         self._refuse_held(extent, by, ground)
-        waiting = next((one for one in self.erasings() if one.asked.subject == subject and one.done is None), None)
-        if waiting is not None:
-            return waiting
+        earlier = self.waiting(subject) or self.erased(extent)
+        if earlier is not None:
+            return earlier
         asked = ErasureAsked(by=by, ground=ground, subject=SubjectId(subject), approvals=approvals)
         return Erasing(self.journal.note(asked), asked, (by,))
+
+    def waiting(self, subject: str) -> Erasing | None:
+        """The request for this subject that is not done."""
+        return next((one for one in self.erasings() if one.asked.subject == subject and one.done is None), None)
+
+    def erased(self, extent: Extent) -> Erasing | None:
+        """The last erasure of the subject, where nothing was written since: no text is there to erase."""
+        if sum(extent.payloads.values()):
+            return None
+        done = [one for one in self.erasings() if one.asked.subject == extent.subject and one.done is not None]
+        noted = {stream for one in done for stream in self._erased(one)}
+        return done[-1] if done and noted >= set(extent.conversations) else None
 
     def approve(self, subject: str, *, by: str) -> Erasing:
         """Record another person's approval of the request that waits.
 
         Raises `CallError` where none waits, and where the same person approves twice: that is recorded too.
         """
-        waiting = [one for one in self.erasings() if one.asked.subject == subject and one.done is None]
-        if not waiting:
+        erasing = self.waiting(subject)
+        if erasing is None:
             raise CallError(
                 f"No erasure of {subject!r} waits for an approval.",
                 fix="Ask for it first: `interlock erase --subject`.",
             )
-        (erasing,) = waiting[:1]
         if by.casefold() in (one.casefold() for one in erasing.approved):
             self.journal.note(
                 ErasureRefused(by=by, subject=SubjectId(subject), reason="same_person"),

@@ -45,7 +45,7 @@ def check_point(stream: str, entries: Sequence[Recorded], at: int) -> Conversati
         after = min((one for one in points if one > at), default=len(entries))
         if at >= len(entries):
             raise CallError(
-                f"There is no event {at}: the conversation has {len(entries)} events, from 0 to {len(entries) - 1}.",
+                f"There is no event {at}: the conversation's last is {len(entries) - 1}.",
                 where=stream,
                 fix=f"Fork at {len(entries)} to go on from its end, or at {points[-2]}, before its last decision.",
             )

@@ -22,7 +22,7 @@ def encrypt(store: SqlStore[Any], *, by: str, progress: Callable[[int], None] | 
     return count
 
 
-def rotate(store: SqlStore[Any], *, by: str) -> int:
+def rotate(store: SqlStore[Any], *, by: str, ground: str = "") -> int:
     """Wrap every data key by a new master key, and forget the old ones; returns how many were wrapped.
 
     A crash leaves both keys in the file and each data key under one of them: rotate again. A running server reads
@@ -37,6 +37,6 @@ def rotate(store: SqlStore[Any], *, by: str) -> int:
         raise SetupError("There is no master key yet.", where=str(master.path), fix="It is made with the first text.")
     master.add()
     count = rewrapped_in(store)
-    Journal(store).note(KeysChanged(by=by, how="rotated", count=count))
+    Journal(store).note(KeysChanged(by=by, ground=ground, how="rotated", count=count))
     master.keep_newest()
     return count

@@ -376,7 +376,7 @@ def _signing(path: Path, store: SqlStore[Any]) -> Checkpointer | None:
         refuse_old_copy(path, store.tree())
         return None
     made = checkpointer_of(path, store.tree(), anchors=anchors_at(anchor_folders()))
-    made.checkpoint()
+    made.checkpoint_told()
     made.start()
     return made
 

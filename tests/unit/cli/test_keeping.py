@@ -115,13 +115,15 @@ def test_keys_are_shown_rotated_and_old_texts_encrypted(run: Any, log: Path, ids
         before = store.payloads(stream)
     shown = run("keys", "show", "--db", log, "--json").json
     assert (len(shown["master_keys"]), shown["in_clear"]) == (1, 0)
-    rotated = run("keys", "rotate", "--as", "ops", "--db", log, "--json").json
+    rotated = run("keys", "rotate", "--as", "ops", "--ground", "yearly", "--db", log, "--json").json
     assert rotated == {"rewrapped": shown["data_keys"]}
     again = run("keys", "show", "--db", log, "--json").json
     assert (len(again["master_keys"]), again["master_keys"] != shown["master_keys"]) == (1, True)
     with closing(SqliteStore(log)) as store:
         assert store.payloads(stream) == before
-    assert "wrapped anew" in run("access", "--db", log).words
+    assert "wrapped anew 14: yearly" in run("access", "--db", log).words
+    ran = run("keys", "rotate", "--db", log)
+    assert (ran.code, "This needs a ground." in ran.words) == (2, True)
 
 
 def test_texts_in_clear_are_encrypted(run: Any, tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_texts_in_clear_are_encrypted(run: Any, tmp_path: Path) -> None:
     with closing(SqliteStore(path)) as store:
         assert [one.plaintext for one in store.payloads("a").values()] == [secret, b"two"]
         assert [one.name for one in tmp_path.iterdir() if one.is_file() and secret in one.read_bytes()] == []
-    ran = run("keys", "rotate", "--db", path)
+    ran = run("keys", "rotate", "--ground", "yearly", "--db", path)
     assert "1 data key wrapped by a new master key" in ran.words
 
 
@@ -189,3 +191,44 @@ def test_the_doctor_counts_texts_in_clear(run: Any, tmp_path: Path) -> None:
         "2 texts in clear",
         "Run `interlock keys encrypt`.",
     )
+
+
+def test_a_request_that_waits_is_said_before_anybody_asks_again(run: Any, log: Path, subject: str) -> None:
+    """A dry run names it, with who has approved; it records nothing."""
+    words = ("erase", "--subject", subject, "--db", log)
+    assert run(*words, "--dry-run", "--json").json["waiting"] is None
+    assert "waits already" not in run(*words, "--dry-run").words
+    asked = run(*words, "--approvals", "2", "--ground", "request 7", "--as", "carl", "--json").json
+    said = f"A request for it waits already, record {asked['request']}: approved by 1 of 2 (carl)."
+    assert said in run(*words, "--dry-run").words
+    waiting = {"record": asked["request"], "needed": 2, "by": ["carl"]}
+    assert run(*words, "--dry-run", "--json").json["waiting"] == waiting
+
+
+def test_who_was_erased_is_not_erased_again(run: Any, log: Path, subject: str) -> None:
+    """Nothing is recorded, in the conversation or of the log."""
+    words = ("erase", "--subject", subject, "--ground", "request 7", "--as", "carl", "--db", log)
+    first = run(*words, "--json").json
+    before = log_of(log)
+    again = run(*words)
+    assert again.code == 0
+    said = f"{subject} was erased already, and has written nothing since (record {first['request']}); nothing was done."
+    assert said in again.words
+    found = run(*words, "--json").json
+    assert (found["already"], found["request"], found["erased"]) == (True, first["request"], first["erased"])
+    assert log_of(log) == before
+    assert first["already"] is False
+
+
+def log_of(log: Path) -> tuple[int, int]:
+    """How many entries there are, and how many records."""
+    with closing(SqliteStore(log)) as store:
+        return store.describe().counts["events"], store.tree().last_record()[0]
+
+
+def test_who_takes_a_persons_key_says_why(run: Any, log: Path, tmp_path: Path) -> None:
+    run("approver", "new", "anna", "--key", tmp_path / "anna", "--ground", "joined", "--db", log)
+    ran = run("approver", "revoke", "anna", "--db", log)
+    assert (ran.code, "This needs a ground." in ran.words) == (2, True)
+    assert run("approver", "revoke", "anna", "--ground", "left in May", "--as", "ops", "--db", log).code == 0
+    assert "took the key of approver anna: left in May" in run("access", "--db", log).words

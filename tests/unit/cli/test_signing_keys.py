@@ -1,6 +1,8 @@
 """`interlock key`: what it makes, shows and changes, and what it says of a key that cannot sign."""
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -168,3 +170,52 @@ def test_a_master_key_that_is_there_opens_all(run: Any, log: Path) -> None:
     found = run("verify", "--db", log, "--json").json
     assert (found["unopened"], found["locked"]) == (0, None)
     assert run("chat", "bank", "--db", log.with_name("new.db"), stdin="hello\n").code == 0
+
+
+def test_a_witness_that_does_not_answer_is_said_once(
+    run: Any, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the terminal; what signs by itself writes it to the process's own log."""
+    witness = run("witness", "key", "w.example", "--key", tmp_path / "w").out.strip()
+    Path(f"{log}.policy").write_text(f"witness W {witness} http://127.0.0.1:9\nquorum W\n")
+    run("key", "new", "--db", log)
+    ran = run("checkpoint", "--db", log)
+    assert (ran.code, (ran.out + ran.err).count("127.0.0.1:9: ")) == (1, 1), ran.out + ran.err
+    assert (ran.out + ran.err).count("cannot be reached") == 1
+    logged: list[str] = []
+    told = SimpleNamespace(error=lambda event, **_: logged.append(event))
+    monkeypatch.setattr("interlock.service.checkpointing.log", told)
+    assert run("checkpoint", "--db", log).code == 1
+    assert logged == []
+    assert run("chat", "bank", "--db", log, stdin="hello\n").code == 0
+    assert set(logged) == {"checkpoint_not_shown"}
+
+
+def test_the_policy_that_was_used_is_named(
+    run: Any, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That beside the log is used without being asked for, so it is said."""
+    monkeypatch.setenv("COLUMNS", "400")
+    run("key", "new", "--db", log)
+    run("checkpoint", "--db", log)
+    assert "by the policy in" not in run("verify", "--db", log).words
+    assert run("verify", "--db", log, "--json").json["tree"]["policy"] is None
+    for place, words in ((Path(f"{log}.policy"), ()), (tmp_path / "mine", ("--policy", tmp_path / "mine"))):
+        place.write_text(f"log {run('key', 'show', '--db', log).out.strip()}\nquorum none\n")
+        assert f"SELF-ATTESTED, by the policy in {place}" in run("verify", "--db", log, *words).words
+        assert run("verify", "--db", log, *words, "--json").json["tree"]["policy"] == str(place)
+
+
+def test_one_is_one(run: Any, tmp_path: Path) -> None:
+    """Singulars, in what is said of a log with one conversation."""
+    db = tmp_path / "one.db"
+    assert run("chat", "bank", "--db", db, stdin="hello\n/state\n").code == 0
+    run("key", "new", "--db", db)
+    run("export", "--all", "--bundle", tmp_path / "b", "--db", db)
+    said = [
+        run(*words, "--db", db).words
+        for words in (("verify",), ("replay", "--all"), ("doctor",), ("log",), ("checkpoint",), ("keys", "show"))
+    ]
+    plural = r"(?<![\d.,:/])1 (conversations|events|entries|leaves|texts|keys|signatures|decisions|flows|tasks|holds)\b"
+    assert [one for words in said for one in re.findall(plural, words)] == []
+    assert any("1 conversation" in words for words in said)
