@@ -128,7 +128,7 @@ def test_chat_reads_from_a_pipe(run: Any, shop: Path) -> None:
         "scripted: canned answers, no model is called",
         "Order B20000, is that the one?",
         "for clerk: /yes_cancel or /no_keep",
-        "There is no command /nonsense; there are /state, /log, /quit, /yes_cancel, /no_keep.",
+        "There is no command /nonsense; there are /state, /log, /receipt, /quit, /yes_cancel, /no_keep.",
         "Order B20000 is cancelled. Anything else?",
         "goodbye · ended",
         "interlock replay",
