@@ -21,8 +21,7 @@ from ..service.pruning import Opened, Pruned, Pruner, opened
 from ..service.unarchived import store_of
 from ..service.wiring import db_path
 from .finding import existing_log, writable_log
-from .keeping import checked_ground
-from .seeing import acting, noted_reading
+from .seeing import acting, checked_ground, noted_reading
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 ATTEMPTS = 5

@@ -108,8 +108,11 @@ class Eraser:
         return next((one for one in self.erasings() if one.asked.subject == subject and one.done is None), None)
 
     def erased(self, extent: Extent) -> Erasing | None:
-        """The last erasure of the subject, where nothing was written since: no text is there to erase."""
-        if sum(extent.payloads.values()):
+        """The last erasure of the subject, where nothing was written since: no text is there to erase.
+
+        Not where conversations are archived: whether their keys are gone is not told by texts that are here.
+        """
+        if sum(extent.payloads.values()) or extent.archived:
             return None
         done = [one for one in self.erasings() if one.asked.subject == extent.subject and one.done is not None]
         noted = {stream for one in done for stream in self._erased(one)}
