@@ -1,11 +1,13 @@
 """`interlock archive` and `prune`: ended conversations go into an archive that verifies alone, then from the log."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..contracts.archive import Archived
 from ..contracts.errors import CallError
 from ..contracts.protection import KeepingStore
 from ..contracts.store import Store
@@ -210,22 +212,17 @@ def read_from(db: Path | None, path: Path | None) -> Iterator[tuple[Store, Keepi
             yield store_of(opened(path, key.verifiers()), store), store
 
 
-def archives_of(store: Store) -> dict[str, int]:
-    """The archives that hold pruned conversations, each with how many."""
-    found: dict[str, int] = {}
-    for one in store.archived() if is_keeping(store) else ():
-        found[one.archive] = found.get(one.archive, 0) + 1
-    return dict(sorted(found.items()))
+def archived_in(store: Store) -> Sequence[Archived]:
+    """The conversations whose entries were pruned; none in a store that keeps no records."""
+    return store.archived() if is_keeping(store) else ()
+
+
+def archives_of(archived: Iterable[Archived]) -> dict[str, int]:
+    """The archives that hold these conversations, each with how many."""
+    return dict(sorted(Counter(one.archive for one in archived).items()))
 
 
 def archives_said(archives: Mapping[str, int]) -> str:
     """In words: `3 conversations are archived in old, 1 in older`; empty where there are none."""
     parts = [f"{counted(number, 'conversation')} in {name}" for name, number in archives.items()]
     return f"Pruned from this log and archived: {', '.join(parts)}." if parts else ""
-
-
-def left_out(terminal: Terminal, store: Store) -> None:
-    """A line that says which conversations a command over all of them has not looked at."""
-    said = archives_said(archives_of(store))
-    if said:
-        terminal.line((said, "dim"))

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from ..service.executing import executor_for
 from ..service.standards import Met, measured, read_standards
 from ..service.tally import VERDICTS
 from ..service.wiring import db_path, open_log
+from .archiving import archives_of, archives_said
 from .backtest_page import page
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
@@ -67,7 +68,8 @@ def backtested(wishes: Wishes) -> int:
     )
     selection = Selection(_moment(wishes.since), wishes.label, wishes.sample, wishes.seed)
     path = db_path(wishes.db)
-    open_log(path).close()  # says what is wrong with the log, and brings its tables to this release's
+    with closing(open_log(path)) as store:  # says what is wrong with the log, and brings its tables to this release's
+        archived = store.archived()
     began = time.perf_counter()
     with ExitStack() as stack:
         progress = stack.enter_context(_bar(quiet=wishes.json == "-"))
@@ -76,20 +78,24 @@ def backtested(wishes: Wishes) -> int:
         found = backtest_log(
             path, variant, selection, executor_for(jobs), resume=wishes.resume, progress=progress, turns=turns
         )
+    left = archives_of(one for one in archived if one.flow_name == found.program.ref.name)
     if not found.tally.conversations and not found.tally.failed:
-        raise _nothing(path, found, selection)
+        raise _nothing(path, found, selection, archives_said(left))
     seconds = time.perf_counter() - began
     met = measured(standards, found.tally)
     document = backtest_document(found, met, path, wishes.flow, seconds)
+    document |= {"archived": left} if left else {}
     _write(wishes, document)
     if wishes.json == "-":
         write_json(document)
     else:
         _show(document)
+        if left:
+            Terminal().line((archives_said(left), "dim"))
     return 0 if all(one.holds for one in met) and not found.tally.failed else 1
 
 
-def _nothing(path: Path, found: Finished, selection: Selection) -> CallError:
+def _nothing(path: Path, found: Finished, selection: Selection, archived: str) -> CallError:
     """No conversation was left: a history that matches nothing keeps every standard, and shows nothing."""
     asked = [f"--since {selection.since.isoformat()}"] if selection.since is not None else []
     asked += [f"--label {selection.label}"] if selection.label else []
@@ -103,7 +109,7 @@ def _nothing(path: Path, found: Finished, selection: Selection) -> CallError:
         f"No conversation of the flow {ref.name!r} matches{' ' if asked else ''}{' and '.join(asked)}: nothing was "
         f"tried{forks}.",
         where=str(path),
-        fix=fix,
+        fix=" ".join(filter(None, (fix, archived))),
     )
 
 
@@ -186,8 +192,8 @@ def backtest_document(found: Finished, met: Sequence[Met], db: Path, source: str
     "differing", "moved": [{"by", "was", "now", "turns"}], "notes", "needs", "reasons", "cost": {"currency", "paid",
     "would_be", "more_at_most"}, "policies": [{"name", "recorded", "now"}], "standards": [{"rule", "number", "of",
     "holds"}], "top": [{"id", "weight", "turns", "commands"}], "problems", "failed", "skipped", "forks", "resumed",
-    "seconds", "model_calls"}`: costs are in units of the currency, `more_at_most` is what the calls that are needed may
-    add."""
+    "seconds", "model_calls"}`, and where conversations of the flow were pruned `"archived": {archive: how many}`. Costs
+    are in units of the currency, `more_at_most` is what the calls that are needed may add."""
     tally, ref = found.tally, found.program.ref
     body = tally.document()
     names = sorted(tally.broke.keys() | tally.breaks.keys())

@@ -40,7 +40,7 @@ def keeping(store: SqlStore[Any]) -> Iterator[Kept]:
 
 
 def _archives(store: SqlStore[Any]) -> Kept:
-    archives = archives_of(store)
+    archives = archives_of(store.archived())
     done = {one.record for one in store.archived()}
     left = [one for one in Journal(store).acts() if isinstance(one.act, SegmentPruned) and one.number not in done]
     later = [one for one in left if isinstance(one.act, SegmentPruned) and one.act.archive not in archives]

@@ -16,7 +16,7 @@ from ..persistence.sqlite_store import SqliteStore
 from ..persistence.verify import Broken, verify
 from ..service.loading import recorded
 from . import timeline
-from .archiving import archives_of, archives_said, read_from
+from .archiving import archived_in, archives_of, archives_said, read_from
 from .finding import flow_of, stream_named
 from .seeing import Looking, texts_seen
 from .story import Told, told
@@ -36,7 +36,7 @@ def listed_document(store: Store, limit: int) -> dict[str, Any]:
     lately = [one for name in _begun_last(store, limit) if (one := newest.get(name) or store.summary(name))]
     forks = {one.stream: one for one in lately if _is_fork(store, one.stream)}
     chosen = list({**forks, **newest}.values())[:limit]
-    archived = archives_of(store)
+    archived = archives_of(archived_in(store))
     listed = {"log": store.log, "conversations": [_summary(store, one) for one in chosen]}
     return listed | ({"archived": archived} if archived else {})
 

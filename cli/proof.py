@@ -214,7 +214,7 @@ def replay(db: Path | None, prefixes: list[str], every: bool, flow: str, as_json
             mine = {digest for digest, one in flows.items() if one.project is given}
             streams = [one for one in streams if (found := store.summary(one)) and found.flow_digest in mine]
         results = replayed(store, flows, streams)
-        archives = archives_of(store) if every else {}
+        archives = archives_of(store.archived()) if every else {}
     if as_json:
         write_json(replayed_document(results) | ({"archived": archives} if archives else {}))
     else:

@@ -113,6 +113,9 @@ def test_the_rest_verifies_and_is_exported(run: Any, pruned: Path, archived: Pat
     assert run("checkpoint", "--db", pruned).code == 0
     ran = run("replay", "--all", "--db", pruned)
     assert (ran.code, said in ran.words) == (0, True)
+    found = run("backtest", "bank", "--jobs", 1, "--db", pruned, "--json", "-").json
+    assert 0 < found["archived"]["old"] <= len(ended)
+    assert " in old." in run("backtest", "bank", "--jobs", 1, "--db", pruned).words
     assert run("replay", "--all", "--db", pruned, "--json").json["archived"] == {"old": len(ended)}
     findings = {one["name"]: one for one in run("doctor", "--full", "--db", pruned, "--json").json["findings"]}
     assert findings["leaves"]["result"] == "ok"
