@@ -100,7 +100,9 @@ def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None 
         if not prefix:
             tree = with_archives(store, attested(store.tree(), outside), brought.archives)
         keys = outside.known if tree is None else tree.keys
-        unkept = [unkept_receipt(store, keys, str(one), one.read_text("utf-8")) for one in brought.receipts]
+        unkept = [
+            unkept_receipt(store, keys, str(one), one.read_text("utf-8"), store.tree()) for one in brought.receipts
+        ]
         around = Around(_locked(store) if found.unopened else "", brought.policy_used(db_path(db)))
         found = replace(found, beside=(*found.beside, *filter(None, unkept)))
     if as_json:

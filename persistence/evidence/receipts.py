@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from ...contracts.canonical import leaf_hash
 from ...contracts.errors import UnknownConversation
 from ...contracts.store import Store
+from ...contracts.tree import TreeStore
 from .keys import Signer, signed
 from .notes import Note, NoteRefused, VerifierKey, note_of
 
@@ -54,8 +55,11 @@ def receipt(store: Store, signers: Sequence[Signer], stream: str, version: int) 
     return signed(Receipt(store.log, stream, version, entry.leaf, entry.at).text, *signers)
 
 
-def unkept(store: Store, keys: Iterable[VerifierKey], name: str, data: str) -> str:
-    """What does not hold of a receipt that somebody brought, called `name`; empty where its entry is in the log."""
+def unkept(store: Store, keys: Iterable[VerifierKey], name: str, data: str, tree: TreeStore | None = None) -> str:
+    """What does not hold of a receipt that somebody brought, called `name`; empty where its entry is in the log.
+
+    Of an entry that is archived, `tree` has the leaf, and that is enough.
+    """
     problems = []
     for key in keys:
         try:
@@ -63,8 +67,8 @@ def unkept(store: Store, keys: Iterable[VerifierKey], name: str, data: str) -> s
         except NoteRefused as error:
             problems.append(error.what)
             continue
-        kept = store.read(found.stream, after=found.version, limit=1)
-        if kept and kept[0].leaf == found.leaf == leaf_hash(kept[0].data):
+        kept = _kept(store, tree, found)
+        if kept == found.leaf:
             return ""
         what = "is another" if kept else "is not there"
         return (
@@ -72,6 +76,15 @@ def unkept(store: Store, keys: Iterable[VerifierKey], name: str, data: str) -> s
             "cut or rewritten, or this is an old copy."
         )
     return f"{name} was not signed with a key of this log: {problems[0] if problems else 'no key of it is known.'}"
+
+
+def _kept(store: Store, tree: TreeStore | None, found: Receipt) -> bytes:
+    """The leaf of the entry in the receipt's place; empty where there is none, or it is not that of its entry."""
+    if tree is not None and found.version < {one.stream: one.length for one in tree.archived()}.get(found.stream, 0):
+        place = tree.index_of(found.stream, found.version)
+        return b"" if place is None else tree.leaves(place, 1)[0][0].hash
+    entries = store.read(found.stream, after=found.version, limit=1)
+    return entries[0].leaf if entries and leaf_hash(entries[0].data) == entries[0].leaf else b""
 
 
 def receipt_of(data: str, key: VerifierKey) -> Receipt:

@@ -1856,8 +1856,8 @@ class Check:
                 raise Bad(f"{name} is no receipt that this log signed")
             if stream not in self.entries and not self.whole:
                 raise NotShown(f"The conversation of {name} is not in the bundle")
-            entries = self.entries.get(stream, [])
-            if int(version) >= len(entries) or entries[int(version)][2] != unbase64(leaf):
+            leaves = [one[-1] for one in self.entries.get(stream) or sorted(self.archived.get(stream, []))]
+            if int(version) >= len(leaves) or leaves[int(version)] != unbase64(leaf):
                 raise Bad(f"the entry that {name} promises ({stream} version {version}) is not in the log")
 
     def attested(self):

@@ -218,3 +218,18 @@ def test_texts_in_clear_only_where_asked(run: Any, signed: Path, ended: list[str
     assert {one["conversation"] for one in acts if one["type"] == "texts_read"} == set(ended)
     assert prune(run, signed, path).code == 0
     assert run("log", ended[0], "--texts", "--archive", path, "--db", signed).code == 0
+
+
+def test_a_receipt_of_what_was_archived_convicts_nobody(
+    run: Any, signed: Path, archived: Path, ended: list[str], tmp_path: Path
+) -> None:
+    """The leaf is in the tree, and the entry in the archive; the control is a receipt of another entry."""
+    receipt, key = tmp_path / "receipt", run("key", "show", "--db", signed).out.strip()
+    receipt.write_text(run("receipt", ended[0], "--db", signed).out)
+    assert prune(run, signed, archived).code == 0
+    assert run("verify", "--db", signed, "--receipt", receipt).code == 0
+    assert run("export", "--all", "--bundle", tmp_path / "b", "--db", signed).code == 0
+    assert verify_bundle.main([str(tmp_path / "b"), "--key", key, "--receipt", str(receipt)]) == 20
+    receipt.write_text(receipt.read_text().replace(ended[0], ended[1]))
+    assert run("verify", "--db", signed, "--receipt", receipt).code == 1
+    assert verify_bundle.main([str(tmp_path / "b"), "--key", key, "--receipt", str(receipt)]) == 1
