@@ -26,8 +26,10 @@ from interlock.contracts.envelope import Head
 from interlock.contracts.errors import CallError, InterlockError, StorageError, StreamMoved
 from interlock.contracts.payload import PayloadAt
 from interlock.contracts.store import Append, FlowRow, Reservation, Spent, Store, TimerRow
+from interlock.persistence import whole
 from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.postgres_store import PostgresStore
+from interlock.persistence.sql_store import SqlStore
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.verify import verify
 from support.postgres import database
@@ -456,3 +458,25 @@ def test_closing_finishes_what_was_enqueued(store: Store):
     futures = [store.enqueue(decided(Head(f"s{n}"))) for n in range(20)]
     store.close()
     assert [future.result(timeout=5) for future in futures] == [2] * 20
+
+
+def test_whole_conversations_are_what_single_questions_give(store: Store, monkeypatch: pytest.MonkeyPatch):
+    """Read together in pieces of any size: the same entries, texts and projections, each at its conversation."""
+    if not isinstance(store, SqlStore):
+        return
+    appends = [decided(Head(f"s{n}"), size=1 + n % 4, written=[b"text"] * (n % 3)) for n in range(9)]
+    for append in appends:
+        store.append(append)
+    expected = {one.summary.stream: one.summary.length for one in appends}
+    assert store.lengths() == expected
+    for most in (1, 4, 1_000):
+        monkeypatch.setattr(whole, "MOST_ENTRIES", most)
+        wholes = list(store.wholes(expected))
+        assert [one.stream for one in wholes] == list(expected)
+        for one in wholes:
+            texts = {(at.version, at.name): text for at, text in store.payloads(one.stream).items()}
+            assert tuple(one.entries) == tuple(store.read(one.stream))
+            assert one.payloads() == texts
+            assert one.summary() == store.summary(one.stream)
+    (nobody,) = store.wholes({"nobody": 0})
+    assert (nobody.entries, nobody.payloads(), nobody.summary()) == ((), {}, None)
