@@ -652,6 +652,16 @@ def guard_text(guard):
     return f"{'not_' if op == 'not' else op}({', '.join(map(guard_text, parts))})"
 
 
+def is_written_so(guard, text):
+    """Whether a verdict's text is of this condition. By its beginning: how an argument is written, some releases of
+    Python say otherwise."""
+    op = guard.get("op", "call")
+    if op in ("otherwise", "in_digression"):
+        return text == op
+    name = guard["name"] if op == "call" else "not_" if op == "not" else op
+    return text == name or text.startswith(f"{name}(")
+
+
 def guard_sentence(flow, guard):
     """A condition in the words of the flow."""
     op, parts = guard.get("op", "call"), guard.get("parts", ())
@@ -895,7 +905,7 @@ class Conversation:
             return
         for one in verdicts:
             guard = rows[one["row"]].get("guard", {"op": "otherwise"}) if one["row"] < len(rows) else None
-            known = guard is not None and guard_text(guard) == one["guard"]
+            known = guard is not None and is_written_so(guard, one["guard"])
             yield f"{guard_sentence(self.flow, guard) if known else one['guard']}: {VERDICTS[one['result']]}"
 
     def _routed(self, data):
@@ -1125,8 +1135,8 @@ class Readable:
             shown, withheld, erased = (one.counted(how) for how in ("shown", "withheld", "erased"))
             texts = ", ".join(f"{n} {how}" for n, how in ((shown, "shown"), (withheld, "withheld"), (erased, "erased"))
                               if n) or "none"  # fmt: skip
-            cells = [f'<a href="#c{number}">{_text(one.stream)}</a>', moment(one.started), moment(one.last),
-                     _text(one.outcome), _text(", then ".join(one.named)), str(len(one.rows)), texts]  # fmt: skip
+            told = map(_text, (moment(one.started), moment(one.last), one.outcome, ", then ".join(one.named)))
+            cells = [f'<a href="#c{number}">{_text(one.stream)}</a>', *told, str(len(one.rows)), texts]
             rows.append(_cells(cells, head[1], ""))
         return f"<h2>Overview</h2>\n<table>{head[0]}<tbody>\n{''.join(rows)}</tbody></table>\n"
 
@@ -1134,7 +1144,7 @@ class Readable:
         shown, withheld, erased = (one.counted(how) for how in ("shown", "withheld", "erased"))
         owner = f", owned by {one.flow['owner']}" if one.flow.get("owner") else ""
         lines = [("Outcome", _text(one.outcome)), ("Flow", _text(", then ".join(one.named) + owner)),
-                 ("From", f"{moment(one.started)} to {moment(one.last)}"),
+                 ("From", _text(f"{moment(one.started)} to {moment(one.last)}")),
                  ("Entries", f"{len(one.rows)}, the last with the leaf hash <code>{one.rows[-1].leaf}</code>"),
                  ("Texts", f"{shown} shown, {withheld} withheld, {erased} erased")]  # fmt: skip
         lines += [(how.capitalize(), _text(one.listed(how))) for how in ("withheld", "erased") if one.counted(how)]
@@ -1223,9 +1233,9 @@ def quote(text):
 
 
 def _row(row, names):
-    day, clock = row.at[:10], row.at[11:23]
-    cells = [str(row.version), f"{clock}<small>{day}</small>", *map(_text, (row.who, row.what, row.why, row.before,
-             row.after))]  # fmt: skip
+    day, clock = _text(row.at[:10]), _text(row.at[11:23])
+    told = (row.who, row.what, row.why, row.before, row.after)  # nothing unseen is left in them
+    cells = [str(row.version), f"{clock}<small>{day}</small>", *map(html.escape, told)]
     return _cells(cells, names, KINDS.get(row.type, ""), ("n", "t", "w", "x", "y", "c", "c"))
 
 

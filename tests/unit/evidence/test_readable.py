@@ -271,6 +271,33 @@ def test_a_text_can_only_be_read_as_what_it_is(written: str, stands: str) -> Non
     assert alone._text(alone.seen(written)) == stands
 
 
+def test_an_entry_cannot_carry_mark_up_anywhere() -> None:
+    """Whatever a field of it says, who signs the log included: no tag of it reaches the page."""
+    recorded = next(iter(golden.read("0.1.0").streams.values()))
+    plain = len(re.findall("<", page_of([(one.data, one.leaf) for one in recorded], "")))
+    marked = page_of([(one.data, one.leaf) for one in recorded], "<b hidden>")
+    assert len(re.findall("<", marked)) == plain
+    assert "&lt;b hidden&gt;" in marked
+
+
+def page_of(entries: list[tuple[bytes, bytes]], mark: str) -> str:
+    """The page of entries in whose times, actors, states and reasons this stands first."""
+    store, values = MemoryStore(origin=ORIGIN), []
+    filled(store, 1)
+    checkpointer(store.tree()).checkpoint()
+    for data, leaf in entries:
+        value = alone.entry_value(data)
+        value["at"] = mark + value["at"]
+        value["actor"]["id"] = mark + value["actor"]["id"]
+        value["data"] = {name: mark + one if name in MARKED else one for name, one in value["data"].items()}
+        values.append((value, leaf))
+    told = alone.Conversation(f"{mark}c", values, [], {})
+    return alone.Readable(alone.Checkpoint(bundle_of(store)["checkpoint"]), "all", ["all"], [told], []).html().decode()
+
+
+MARKED = {"state", "source", "target", "because", "on", "name", "agent", "tool", "reason", "text", "due"}
+
+
 @given(st.text(max_size=40))
 def test_a_field_is_read_as_it_was_written(text: str) -> None:
     """By any reader of RFC 4180, and by no spreadsheet as a formula."""
@@ -364,6 +391,8 @@ def test_it_says_a_flows_texts_and_guards_as_the_flow_does(case: Any) -> None:
             assert (told._template(text) or "") == template_of(flow, text), text
     for row, plain in zip(flow.transitions, told.flow["transitions"], strict=True):
         assert alone.guard_text(plain["guard"]) == str(row.guard)
+        assert alone.is_written_so(plain["guard"], str(row.guard))
+        assert not alone.is_written_so(plain["guard"], f"x{row.guard}")
         assert alone.guard_sentence(told.flow, plain["guard"]) == guard_sentence(flow, row.guard)
 
 
