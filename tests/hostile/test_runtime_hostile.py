@@ -1,6 +1,7 @@
 """Whatever comes in: a clear error or a declared outcome, nothing lost, the log verifies and replays."""
 
 import asyncio
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from interlock.contracts.store import Store
 from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.service.runtime import Runtime
+from support.figures import record
 from support.hostile import LARGE, TEXTS, any_text, cyclic, json_values, replies
 from support.runtime import Bank, check_log, events_of, mini, of_type
 
@@ -69,6 +71,66 @@ async def test_any_message_is_kept_whole_on_sqlite(tmp_path: Path) -> None:
 def test_any_texts_are_kept_whole_and_answered(texts: list[str]) -> None:
     """Any Python strings, in any order."""
     asyncio.run(typed(MemoryStore(), texts))
+
+
+ALPHABETS = (
+    "\x00\x01\x1b\x7f",
+    "\ud800\udc00\udfff",
+    "\u202e\u200b\ufeff\U0010ffff",
+    '{}[]"\\:,0123456789',
+    "help pay é €",
+)
+
+
+def any_hostile(chance: random.Random) -> str:
+    """A message of one kind of trouble or of several mixed, or one of those with a name."""
+    if chance.random() < 0.02:
+        return chance.choice(sorted(TEXTS.values()))
+    alphabet = "".join(chance.sample(ALPHABETS, chance.randrange(1, 4)))
+    return "".join(chance.choices(alphabet, k=chance.choice((0, 1, 5, 60, 400))))
+
+
+async def written_back(texts: list[str], path: Path | None) -> list[str]:
+    """Many messages, a hundred in each conversation; those that were refused, or were not kept as they came."""
+    wrong: list[str] = []
+    store = SqliteStore(path) if path else MemoryStore()
+    async with Runtime(store, PROGRAM, HELPFUL) as runtime:
+        for start in range(0, len(texts), 100):
+            talk, said = f"talk-{start}", texts[start : start + 100]
+            await runtime.start(conversation=talk)
+            await runtime.say(talk, "person")
+            for text in said:
+                try:
+                    await runtime.say(talk, text)
+                except Exception as error:
+                    wrong.append(f"{text!r}: {error!r}")
+            wrong += [
+                repr(text) for text, found in zip(said, kept(store, talk)[1:], strict=True) if found != bytes_of(text)
+            ]
+    check_log(store, PROGRAM)
+    store.close()
+    return wrong
+
+
+@pytest.mark.parametrize("messages", [200, pytest.param(10_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("sqlite", [False, True])
+async def test_no_bytes_stop_the_log(sqlite: bool, messages: int, tmp_path: Path) -> None:
+    """NUL, lone surrogates, controls, directions, brackets and digits, mixed: each is taken and kept byte for byte."""
+    chance = random.Random(17)
+    texts = [any_hostile(chance) for _ in range(messages)]
+    assert await written_back(texts, tmp_path / "log.db" if sqlite else None) == []
+    refused = sum(not could_be_utf8(text) for text in texts)
+    where = "SQLite" if sqlite else "memory"
+    record("F17", f"hostile messages, {where}", tried=messages, wrong=0)
+    record("F17", f"encoded as strict UTF-8 instead, {where}", tried=messages, wrong=refused, control=True)
+
+
+def could_be_utf8(text: str) -> bool:
+    """Whether a log of strict UTF-8 text, without NUL as in PostgreSQL, would have taken it."""
+    try:
+        return b"\x00" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 @pytest.mark.parametrize("sqlite", [False, True])

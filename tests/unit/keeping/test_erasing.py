@@ -19,6 +19,7 @@ from interlock.service.holding import placed, released
 from interlock.service.journal import Journal
 from interlock.service.runtime import Runtime
 from support.erasure import PROGRAM, canary, echoing, found_in, talked
+from support.figures import record
 from support.runtime import check_log
 
 MANY = 12
@@ -254,18 +255,21 @@ async def leaks(folder: Path, people: int, capfd: Any) -> list[str]:
     printed = capfd.readouterr()
     (folder / "printed.txt").write_text(printed.out + printed.err)
     assert found_in(folder, [9_999])
+    record("F15", "before the erasure", tried=people, wrong=people, control=True)
     return found_in(folder, range(people))
 
 
 async def test_a_hundred_canaries_are_found_nowhere(tmp_path: Path, capfd: Any) -> None:
     """In the database, its write-ahead log, free pages, a dump, and what was printed: 0 of 100."""
     assert await leaks(tmp_path / "log", 100, capfd) == []
+    record("F15", "canaries of erased people, looked for everywhere", tried=100, wrong=0)
 
 
 @pytest.mark.full
 async def test_a_thousand_canaries_are_found_nowhere(tmp_path: Path, capfd: Any) -> None:
     """The same with 1,000: the target of the fault list."""
     assert await leaks(tmp_path / "log", 1_000, capfd) == []
+    record("F15", "canaries of erased people, looked for everywhere", tried=1_000, wrong=0)
 
 
 # -- a crash at any step ------------------------------------------------------------------------------
