@@ -138,16 +138,15 @@ class SqlStore(ABC, Generic[C]):
     def _check_names(self, streams: Iterable[object]) -> None:
         if not all(isinstance(stream, str) for stream in streams):
             raise StorageError(
-                "The database is malformed: an entry has no stream.",
+                "The database is malformed: an entry or a conversation has no stream.",
                 where=self._where,
                 fix="Stop every process that uses it, keep the file as it is, and restore a backup that verifies.",
             )
 
     def lengths(self) -> dict[str, int]:
         """Of every stream that has an entry or a projection, in order, how many entries it has."""
-        counted = dict(self._rows(LENGTHS))
-        self._check_names(counted)
-        found = {stream: 0 for (stream,) in self._rows(NAMES)} | counted
+        found = {stream: 0 for (stream,) in self._rows(NAMES)} | dict(self._rows(LENGTHS))
+        self._check_names(found)
         return {stream: found[stream] for stream in sorted(found)}
 
     def wholes(self, lengths: Mapping[str, int]) -> Iterator[Whole]:

@@ -21,7 +21,6 @@ from support.evidence import ORIGIN, checkpointer
 from support.figures import record
 from support.stores import decided
 
-
 AFTERWARDS = 6
 """Turns that follow a lie."""
 
