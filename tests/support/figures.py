@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+profile = {"full": False}
+"""Whether the test that runs belongs to the long profile; conftest.py says so."""
+
 
 def bound(tried: int) -> str:
     """What nothing wrong in so many trials says: the rule of three, with 95 % confidence."""
@@ -24,6 +27,7 @@ def record(
     counted."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "").removesuffix(" (call)")
     line: dict[str, Any] = {"fault": fault, "what": what, "test": test, "tried": tried, "wrong": wrong}
+    line |= {"full": profile["full"]}
     line |= ({"control": True} if control else {}) | ({"seen": dict(seen)} if seen else {})
     says = "the control" if control else bound(tried) if not wrong else "WRONG"
     print(f"{fault} {what}: {wrong} of {tried} ({says}) {seen or ''}".rstrip())
