@@ -161,8 +161,11 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         world_program(Path(order["world"]))  # read and checked once for all the children of a log
+        told, tell = os.pipe()
         pid = os.fork()
         if pid == 0:
+            os.close(tell)
+            os.read(told, 1)  # until it was said who this is: nothing may come before that line
             signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)  # SIGALRM ends a child that nobody kills
             code = 1
             try:
@@ -175,6 +178,8 @@ def main() -> None:
             finally:
                 os._exit(code)
         say(pid=pid)
+        os.close(tell)
+        os.close(told)
         _, status = os.waitpid(pid, 0)
         say(ended=os.waitstatus_to_exitcode(status))
 

@@ -3,8 +3,9 @@
     INTERLOCK_FIGURES=figures.jsonl pytest -m full tests/faults tests/laws tests/hostile tests/unit/keeping
     python tests/support/reliability_page.py figures.jsonl
 
-The first writes what each test came to; the second adds them up by row into docs/reliability.jsonl, where a row that was
-not run again stays as it was, and writes the table into the page. Without an argument it only writes the table.
+The first writes what each test came to; the second adds them up by row into docs/reliability.jsonl, and writes the table
+into the page. A row that was not run again stays as it was, and so does one of the long profile that was run again in the
+short. Without an argument it only writes the table.
 """
 
 import json
@@ -27,7 +28,8 @@ def added_up(lines: Iterable[Figure]) -> list[dict[str, Any]]:
         test, control = one["test"].partition("[")[0], one.get("control", False)
         row = rows.setdefault(
             (one["fault"], one["what"], control),
-            {"fault": one["fault"], "what": one["what"], "test": test, "control": control, "tried": 0, "wrong": 0},
+            {"fault": one["fault"], "what": one["what"], "test": test, "control": control, "tried": 0, "wrong": 0}
+            | {"full": one.get("full", True)},
         )
         row["tried"] += one["tried"]
         row["wrong"] += one["wrong"]
@@ -43,7 +45,11 @@ def _place(row: Figure) -> tuple[int, bool, str]:
 
 def merged(known: Sequence[Figure], new: Sequence[Figure]) -> list[Figure]:
     """What is known, with what is new in its place."""
-    rows = {(one["fault"], one["what"], one["control"]): one for one in (*known, *new)}
+    rows = {(one["fault"], one["what"], one["control"]): one for one in known}
+    for one in new:
+        name = one["fault"], one["what"], one["control"]
+        if one["full"] or not rows.get(name, one)["full"]:
+            rows[name] = one
     return sorted(rows.values(), key=_place)
 
 
@@ -66,9 +72,8 @@ def table(rows: Sequence[Figure]) -> str:
         seen = ", ".join(f"{name} {count:,}" for name, count in row["seen"].items())
         bound = percent(row["tried"]) if not row["wrong"] else "-"
         figures = f"{row['tried']:,} | {row['wrong']:,} | {bound}"
-        lines.append(
-            f"| {row['fault']} | {row['what']} | {figures} | {seen} | {beside} | `pytest -m full {row['test']}` |"
-        )
+        command = f"`pytest {'-m full ' if row['full'] else ''}{row['test']}`"
+        lines.append(f"| {row['fault']} | {row['what']} | {figures} | {seen} | {beside} | {command} |")
     return "\n".join(lines) + "\n"
 
 
