@@ -188,7 +188,7 @@ async def test_control_a_caller_without_keys_says_things_twice(line: tuple[Line,
 # -- the model ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("turns", [12, pytest.param(400, marks=pytest.mark.full)])
+@pytest.mark.parametrize("turns", [12, pytest.param(300, marks=pytest.mark.full)])
 async def test_a_bad_line_to_the_model_costs_declared_time_and_asks_nothing_twice(
     openai_server: OpenAIServer, turns: int
 ) -> None:

@@ -278,10 +278,12 @@ def run_cycles(children: Children, folder: Path, numbers: range) -> None:
 def test_control_a_store_that_acknowledges_before_it_writes_is_caught(children: Children, tmp_path: Path) -> None:
     """The same checks on a store that says *durable* 80 ms too early: turns are lost, and tools act unlogged."""
     broken: list[str] = []
+    harmed = 0
     for number in range(MOST):
-        broken += cycle(children, tmp_path, number, random.randrange(2**32), Seen(), late_seconds=0.08)
+        found = cycle(children, tmp_path, number, random.randrange(2**32), Seen(), late_seconds=0.08)
+        broken, harmed = broken + found, harmed + bool(found)
         if any("acknowledged" in one for one in broken) and any("no such intent" in one for one in broken):
-            record("F1", "a store that acknowledges early", tried=number + 1, wrong=len(broken), control=True)
+            record("F1", "a store that acknowledges early", tried=number + 1, wrong=harmed, control=True)
             return
     pytest.fail(f"{MOST} kills of a store that lies, and the checks found only {broken}")
 
@@ -291,6 +293,6 @@ def test_control_repeating_an_undecided_call_is_caught(children: Children, tmp_p
     for number in range(MOST):
         broken = cycle(children, tmp_path, number, random.randrange(2**32), Seen(), how="again")
         if any("times" in one for one in broken):
-            record("F1", "an operator who repeats", tried=number + 1, wrong=len(broken), control=True)
+            record("F1", "an operator who repeats", tried=number + 1, wrong=1, control=True)
             return
     pytest.fail(f"{MOST} kills with every undecided call repeated, and nothing was found to be done twice")

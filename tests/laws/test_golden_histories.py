@@ -76,9 +76,9 @@ def _redecided(release: str, number: int) -> None:
     assert conversations == number
     assert events > 8 * number
     assert touched >= number // 100
-    what, other = f"conversations of format {release} decided again", f"of format {release}, with a stricter guard"
-    figure("F16", what, tried=conversations, wrong=0, seen={"events": events})
-    figure("F16", other, tried=conversations, wrong=touched, control=True)
+    row, beside = f"conversations of format {release} decided again", f"of format {release}, with a stricter guard"
+    figure("F16", row, tried=conversations, wrong=0, seen={"events": events})
+    figure("F16", beside, tried=conversations, wrong=touched, control=True)
 
 
 def _first_touched(program: Program, stream: str, entries: Sequence[Recorded]) -> int | None:

@@ -3,9 +3,9 @@
     INTERLOCK_FIGURES=figures.jsonl pytest -m full tests/faults tests/laws tests/hostile tests/unit/keeping
     python tests/support/reliability_page.py figures.jsonl
 
-The first writes what each test came to; the second adds them up by row into docs/reliability.jsonl, and writes the table
-into the page. A row that was not run again stays as it was, and so does one of the long profile that was run again in the
-short. Without an argument it only writes the table.
+The first writes what each test came to; the second adds them up by row into docs/reliability.jsonl, and writes the
+table into the page. A row that was not run again stays as it was, and so does one of the long profile that was run
+again in the short. Without an argument it only writes the table.
 """
 
 import json
