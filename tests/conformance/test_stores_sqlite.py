@@ -378,3 +378,18 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
         SqliteStore(tmp_path / "missing" / "log.db")
     assert refused.value.what == "The lock file cannot be opened: No such file or directory."
     assert refused.value.where.endswith("missing/log.db.lock")
+
+
+def test_a_conversation_without_a_name_is_a_malformed_database(tmp_path: Path):
+    """As a torn page can leave one: `verify` says so, and does not fall over."""
+    path = tmp_path / "log.db"
+    with closing(SqliteStore(path, origin=LOG)) as store:
+        store.append(decided(Head("a")))
+        with closing(sqlite3.connect(path, isolation_level=None)) as administrator:
+            administrator.execute("PRAGMA legacy_alter_table = ON")
+            administrator.execute("ALTER TABLE conversation RENAME TO moved")
+            administrator.execute("CREATE TABLE conversation AS SELECT * FROM moved")  # with none of its constraints
+            administrator.execute("UPDATE conversation SET stream = NULL")
+        with pytest.raises(StorageError, match="malformed: an entry or a conversation has no stream") as told:
+            verify(store)
+        assert "restore a backup that verifies" in told.value.fix
