@@ -8,7 +8,7 @@ or `decided:review.approved`; a name alone is the state entered or the tool aske
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from .values import NAME, Count, Name, Value, added
 
@@ -109,7 +109,7 @@ class Watch(Value):
     """
 
     name: Name
-    steps: dict[str, tuple[Count, ...]]
+    steps: Annotated[dict[Word, tuple[Count, ...]], AfterValidator(lambda steps: dict(sorted(steps.items())))]
     bad: tuple[Count, ...] = ()
     pending: tuple[Count, ...] = ()
 
