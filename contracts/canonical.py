@@ -98,7 +98,7 @@ def walked(data: bytes) -> Any:
     """The same by the standard library and `canonical`, which is the definition."""
     try:
         value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise NotEncodable(f"Not JSON: {type(error).__name__}.", fix="Read the stored bytes again.") from error
     if canonical(value) != data:
         raise NotEncodable("The bytes are not in RFC 8785 form.", fix="Hash and store what `canonical` wrote.")

@@ -138,6 +138,10 @@ class TreeStore(Protocol):
         """Witnesses' signature lines of the checkpoint of `size`, in order."""
         ...
 
+    def cosigned_sizes(self) -> Sequence[int]:
+        """The sizes that such lines stand under, in order."""
+        ...
+
     def add_cosignature(self, size: int, line: str) -> None: ...
 
     def anchors(self) -> Sequence[Anchored]:

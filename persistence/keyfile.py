@@ -24,7 +24,7 @@ from ..contracts.errors import KeyUnavailable
 
 FIRST_LINE = "interlock master keys, version 1: keep this file secret, and a copy of it elsewhere"
 _LINE = re.compile(r"([0-9a-f]{16}) ([0-9a-f]{64})")
-_ID_BYTES, NONCE_BYTES = 8, 12
+ID_BYTES, NONCE_BYTES = 8, 12
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """Permissions that nobody but the owner of a key may have."""
 
@@ -44,7 +44,7 @@ class KeyFile:
     def create(self) -> None:
         """Make the file with a first key, durable on return; a file that exists stays as it is."""
         if not self.exists():
-            self._write({os.urandom(_ID_BYTES): os.urandom(32)}, new=True)
+            self._write({os.urandom(ID_BYTES): os.urandom(32)}, new=True)
 
     def wrap(self, key: bytes, context: bytes) -> bytes:
         identity, master = list(self._current().items())[-1]
@@ -52,7 +52,7 @@ class KeyFile:
         return identity + nonce + AESGCM(master).encrypt(nonce, key, context)
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        identity, rest = wrapped[:_ID_BYTES], wrapped[_ID_BYTES:]
+        identity, rest = wrapped[:ID_BYTES], wrapped[ID_BYTES:]
         master = self._current().get(identity)
         if master is None:
             raise KeyUnavailable(
@@ -75,7 +75,7 @@ class KeyFile:
 
     def add(self) -> str:
         """Add a key, which wraps from now on; the older ones stay until `keep_newest`."""
-        keys = {**self._current(), os.urandom(_ID_BYTES): os.urandom(32)}
+        keys = {**self._current(), os.urandom(ID_BYTES): os.urandom(32)}
         self._write(keys, new=False)
         return self.ids()[-1]
 

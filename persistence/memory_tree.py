@@ -178,6 +178,10 @@ class MemoryTree:
         with self._lock:
             return tuple(sorted(line for at, line in self._cosignatures if at == size))
 
+    def cosigned_sizes(self) -> Sequence[int]:
+        with self._lock:
+            return tuple(sorted({at for at, _ in self._cosignatures}))
+
     def add_cosignature(self, size: int, line: str) -> None:
         with self._lock:
             self._cosignatures.add((size, line))

@@ -27,6 +27,7 @@ from .cutting import archived_as, archived_in, archived_of
 from .description import Description
 from .grouped import GroupedLog
 from .keyfile import KeyFile
+from .placing import misplaced
 from .presence import Presence
 from .refusals import stream_archived
 from .sql_tree import SqlTree
@@ -43,6 +44,8 @@ class SqlStore(ABC, Generic[C]):
 
     master: MasterKey
     """What wraps the keys of texts."""
+    one_writer = False
+    """Whether entries are numbered in the order of commits."""
 
     @abstractmethod
     def describe(self) -> Description:
@@ -137,11 +140,7 @@ class SqlStore(ABC, Generic[C]):
 
     def _check_names(self, streams: Iterable[object]) -> None:
         if not all(isinstance(stream, str) for stream in streams):
-            raise StorageError(
-                "The database is malformed: an entry or a conversation has no stream.",
-                where=self._where,
-                fix="Stop every process that uses it, keep the file as it is, and restore a backup that verifies.",
-            )
+            raise self._malformed("an entry or a conversation has no stream")
 
     def lengths(self) -> dict[str, int]:
         """Of every stream that has an entry or a projection, in order, how many entries it has."""
@@ -156,6 +155,14 @@ class SqlStore(ABC, Generic[C]):
             for stream in piece:
                 yield rows.whole(stream, self.vault)
 
+    def _malformed(self, what: str) -> StorageError:
+        """Where pages were written over so that rows still read."""
+        return StorageError(
+            f"The database is malformed: {what}.",
+            where=self._where,
+            fix="Stop every process that uses it, keep the file as it is, and restore a backup that verifies.",
+        )
+
     def put_flow(self, row: FlowRow) -> None:
         def put(connection: C) -> None:
             with connection.writing():  # looked up first, for the table refuses a row that exists, even with OR IGNORE
@@ -169,7 +176,10 @@ class SqlStore(ABC, Generic[C]):
         return FlowRow(*rows[0]) if rows else None
 
     def flows(self) -> Sequence[FlowRow]:
-        return tuple(FlowRow(*row) for row in self._rows(sql.FLOWS))
+        found = tuple(FlowRow(*row) for row in self._rows(sql.FLOWS))
+        if [(type(row.digest), type(row.body)) for row in found] != [(str, bytes)] * len(found):
+            raise self._malformed("a flow has no digest or no body")
+        return found
 
     def summary(self, stream: str) -> Summary | None:
         def both(connection: C) -> Summary | None:
@@ -271,6 +281,21 @@ class SqlStore(ABC, Generic[C]):
     def strays(self) -> list[Stray]:
         """Rows beside the entries that fit no conversation."""
         return self._ask(strays)
+
+    def misplaced(self) -> Sequence[tuple[str, int, str]]:
+        """Stream and version of each entry that would get no place in the tree or another's, and what is wrong."""
+        return self._ask(lambda connection: misplaced(connection, one_writer=self.one_writer))
+
+    def altered_keys(self) -> Sequence[str]:
+        """The ids of the keys of texts that were altered, as far as that can be seen here."""
+        return [row[0] for row in self.vault.altered(self._rows(sql.KEYS))]
+
+    def check_pages(self) -> None:
+        """Raises `StorageError` where the file itself does not hold together; a server checks its own."""
+
+    def unlike_ours(self) -> Sequence[str]:
+        """What the schema says otherwise than this release's, but for missing triggers: `describe` names them."""
+        return ()
 
     def close(self) -> None:
         self._writer.close()

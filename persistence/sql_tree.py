@@ -148,6 +148,9 @@ class SqlTree(Generic[C]):
     def cosignatures(self, size: int) -> Sequence[str]:
         return tuple(line for (line,) in self._rows(sql.COSIGNATURES, of_size=size))
 
+    def cosigned_sizes(self) -> Sequence[int]:
+        return tuple(size for (size,) in self._rows(sql.COSIGNED))
+
     def add_cosignature(self, size: int, line: str) -> None:
         def add(connection: C) -> None:
             with connection.writing():

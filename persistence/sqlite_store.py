@@ -5,7 +5,7 @@ one machine's local disk; network file systems are not supported. See
 `docs/decisions/0001-sqlite-wal-lock.md`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from .sql_store import SqlStore
 from .sql_tree import SqlTree
 from .sqlite_errors import DATABASE_ERRORS, is_refused_row, translated
 from .sqlite_file import SqliteFile
+from .sqlite_sound import check_pages, unlike_ours
 from .vault import Vault
 
 _FAILURES = Failures(DATABASE_ERRORS, is_refused_row, translated)
@@ -27,6 +28,8 @@ _FAILURES = Failures(DATABASE_ERRORS, is_refused_row, translated)
 
 class SqliteStore(SqlStore[SqliteFile]):
     """A `Store` on one SQLite file; every method may be called from any thread. A process has one for a file."""
+
+    one_writer = True
 
     def __init__(
         self,
@@ -72,6 +75,13 @@ class SqliteStore(SqlStore[SqliteFile]):
     def begun_last(self, limit: int) -> tuple[str, ...]:
         """The conversations that came into the log last, the newest first: by their place, not by their times."""
         return tuple(stream for (stream,) in self._ask(lambda file: file.run(sql.BEGUN_LAST, at_most=limit)))
+
+    def check_pages(self) -> None:
+        """Raises `StorageError` where pages, rows and indexes do not fit together."""
+        self._ask(check_pages)
+
+    def unlike_ours(self) -> Sequence[str]:
+        return self._ask(unlike_ours)
 
     def describe(self) -> Description:
         """What `interlock doctor` says of the file."""

@@ -113,6 +113,7 @@ ADD_CHECKPOINT, ADD_COSIGNATURE, ADD_ANCHOR = (
 CHECKPOINTS = compiled(select(CHECKPOINT.c.size, CHECKPOINT.c.note).order_by(CHECKPOINT.c.size))
 CHECKPOINT_OF = compiled(select(CHECKPOINT.c.note).where(CHECKPOINT.c.size == _size))
 COSIGNATURES = compiled(select(COSIGNATURE.c.line).where(COSIGNATURE.c.size == _size).order_by(COSIGNATURE.c.line))
+COSIGNED = compiled(select(COSIGNATURE.c.size).distinct().order_by(COSIGNATURE.c.size))
 ANCHORS = compiled(
     select(*(ANCHOR.c[name] for name in columns(ANCHOR))).order_by(ANCHOR.c.size, ANCHOR.c.kind, ANCHOR.c.place)
 )

@@ -22,7 +22,7 @@ from ..contracts.envelope import Entry
 from ..contracts.errors import KeyUnavailable, LogBroken
 from ..contracts.payload import Payload, bytes_of
 from ..contracts.protection import MasterKey
-from .keyfile import NONCE_BYTES, KeyFile
+from .keyfile import ID_BYTES, NONCE_BYTES, KeyFile
 
 Row = tuple[Any, ...]
 R_BYTES = 32
@@ -141,6 +141,22 @@ class Vault:
     def tried(self, row: Row) -> None:
         """Unwrap a key (id, subject, wrapped). Raises `KeyUnavailable` where texts under it could not be read."""
         self._unwrapped(*row)
+
+    def altered(self, rows: Iterable[Row]) -> list[Row]:
+        """Those of the rows (id, subject, wrapped) of keys that were altered: the master key that they name is here and
+        does not open them, or is not, though others are. Empty where the master key is kept by a service, which is
+        asked with each text, and where the file is that of another log."""
+        if not isinstance(self.master, KeyFile):
+            return []
+        wrong, opened = [], False
+        for row in rows:
+            try:
+                self.master.unwrap(row[2], context(row[0], row[1]))
+                opened = True
+            except KeyUnavailable:
+                wrong.append(row)
+        known = set(self.master.ids()) if wrong and self.master.exists() else set()
+        return [row for row in wrong if opened or row[2][:ID_BYTES].hex() in known]
 
     def _unwrapped(self, identity: str, subject: str, wrapped: bytes) -> DataKey:
         with self._lock:

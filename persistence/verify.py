@@ -35,6 +35,7 @@ class Broken:
 class Verified:
     """What was checked. `erased` payloads are gone and their commitments stand; that breaks nothing.
 
+    `untold` are those of them, each with its stream, that no `erased` entry there accounts for: a record must.
     `beside` says what does not hold and belongs to no conversation, such as a trigger that was removed. `unopened`
     payloads are encrypted under a master key that could not be had here: that they are there is all that was seen.
     """
@@ -46,6 +47,7 @@ class Verified:
     unopened: int = 0
     broken: tuple[Broken, ...] = ()
     beside: tuple[str, ...] = ()
+    untold: tuple[tuple[str, Place], ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -118,8 +120,8 @@ def _stream(
     report: Verified,
 ) -> Verified:
     payloads: Mapping[Place, Payload] = {}
-    checked = erased = unopened = 0
-    broken, stream, entries = report.broken, whole.stream, whole.entries
+    checked = unopened = 0
+    broken, stream, entries, gone = report.broken, whole.stream, whole.entries, _Gone()
     try:
         found = whole.payloads()
         payloads = found or {}
@@ -131,8 +133,9 @@ def _stream(
                 if at not in named and found is None:
                     unopened += 1
                 elif at not in named:
-                    erased += _payload(row.version, ref, payloads.get(at))
+                    gone.saw(at, here=_payload(row.version, ref, payloads.get(at)))
                 named.add(at)
+            gone.after(fields)
             previous = row.leaf
             checked += 1
         for at in sorted(payloads.keys() - named, key=lambda at: at.version):
@@ -147,10 +150,32 @@ def _stream(
         streams=report.streams + 1,
         events=report.events + checked,
         payloads=report.payloads + len(payloads),
-        erased=report.erased + erased,
+        erased=report.erased + gone.count,
         unopened=report.unopened + unopened,
         broken=broken,
+        untold=(*report.untold, *((stream, at) for at in gone.untold)),
     )
+
+
+class _Gone:
+    """The texts of one stream that are gone, against what its `erased` entries say that they took."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.untold: list[Place] = []
+
+    def saw(self, at: Place, *, here: bool) -> None:
+        """An entry names a text."""
+        if not here:
+            self.count += 1
+            self.untold.append(at)
+
+    def after(self, fields: Mapping[str, Any]) -> None:
+        """An erasure takes everything that was there: what it does not count was gone before, by another hand."""
+        if fields["type"] == "erased":
+            data = fields.get("data")
+            taken = data.get("payloads") if isinstance(data, dict) else 0
+            del self.untold[len(self.untold) - taken if isinstance(taken, int) and taken <= len(self.untold) else 0 :]
 
 
 def _consistent(store: Store, stream: str) -> Whole:
@@ -230,15 +255,15 @@ def _collect(value: Any, refs: list[Mapping[str, Any]]) -> None:
             _collect(part, refs)
 
 
-def _payload(version: int, ref: Mapping[str, Any], payload: Payload | None) -> int:
-    """1 if it was erased, 0 if it is what was committed to."""
+def _payload(version: int, ref: Mapping[str, Any], payload: Payload | None) -> bool:
+    """Whether it is there, and then what was committed to."""
     if payload is None:
-        return 1
+        return False
     if (payload.kind, len(payload.plaintext)) != (ref["kind"], ref["length"]):
         raise _Break(version, f"The payload {payload.name!r} has another class or length than its entry says.")
     if commitment(payload.r, payload.plaintext) != ref["commit"]:
         raise _Break(version, f"The payload {payload.name!r} is not the one that was committed to.")
-    return 0
+    return True
 
 
 def _projection(

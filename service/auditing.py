@@ -1,21 +1,25 @@
 """The whole audit of a log: its chains, every projection against the fold, its flows, its rows and its guards."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from ..contracts.canonical import parsed
 from ..contracts.errors import ConversationArchived, NotEncodable
 from ..contracts.events import ConversationStarted, FlowChanged
+from ..contracts.keeping import TextsPruned
 from ..contracts.lineage import ForkRef
+from ..contracts.payload import PayloadAt
 from ..contracts.store import FlowRow, Store, StoredEntry, Summary
 from ..fsm.evolve import fold
 from ..fsm.replay import check_import
 from ..persistence.beside import Stray
 from ..persistence.sql_store import SqlStore
 from ..persistence.verify import Broken, Verified, verify
+from ..persistence.whole import Place
 from .approvers import Approvers, approvers_of, signatures_broken
-from .journal import is_keeping
+from .journal import Journal, is_keeping
 from .loading import recorded
 from .projection import summary_of
 
@@ -30,12 +34,11 @@ def audited(
 
     Needs no program. The projection is folded again and compared whole, but for the owner. Each flow that a
     conversation runs on must be there and hash to its digest; a flow's break is named once, at the first
-    conversation it stops. For the whole log, what belongs to no conversation is looked at too. Raises as `verify`.
+    conversation it stops. A text that is gone must have been erased or pruned on the record. For the whole log, what
+    belongs to no conversation is looked at too. Raises as `verify`, and `StorageError` where the file is malformed.
     """
     used: dict[str, list[str]] = {}
-
     forks: list[str] = []
-
     signers = approvers_of(store) if is_keeping(store) else Approvers(())
     unsigned: list[Broken] = []
 
@@ -51,19 +54,32 @@ def audited(
                 used.setdefault(digest, []).append(summary.stream)
         return summary
 
+    if streams is None and isinstance(store, SqlStore):
+        store.check_pages()
     report = verify(store, streams=streams, projected=projected, progress=progress)
-    flows = {row.digest: row for row in store.flows()}
+    flows = {row.digest: Kept(row, _altered(row)) for row in store.flows()}
+    _count_below(flows, used)
     rows = store.strays() if isinstance(store, SqlStore) else []
+    places = store.misplaced() if isinstance(store, SqlStore) else ()
     wanted = None if streams is None else set(streams)
     more = [
         *_flows_broken(flows, used),
         *unsigned,
         *(broken for stream in forks if (broken := fork_broken(store, stream)) is not None),
         *(Broken(one.stream, one.version, one.what) for one in rows if not one.foreign),
+        *(Broken(*one) for one in places),
+        *_untold(store, report, forks),
     ]
     found = [one for one in more if wanted is None or one.stream in wanted]
     beside = tuple(_beside(store, flows, used, rows)) if streams is None else ()
     return replace(report, broken=_first_of_each([*report.broken, *found], streams), beside=beside)
+
+
+class Kept(NamedTuple):
+    """A flow that the log keeps, and what is wrong with it."""
+
+    row: FlowRow
+    wrong: str
 
 
 def projection_of(entries: Sequence[StoredEntry]) -> Summary:
@@ -131,14 +147,58 @@ def _first_of_each(found: Iterable[Broken], streams: Sequence[str] | None) -> tu
     return tuple(first[stream] for stream in order)
 
 
-def _flows_broken(flows: dict[str, FlowRow], used: dict[str, list[str]]) -> Iterator[Broken]:
+def _flows_broken(flows: Mapping[str, Kept], used: dict[str, list[str]]) -> Iterator[Broken]:
     for digest, streams in used.items():
-        row = flows.get(digest)
-        what = f"The flow {digest[:12]} is not in the log" if row is None else _altered(row)
+        what = flows[digest].wrong if digest in flows else f"The flow {digest[:12]} is not in the log"
         if what:
             more = len(streams) - 1
             others = f", nor can {more} more on this flow" if more else ""
             yield Broken(streams[0], 0, f"{what}: this conversation can no longer be decided again{others}.")
+
+
+def _untold(store: Store, report: Verified, forks: Sequence[str]) -> Iterator[Broken]:
+    """Texts that are gone without an erasure, where there are more of them than the records say were pruned."""
+    left = [one for one in report.untold if not (one[0] in forks and _was_gone(store, *one))]
+    pruned = 0
+    if left and is_keeping(store):
+        acts = (one.act for one in Journal(store).acts())
+        pruned = sum(act.payloads for act in acts if isinstance(act, TextsPruned))
+    if len(left) > pruned:
+        told = f"; retention took {pruned} of {len(left)} such texts" if pruned else ""
+        for stream, at in left:
+            yield Broken(
+                stream,
+                at.version,
+                f"The payload {at.name!r} is gone, and nothing on the record says that it was erased{told}.",
+            )
+
+
+def _was_gone(store: Store, stream: str, at: Place) -> bool:
+    """Whether a fork could not take the text, because its parent does not have it either, or is in an archive."""
+    (first,) = recorded(store.read(stream, limit=1))
+    forks = first.event.forks if isinstance(first.event, ConversationStarted) else ()
+    if not forks or at.version >= forks[-1].version:
+        return False
+    try:
+        return store.payload(forks[-1].conversation, PayloadAt(version=at.version, name=at.name)) is None
+    except ConversationArchived:
+        return True
+
+
+def _count_below(flows: Mapping[str, Kept], used: dict[str, list[str]]) -> None:
+    """Who runs on a flow needs those that it begins children on, too."""
+    for digest, on_it in [*used.items()]:
+        for child in _below(flows, digest):
+            used[child] = [*dict.fromkeys([*used.get(child, ()), *on_it])]
+
+
+def _below(flows: Mapping[str, Kept], digest: str) -> Iterator[str]:
+    """Digests of the flows that a kept flow begins children on, and those on theirs; its body names them."""
+    kept = flows.get(digest)
+    if kept is not None and not kept.wrong and b'"subflows"' in kept.row.body:
+        for child in parsed(kept.row.body).get("subflows") or ():
+            yield child["digest"]
+            yield from _below(flows, child["digest"])
 
 
 def _altered(row: FlowRow) -> str:
@@ -154,7 +214,7 @@ def _altered(row: FlowRow) -> str:
 
 
 def _beside(
-    store: Store, flows: dict[str, FlowRow], used: dict[str, list[str]], rows: Sequence[Stray]
+    store: Store, flows: Mapping[str, Kept], used: dict[str, list[str]], rows: Sequence[Stray]
 ) -> Iterator[str]:
     """What does not hold and belongs to no conversation."""
     if isinstance(store, SqlStore):
@@ -163,8 +223,11 @@ def _beside(
             yield f"Somebody removed the triggers that refuse changes: {', '.join(about.missing_triggers)}."
         if about.altered_triggers:
             yield f"Somebody replaced the triggers that refuse changes: {', '.join(about.altered_triggers)}."
+        yield from store.unlike_ours()
+        for key in store.altered_keys():
+            yield f"The key {key} of a person's texts was altered: the master key does not open it."
     for digest in sorted(flows.keys() - used.keys()):
-        if what := _altered(flows[digest]):
+        if what := flows[digest].wrong:
             yield f"{what}; no conversation that holds runs on it."
     for stream, table in dict.fromkeys((one.stream, one.table) for one in rows if one.foreign):
         yield f"There is a {table} row of {stream!r}, which is no conversation of this log."

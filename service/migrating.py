@@ -22,7 +22,7 @@ from ..fsm.evolve import fold
 from ..fsm.migrating import obstacles
 from ..fsm.policies.alphabet import Seen, observed
 from ..fsm.policies.judging import after
-from ..fsm.program import Program
+from ..fsm.program import Program, with_children
 from .codes import CODE
 from .conversations import MOST_RACES, never_settled
 from .loading import recorded, recorded_flow
@@ -175,16 +175,14 @@ def moved(
     A process that has one in memory reads it again at its next append, and must have the new flow by then.
     """
     check_names(program, renamed)
-    ref = program.ref
     done = []
     for stream in streams:
         for _ in range(MOST_RACES):
             move = planned(store, stream, program, renamed, at=at, actor=actor, code=code)
             if not move.possible or move.after is None:
                 break
-            store.put_flow(
-                FlowRow(digest=ref.digest, name=ref.name, version=ref.version, body=program.body, source=source)
-            )
+            for one in with_children([program]):  # to read it back takes the flows that it begins children on
+                store.put_flow(FlowRow(one.ref.digest, one.ref.name, one.ref.version, one.body, source))
             summary = summary_of(move.after, move.entries[-1].at, move.started_at, move.owner)
             try:
                 store.append(Append(entries=move.entries, expected=move.head.length, summary=summary))

@@ -98,11 +98,12 @@ def attested(tree: TreeStore, outside: Outside) -> Attested:
     walk = _Walk(tree, outside)
     try:
         walk.leaves()
-    except LogBroken as error:
-        walk.faults.append(error.what)
-    else:
         walk.checkpoints()
         walk.heads()
+    except LogBroken as error:
+        walk.faults.append(error.what)
+    except (TypeError, ValueError) as error:  # null or text where bytes belong: pages written over
+        walk.faults.append(f"A row holds what its table does not admit ({error}).")
     return Attested(
         leaves=tree.size(),
         waiting=tree.waiting(),
@@ -245,13 +246,21 @@ class _Walk:
             try:
                 note = note_of(text)
                 self._is_ours(checkpoint_of(note), note, f"The checkpoint of size {at}", at)
+                self._by_us_alone(note, at)
                 cosigned = Note(note.text, tuple(map(signature_of, lines)))
             except NoteRefused as error:
                 self.faults.append(f"The checkpoint of size {at} does not hold: {error.what}")
                 continue
             seen = self.outside.policy.cosigned(cosigned)
+            for name in self.outside.policy.forged(cosigned):
+                self.faults.append(
+                    f"A line under the checkpoint of size {at} is in the name of the witness {name}, who did not "
+                    "sign it."
+                )
             if self.outside.policy.has_quorum(seen):
                 self.witnessed, self.seen = at, len(seen)
+        for at in sorted({*self.tree.cosigned_sizes()} - {*self.notes}):
+            self.faults.append(f"Witnesses signed a checkpoint of size {at} that is not in the log: it was deleted.")
         for one, note in self.given:
             if one.size > size:
                 self.faults.append(
@@ -273,6 +282,11 @@ class _Walk:
             self.faults.append(
                 f"The first {last.size} leaves are not those that were signed for, as stands beside the signing key: "
                 "the log was rewritten, or has forked."
+            )
+        elif last is not None and self.notes and last.size > max(self.notes):
+            self.faults.append(
+                f"{last.size} leaves were signed for, as stands beside the signing key, and that checkpoint is not in "
+                "the log: it was deleted, or interrupted (then `interlock checkpoint` makes the next)."
             )
         elif not self.notes and self.outside.expected:
             self.faults.append("Nothing in this log is signed, and you gave its key: its checkpoints were deleted.")
@@ -296,6 +310,11 @@ class _Walk:
                 self.signed.add(size)
             return True
         return False
+
+    def _by_us_alone(self, note: Note, size: int) -> None:
+        """The log's own note holds the signatures of its keys: a line that is none was put there."""
+        if self.eras and sum(note.signed_by(key) for key in {key for _, key in self.eras}) != len(note.signatures):
+            self.faults.append(f"The checkpoint of size {size} carries a signature that is not of the log's keys.")
 
     def heads(self) -> None:
         """The stored map is that of the leaves."""
@@ -367,7 +386,12 @@ def _read(texts: Iterable[str], faults: list[str]) -> Iterator[tuple[Checkpoint,
 def _all(tree: TreeStore) -> Iterator[tuple[Leaf, bytes]]:
     size = tree.size()
     for first in range(0, size, CHUNK):
-        yield from tree.leaves(first, CHUNK)
+        found = tree.leaves(first, CHUNK)
+        if not found:  # were the size itself made up, the walk would not end
+            raise LogBroken(
+                f"Leaf {first} of the tree is missing.", stream=RECORDS, version=0, fix="Keep the file as evidence."
+            )
+        yield from found
 
 
 def _named(leaf: Leaf) -> str:

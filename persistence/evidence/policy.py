@@ -47,6 +47,12 @@ class Policy:
         found = {one.name: note.cosigned_at(one.key) for one in self.witnesses}
         return {name: at for name, at in found.items() if at}
 
+    def forged(self, note: Note) -> list[str]:
+        """The witnesses in whose name, and under whose key's id, a line stands that is not theirs."""
+        lines = {(one.name, one.key_id) for one in note.signatures}
+        named = [one for one in self.witnesses if (one.key.name, one.key.id) in lines]
+        return [one.name for one in named if note.cosigned_at(one.key) is None]
+
     def has_quorum(self, seen: Sequence[str] | dict[str, int]) -> bool:
         """Whether these witnesses are enough. Never with `quorum none`: nobody has seen it then."""
         return self.quorum != NONE and self._counts(self.quorum, set(seen))

@@ -1,25 +1,13 @@
-"""Random changes of a bundle and of a database: every one is found, and nothing is found where nothing was changed."""
+"""Random changes of a bundle: every one is found, and nothing is found where nothing was changed."""
 
-import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing, redirect_stdout
-from io import StringIO
-from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
-from interlock.cli.demo import demo
-from interlock.contracts.errors import InterlockError
-from interlock.persistence.evidence.checking import Outside, attested
-from interlock.persistence.keyfile import KeyFile
 from interlock.persistence.memory_store import MemoryStore
-from interlock.persistence.sqlite_store import SqliteStore
-from interlock.service.auditing import audited
-from support.evidence import ORIGIN, TestKey, checkpointer, filled
-from support.tampering import as_administrator, bundle_of, checked
+from support.evidence import ORIGIN, checkpointer, filled
+from support.tampering import bundle_of, checked
 
 Files = dict[str, bytes]
 
@@ -115,99 +103,3 @@ def test_honest_bundles_raise_no_alarm():
 @pytest.mark.full
 def test_ten_thousand_honest_bundles_raise_no_alarm():
     assert alarms(10_000) == []
-
-
-# -- databases ----------------------------------------------------------------------------------------------
-
-NOT_COMPARED = {("event", "id"), ("conversation", "owner"), ("flow", "source")}
-"""What no entry says: SECURITY.md lists them."""
-TABLES = ("event", "leaf", "record", "checkpoint", "head", "head_node", "payload", "flow", "conversation")
-
-
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's fourteen conversations, with a signed checkpoint in their middle and at their end."""
-    path = tmp_path_factory.mktemp("log") / "log.db"
-    with redirect_stdout(StringIO()):
-        demo(path, False, "", "", True)
-    with closing(SqliteStore(path, master=KeyFile(path.with_name("log.db.key")))) as store:
-        signing = checkpointer(store.tree(), signer=TestKey(store.log))
-        store.tree().sequence(200)
-        signing.checkpoint()
-    return path
-
-
-def faults_of(path: Path) -> bool:
-    """Whether `interlock verify` finds anything."""
-    try:
-        with closing(SqliteStore(path, master=KeyFile(path.with_name("log.db.key")))) as store:
-            outside = Outside(keys=(TestKey(store.log).verifier(),))
-            return bool(not audited(store).ok or attested(store.tree(), outside).faults)
-    except (InterlockError, sqlite3.Error):
-        return True
-
-
-def changed_row(path: Path, random: Random) -> str:
-    """One column of one row gets another value, or a row goes."""
-    with as_administrator(path) as connection:
-        table = random.choice(TABLES)
-        rows = connection.execute(f"SELECT rowid, * FROM {table} ORDER BY rowid").fetchall()
-        columns = [one[1] for one in connection.execute(f"PRAGMA table_info({table})")]
-        row = random.choice(rows)
-        # A payload's deletion is an erasure, and a checkpoint's takes nothing from those that are left.
-        if random.random() < 0.2 and table not in ("payload", "checkpoint"):
-            connection.execute(f"DELETE FROM {table} WHERE rowid = ?", row[:1])
-            return f"{table} deleted"
-        column = random.choice([one for one in columns if (table, one) not in NOT_COMPARED])
-        value = row[1 + columns.index(column)]
-        new: Any = other_value(value, random)
-        try:
-            connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (new, row[0]))
-        except sqlite3.IntegrityError:  # the database itself will not have it
-            return ""
-        return f"{table}.{column}: {value!r} -> {new!r}"
-
-
-def other_value(value: Any, random: Random) -> Any:
-    if isinstance(value, int):
-        return value + random.choice([-1, 1, 7])
-    if isinstance(value, bytes) and value:
-        data = bytearray(value)
-        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
-        return bytes(data)
-    if isinstance(value, str) and value:
-        at = random.randrange(len(value))
-        return value[:at] + ("y" if value[at] == "x" else "x") + value[at + 1 :]
-    return b"x" if isinstance(value, bytes) else "x"
-
-
-def rows_missed(log: Path, folder: Path, seeds: range) -> list[str]:
-    missed = []
-    for seed in seeds:
-        copy = fresh(log, folder)
-        said = changed_row(copy, Random(seed))
-        if said and not faults_of(copy):
-            missed.append(f"seed {seed}: {said}")
-    return missed
-
-
-def fresh(log: Path, folder: Path) -> Path:
-    for one in folder.glob("log.db*"):
-        if one.is_file():
-            one.unlink()
-    for name in ("log.db", "log.db.key"):
-        shutil.copy(log.with_name(name), folder / name)
-    return folder / "log.db"
-
-
-def test_an_honest_database_raises_no_alarm(log: Path, tmp_path: Path):
-    assert not faults_of(fresh(log, tmp_path))
-
-
-def test_every_changed_row_is_found(log: Path, tmp_path: Path):
-    assert rows_missed(log, tmp_path, range(40)) == []
-
-
-@pytest.mark.full
-def test_every_changed_row_is_found_in_thousands(log: Path, tmp_path: Path):
-    assert rows_missed(log, tmp_path, range(5_000)) == []

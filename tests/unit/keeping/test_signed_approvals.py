@@ -15,9 +15,6 @@ from interlock.contracts.approval import SignedApproval
 from interlock.contracts.commands import Actor
 from interlock.contracts.errors import CallError
 from interlock.contracts.events import CommandRefused, TaskDecided, TaskEndorsed, TaskOpened
-from interlock.fsm.code import Code
-from interlock.fsm.load import read_flow
-from interlock.fsm.program import compiled
 from interlock.persistence.evidence import verify_bundle
 from interlock.persistence.evidence.keys import SigningKey, new_key
 from interlock.persistence.memory_store import MemoryStore
@@ -28,31 +25,8 @@ from interlock.service.loading import recorded
 from interlock.service.outcome import TurnOutcome
 from interlock.service.runtime import Runtime
 from support.runtime import check_log
+from support.signing import PROGRAM
 
-FLOW = b"""
-flow: signing
-version: 1
-owner: tests
-initial: start
-facts:
-  amount: {type: money, ask: "How much?", says: the amount, minimum: "0.01", maximum: "9000.00"}
-states:
-  start:    {kind: wait, say: "Hello.", deadline: 30m, inputs: [new_amount]}
-  approval: {kind: human, role: clerk, decisions: [approved, rejected, again], approves: approved, approvals: 2,
-             signed: true, shows: [amount], deadline: 4h}
-  paid:     {kind: final, say: "Paid."}
-  refused:  {kind: final, say: "No."}
-transitions:
-  - [start,    message,    otherwise, approval, A-1]
-  - [start,    new_amount, otherwise, approval, A-1]
-  - [start,    expired,    otherwise, refused,  A-1]
-  - [approval, approved,   otherwise, paid,     A-2]
-  - [approval, rejected,   otherwise, refused,  A-2]
-  - [approval, again,      otherwise, start,    A-2]
-  - [approval, expired,    otherwise, refused,  A-2]
-  - [any,      limit,      otherwise, refused,  A-3]
-"""
-PROGRAM = compiled(read_flow(FLOW, Code()).flow, Code())
 MANY = 20
 
 
