@@ -19,7 +19,7 @@ from ..contracts.tree import KeptRecord, TreeStore
 from ..contracts.values import written_time
 from ..persistence.evidence import mldsa
 from ..persistence.evidence.anchors import Anchor
-from ..persistence.evidence.checking import rotation_text
+from ..persistence.evidence.eras import rotation_text
 from ..persistence.evidence.keys import Signer, signed
 from ..persistence.evidence.matching import refuse_altered
 from ..persistence.evidence.notes import (

@@ -13,7 +13,8 @@ from interlock.contracts.records import KeyRotated, record_of
 from interlock.persistence.evidence import mldsa
 from interlock.persistence.evidence import verify_bundle as alone
 from interlock.persistence.evidence.anchors import FolderAnchor
-from interlock.persistence.evidence.checking import Outside, attested, handed_over, rotation_text
+from interlock.persistence.evidence.checking import Outside, attested
+from interlock.persistence.evidence.eras import handed_over, rotation_text
 from interlock.persistence.evidence.keys import SigningKey, cosigned, new_key, signed
 from interlock.persistence.evidence.notes import (
     ED25519,
