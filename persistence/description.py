@@ -34,7 +34,8 @@ _SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
 
 
 def described(file: SqliteFile) -> Description:
-    found = guards(ON_SQLITE, dict(file.run(sql.TRIGGERS)))
+    # A flipped bit makes bytes of a text; then it is another text, and not a fault of ours.
+    found = guards(ON_SQLITE, {str(name): str(said) for name, said in file.run(sql.TRIGGERS)})
     journal, synchronous = str(file.pragma("journal_mode")), _SYNCHRONOUS.get(file.pragma("synchronous"), "?")
     lock = "with" if file.takes_turns else "without"
     return Description(

@@ -37,6 +37,8 @@ def audited(
     conversation it stops. A text that is gone must have been erased or pruned on the record. For the whole log, what
     belongs to no conversation is looked at too. Raises as `verify`, and `StorageError` where the file is malformed.
     """
+    if streams is None and isinstance(store, SqlStore):
+        store.check_pages()
     used: dict[str, list[str]] = {}
     forks: list[str] = []
     signers = approvers_of(store) if is_keeping(store) else Approvers(())
@@ -54,8 +56,6 @@ def audited(
                 used.setdefault(digest, []).append(summary.stream)
         return summary
 
-    if streams is None and isinstance(store, SqlStore):
-        store.check_pages()
     report = verify(store, streams=streams, projected=projected, progress=progress)
     flows = {row.digest: Kept(row, _altered(row)) for row in store.flows()}
     _count_below(flows, used)
