@@ -1,7 +1,7 @@
 """How a command ends when something is wrong: what, where, and the fix; never a traceback.
 
 0 fine, 1 the thing asked about does not hold, 2 the call was wrong, 70 a fault of Interlock itself,
-130 stopped with Ctrl-C.
+130 stopped with Ctrl-C, 141 whoever read the output went away before all of it was said: no verdict.
 """
 
 import os
@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ..contracts.errors import CallError, FlowError, InterlockError, SetupError
 
-HOLDS_NOT, WRONG_CALL, BUG, STOPPED = 1, 2, 70, 130
+HOLDS_NOT, WRONG_CALL, BUG, STOPPED, UNHEARD = 1, 2, 70, 130, 141
 
 
 class Command(TyperCommand):
@@ -56,7 +56,7 @@ class Commands(TyperGroup):
             raise
         except BrokenPipeError:
             _let_go_of_stdout()
-            raise typer.Exit(0) from None
+            raise typer.Exit(UNHEARD) from None
         except Exception as error:
             if hasattr(error, "format_message"):  # a wrong call: Typer's own errors have a message for it
                 if as_json:

@@ -113,6 +113,14 @@ def test_a_reader_that_goes_away_is_no_fault(tmp_path: Path) -> None:
     assert "BrokenPipe" not in done.stderr
 
 
+def test_a_verdict_that_nobody_heard_is_not_that_all_is_well(tmp_path: Path) -> None:
+    """A reader that goes away at once; the shell's own code for it, as of any other program."""
+    command = f"{sys.executable} -m interlock check bank --describe | :; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "141\n"
+    assert "Traceback" not in done.stderr
+
+
 def test_an_unknown_error_is_one_line_and_exit_70(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug of ours is not mistaken for a log that does not hold."""
     from interlock.cli import checking
