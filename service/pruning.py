@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from ..contracts.archive import Archived, listed, listing_digest, statement_text
 from ..contracts.canonical import parsed
@@ -64,7 +63,7 @@ def opened(path: Path, keys: tuple[VerifierKey, ...]) -> Opened:
         files = verify_bundle.read(path)
         trust = verify_bundle.Trust([verify_bundle.Key(str(key)) for key in keys])
         report = verify_bundle.check(files, trust)
-    except (OSError, ValueError, BadZipFile, verify_bundle.Bad) as error:
+    except (OSError, ValueError, verify_bundle.Bad) as error:
         raise CallError(
             f"The archive cannot be read: {error}.", where=str(path), fix="Name its folder or zip file."
         ) from (error)

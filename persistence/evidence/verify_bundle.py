@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks a bundle of `interlock export --bundle` without Interlock, with Python 3.11 and `cryptography` if it is there.
+"""Checks a bundle of `interlock export --bundle` without Interlock: Python 3.9 or newer, `cryptography` if there.
 
     python verify_bundle.py BUNDLE --key 'log.example+1a2b3c4d+AQ...' --head head-i-was-given.checkpoint
 
@@ -12,7 +12,7 @@ The verdict is the weakest of three, and its exit code tells which:
     20  SELF-ATTESTED      consistent, by the word of who holds the signing key
     1   BROKEN             something does not hold; every reason is printed
     3   NOT SHOWN          nothing is wrong, but the bundle does not hold what one of your checkpoints asks about
-    2   the call was wrong, or the bundle cannot be read
+    2   the call was wrong, the bundle cannot be read, or this Python is too old to check it
 
 With --require LEVEL the exit code is 0 for that verdict and every stronger one.
 """
@@ -26,13 +26,19 @@ import hmac
 import html
 import json
 import re
+import stat
 import struct
 import sys
+import unicodedata
 import urllib.parse
 import zipfile
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+if sys.version_info < (3, 9):  # noqa: UP036 (an older one would end with 1, which says BROKEN)
+    sys.stderr.write("cannot check here: verify_bundle.py needs Python 3.9 or newer. Nothing was checked.\n")
+    sys.exit(2)
 
 CODES = {"WITNESSED": 0, "ANCHORED": 10, "SELF-ATTESTED": 20, "BROKEN": 1, "NOT SHOWN": 3}
 WRONG_CALL = 2
@@ -42,7 +48,8 @@ ROTATION, ROTATION_OF_SEVERAL = "interlock key rotation v1", "interlock key rota
 LENGTHS = {1: 32, 4: 32, 6: 1312}
 """The bytes of a public key, by its type: Ed25519, a witness's Ed25519, ML-DSA-44."""
 ML_DSA, ML_DSA_TEXT = 6, b"\xffinterlock ml-dsa-44 text v1"
-READ = {"agrees": "; report.html and report.csv say what the entries say", "none": "",
+READ = {"agrees": "; report.html and report.csv say what the entries say", "none": "; it has no readable report",
+        "missing": "; the readable report is MISSING",
         "differs": "; the readable report LIES", "not checked": "; the readable report was NOT CHECKED",
         "not looked at": "; the readable report was NOT CHECKED"}  # fmt: skip
 APPROVAL = b"interlock approval v1\n"
@@ -681,7 +688,7 @@ def guard_sentence(flow, guard):
 
 
 def _argument(value):
-    return said({}, value, "") if isinstance(value, bool | str) else f"{value:,}"
+    return said({}, value, "") if isinstance(value, (bool, str)) else f"{value:,}"
 
 
 class Row:
@@ -1268,18 +1275,55 @@ def tile_path(kind, number, width):
     return f"tile/{kind}/{path}" + (f".p/{width}" if width < 256 else "")
 
 
-def read(path) -> dict[str, bytes]:
-    """Every file of the bundle by its name."""
+_NAME = r"(?:[A-Za-z0-9_~-]|%[0-9A-F]{2})+"
+LAYOUT = re.compile(
+    r"MANIFEST|policy|checkpoint|report\.html|report\.csv|verify_bundle\.py|archive\.json"
+    r"|(?:checkpoints|consistency)/[0-9]+|(?:records|archived)/[0-9]+\.json|anchors/[0-9]+-[0-9]+\.tsr"
+    r"|tile/(?:entries|[0-9]+)/(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[0-9]{1,3})?|flows/[0-9a-f]{64}\.json"
+    rf"|entries/{_NAME}\.jsonl|(?:heads|payloads|sealed)/{_NAME}\.json|proofs/{_NAME}/[0-9]+\.tlog-proof"
+)
+"""The files of a bundle, and of an archive. Another one is checked by nothing, and may be what somebody opens."""
+
+
+def read(path) -> "dict[str, bytes]":
+    """Every file of the bundle by its name. Raises `Bad` for a zip file that is damaged, and for names that would be
+    other files once they are extracted."""
     path = Path(path)
     if path.is_dir():
-        return {one.relative_to(path).as_posix(): one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
-    files = {}
+        found = {one.relative_to(path).as_posix(): one for one in sorted(path.rglob("*")) if one.is_file()}
+        _refuse_names(found)
+        return {name: one.read_bytes() for name, one in found.items()}
+    try:
+        return _unpacked(path)
+    except (Bad, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 (each way of packing has its own errors for what is damaged)
+        raise Bad(f"the zip file cannot be read ({type(error).__name__}: {error})") from None
+
+
+def _unpacked(path) -> "dict[str, bytes]":
     with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if info.filename in files:
-                raise Bad(f"the zip file has {info.filename!r} twice")
-            files[info.filename] = archive.read(info)
-    return files
+        infos = archive.infolist()
+        # As they stand in the file: `filename` ends where a zero stands.
+        _refuse_names([one.orig_filename[:-1] if one.is_dir() else one.orig_filename for one in infos])
+        for one in infos:
+            if stat.S_ISLNK(one.external_attr >> 16) or (one.is_dir() and one.file_size):
+                raise Bad(f"the zip file has {one.filename!r}, which is neither a file nor a folder")
+        return {one.filename: archive.read(one) for one in infos if not one.is_dir()}
+
+
+def _refuse_names(names):
+    """A file that is checked under one name, and extracted as another, would be read unchecked."""
+    known = {}
+    for name in names:
+        parts = name.split("/")
+        if re.search(r"[\x00-\x1f\x7f\\:]", name) or any(one in ("", ".", "..") or one[-1] in ". " for one in parts):
+            raise Bad(f"a file is called {name!r}, which would be another file where it is extracted")
+        same = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        if same in known:
+            other = " twice" if known[same] == name else f" and {known[same]!r}, one file on many disks"
+            raise Bad(f"the bundle has {name!r}{other}")
+        known[same] = name
 
 
 class Trust:
@@ -1309,7 +1353,7 @@ class Report:
         self.archived = 0
         self.entries = self.conversations = self.disclosed = self.withheld = self.erased = self.size = 0
         self.level, self.seen, self.of = "SELF-ATTESTED", 0, 0
-        self.readable, self.absent = "none", []
+        self.readable, self.absent = "not looked at", []
 
     @property
     def verdict(self):
@@ -1349,9 +1393,9 @@ class Check:
         self.archived = {}  # stream -> (index, leaf hash) of its entries, which are in an archive
 
     def run(self):
-        for part in (self.opening, self.tree, self.rotations, self.signatures, self.chains, self.complete,
-                     self.asked_for, self.archives, self.approvals, self.payloads, self.flows, self.readable,
-                     self.outside, self.receipts, self.attested):  # fmt: skip
+        for part in (self.opening, self.verifier, self.tree, self.rotations, self.signatures, self.chains,
+                     self.complete, self.asked_for, self.archives, self.approvals, self.payloads, self.flows,
+                     self.readable, self.outside, self.receipts, self.attested):  # fmt: skip
             try:
                 part()
             except Bad as bad:
@@ -1400,9 +1444,24 @@ class Check:
                 n for n in {*digests, *self.manifest["files"]} if digests.get(n) != self.manifest["files"].get(n)
             )
             raise Bad(f"altered, missing or added: {', '.join(names[:5])}" + (" and more" if len(names) > 5 else ""))
+        strange = sorted(name for name in self.files if not LAYOUT.fullmatch(name))
+        if strange:
+            raise Bad(f"files that no bundle has: {', '.join(strange[:5])}" + (" and more" if len(strange) > 5 else ""))
         if (self.manifest["size"], self.manifest["root"]) != (self.checkpoint.size, self.checkpoint.root.hex()):
             raise Bad("the manifest is of another checkpoint")
         self.whole = self.manifest["scope"] == "all"
+
+    def verifier(self):
+        """The bundle's copy of this file is this very file, or nobody has checked it."""
+        copy = self.files.get("verify_bundle.py")
+        try:
+            same = copy is None or copy == Path(__file__).read_bytes()
+        except OSError:
+            same = False
+        if not same:
+            self.report.says.append(
+                "verify_bundle.py in the bundle is not the one that ran here, and was not checked: do not run it."
+            )
 
     def _say_no_ml_dsa(self):
         if NO_ML_DSA not in self.report.says:
@@ -1792,6 +1851,10 @@ class Check:
         there = [name for name in ("report.csv", "report.html") if name in self.files]
         if not there or self.report.faults:  # of entries that do not hold, no report is right
             self.report.readable = "not looked at" if there else "none"
+            if self.manifest.get("report") and not there:
+                self.report.readable = "missing"
+                if not self.report.faults:
+                    raise Bad("the manifest tells of a report, and neither report.html nor report.csv is there")
             return
         if self.manifest.get("report") != REPORT:
             self.report.readable = "not checked"
@@ -2005,7 +2068,7 @@ def main(argv=None) -> int:
         report, page = checked_report(read(args.bundle), trust_of(args))
         if args.report and page:
             Path(args.report).write_bytes(page)
-    except (OSError, Bad, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, Bad, ValueError) as error:
         sys.stderr.write(f"cannot check {args.bundle}: {error}\n")
         return WRONG_CALL
     code = CODES[report.verdict]

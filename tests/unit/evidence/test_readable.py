@@ -134,7 +134,12 @@ def test_an_unaltered_one_agrees(files: Files) -> None:
     report = found(resigned(files, signer_of(files)))
     assert (report.verdict, report.readable, report.faults) == ("SELF-ATTESTED", "agrees", [])
     without = {name: data for name, data in files.items() if not name.startswith("report.")}
-    assert found(resigned(without, signer_of(files))).readable == "none"
+    assert found(resigned(without, signer_of(files), report="")).readable == "none"
+    report = found(resigned(without, signer_of(files)))
+    assert (report.verdict, report.readable) == ("BROKEN", "missing")
+    assert report.faults == [
+        "readable: the manifest tells of a report, and neither report.html nor report.csv is there."
+    ]
 
 
 def test_a_report_of_another_form_is_not_believed(files: Files) -> None:
