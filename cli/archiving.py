@@ -13,6 +13,7 @@ from ..contracts.protection import KeepingStore
 from ..contracts.store import Store
 from ..contracts.tree import TreeStore
 from ..contracts.values import written_time
+from ..persistence.evidence.eras import eras_of
 from ..persistence.evidence.policy import Policy
 from ..persistence.evidence.tiles import written_to
 from ..service.archiving import Chosen, Range, chosen, written
@@ -64,7 +65,7 @@ def archive(
                 written(store, signer.signers, trusted, called, found.conversations, put, in_clear=in_clear)
             if in_clear:
                 noted_reading(store, [one.stream for one in found.conversations], "export")
-    made = opened(path, own)
+    made = opened(path, [(0, key) for key in own])
     _show_archive(made, called, found, as_json)
     return 0
 
@@ -152,7 +153,7 @@ def prune(
     with writable_log(db) as store:
         place = db_path(db)
         signer = signing_key(place, store.log, key)
-        held = opened(path, signer.verifiers())
+        held = opened(path, eras_of(store.tree(), signer.verifiers()))
         pruner = Pruner(store, least_days=least_days)
         if dry_run:
             found = pruner.plan(held, by=by, ground=ground)
@@ -209,7 +210,7 @@ def read_from(db: Path | None, path: Path | None) -> Iterator[tuple[Store, Keepi
             yield store, store
         else:
             key = signing_key(db_path(db), store.log)
-            yield store_of(opened(path, key.verifiers()), store), store
+            yield store_of(opened(path, eras_of(store.tree(), key.verifiers())), store), store
 
 
 def archived_in(store: Store) -> Sequence[Archived]:

@@ -13,8 +13,8 @@ from .pruning import opened, refuse_foreign
 
 
 def with_archives(store: KeepingStore, found: Attested, paths: Sequence[Path]) -> Attested:
-    """What was found of the log, with what is found of the archives at `paths`: each must verify by the log's keys, be
-    of this very tree, and be the one that a record of the log names."""
+    """What was found of the log, with what is found of the archives at `paths`: each must verify by the log's keys
+    of its time, be of this very tree, and be the one that a record of the log names."""
     if not paths:
         return found
     if not found.keys:
@@ -23,7 +23,7 @@ def with_archives(store: KeepingStore, found: Attested, paths: Sequence[Path]) -
     recorded = {one.act.manifest for one in Journal(store).acts() if isinstance(one.act, SegmentPruned)}
     for path in paths:
         try:
-            archive = opened(path, found.keys)
+            archive = opened(path, found.eras)
             refuse_foreign(archive, store)
         except CallError as error:
             faults.append(f"{path}: {error.what}")

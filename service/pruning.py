@@ -26,8 +26,9 @@ from ..contracts.retention import LEAST_DAYS
 from ..contracts.values import written_time
 from ..persistence.evidence import verify_bundle
 from ..persistence.evidence.bundle import file_name
+from ..persistence.evidence.eras import Era, in_force
 from ..persistence.evidence.keys import Signer, signed
-from ..persistence.evidence.notes import VerifierKey, note_of, vouched
+from ..persistence.evidence.notes import note_of, vouched
 from ..persistence.merkle import root_at
 from .archiving import LISTING, packed_of, sealed_name
 from .checkpointing import Checkpointer
@@ -57,10 +58,12 @@ class Opened:
         return self.files[f"entries/{file_name(stream)}.jsonl"].split(b"\n")[:-1]
 
 
-def opened(path: Path, keys: tuple[VerifierKey, ...]) -> Opened:
-    """Verify the archive alone, by the log's keys. Raises `CallError` with everything that does not hold."""
+def opened(path: Path, eras: Sequence[Era]) -> Opened:
+    """Verify the archive alone, by the keys that signed the log when it had the archive's size. Raises `CallError` with
+    everything that does not hold."""
     try:
         files = verify_bundle.read(path)
+        keys = in_force(eras, _size_said(files))
         trust = verify_bundle.Trust([verify_bundle.Key(str(key)) for key in keys])
         report = verify_bundle.check(files, trust)
     except (OSError, ValueError, verify_bundle.Bad) as error:
@@ -89,6 +92,15 @@ def opened(path: Path, keys: tuple[VerifierKey, ...]) -> Opened:
     size, root = manifest["size"], bytes.fromhex(manifest["root"])
     digest = hashlib.sha256(files["MANIFEST"]).hexdigest()
     return Opened(said["archive"], digest, size, root, conversations, files)
+
+
+def _size_said(files: Mapping[str, bytes]) -> int:
+    """The size that the archive says its tree has, before anything of it is verified; 1 where it says none."""
+    try:
+        said = json.loads(files["MANIFEST"].partition(b"\n")[2].partition(b"\n\n")[0])["size"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return 1
+    return said if isinstance(said, int) and said > 0 else 1
 
 
 def _archived(said: Mapping[str, Any], archive: str) -> Archived:

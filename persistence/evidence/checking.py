@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ...contracts.canonical import leaf_hash, parsed
-from ...contracts.errors import InterlockError, LogBroken, NotEncodable
+from ...contracts.errors import LogBroken, NotEncodable
 from ...contracts.keeping import SegmentPruned
 from ...contracts.records import RECORDS, HeadsTaken, KeyRotated, record_of
 from ...contracts.tree import Leaf, MapHead, TreeStore
 from ...contracts.values import written_time
 from ..merkle import Frontier
 from .built_map import BuiltMap
-from .eras import handed_over, in_force
+from .eras import Era, followed, in_force
 from .notes import (
     ED25519,
     Checkpoint,
@@ -56,8 +56,9 @@ class Attested:
     """How far the log is attested. `faults` is what does not hold; the level is the weakest over all entries.
 
     `signed`, `anchored` and `witnessed` are how many leaves each covers; `waiting` entries have no leaf yet. `keys` are
-    those that are known, and what they were changed for. Of `archived` entries the leaves are here alone; `archives`
-    says how many conversations are in each archive, and `looked_at` which archives were verified, too.
+    those that are known, and what they were changed for; `eras` says from which leaf on each signs. Of `archived`
+    entries the leaves are here alone; `archives` says how many conversations are in each archive, and `looked_at` which
+    archives were verified, too.
     """
 
     leaves: int = 0
@@ -73,6 +74,7 @@ class Attested:
     archived: int = 0
     archives: Mapping[str, int] = field(default_factory=dict)
     looked_at: tuple[str, ...] = ()
+    eras: tuple[Era, ...] = ()
 
     @property
     def level(self) -> Level:
@@ -110,6 +112,7 @@ def attested(tree: TreeStore, outside: Outside) -> Attested:
         seen=walk.seen,
         of=len(outside.policy.witnesses),
         keys=tuple(key for _, key in walk.eras),
+        eras=tuple(walk.eras),
         faults=tuple(walk.faults),
         archived=walk.gone,
         archives=dict(sorted(Counter(one.archive for one in walk.archived.values()).items())),
@@ -125,7 +128,7 @@ class _Walk:
         sizes = {*self.notes, *(one.size for one, _ in self.given)}
         sizes |= {outside.remembered.size} if outside.remembered else set()
         self.roots: dict[int, bytes | None] = dict.fromkeys(sizes)
-        self.eras: list[tuple[int, VerifierKey]] = [(0, key) for key in outside.known]
+        self.eras: list[Era] = [(0, key) for key in outside.known]
         self.rotations: list[tuple[Leaf, str]] = []
         self.signed: set[int] = set()
         self.anchored = self.witnessed = self.seen = 0
@@ -218,19 +221,9 @@ class _Walk:
 
     def _hand_over(self) -> None:
         """Follow the keys from one that is known, forwards and back."""
-        left, faults = self.rotations, {}
-        while left:
-            later = []
-            for leaf, statement in left:
-                try:
-                    self.eras = handed_over(self.eras, leaf.index, statement, self.tree.log)
-                except InterlockError as error:
-                    later.append((leaf, statement))
-                    faults[leaf] = f"The change of the log's key in record {leaf.version} does not hold: {error.what}"
-            if len(later) == len(left):
-                self.faults += [faults[leaf] for leaf, _ in left]
-                return
-            left = later
+        changes = [(leaf.index, leaf.version, statement) for leaf, statement in self.rotations]
+        self.eras, faults = followed(self.eras, changes, self.tree.log)
+        self.faults += faults
 
     def checkpoints(self) -> None:
         """Every checkpoint is signed with the key of its time and is of this tree; so is every one from outside."""

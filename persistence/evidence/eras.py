@@ -1,8 +1,14 @@
 """Which of the log's keys sign from which leaf on, and the statements by which one hands over to the next."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from ...contracts.errors import InterlockError, NotEncodable
+from ...contracts.records import RECORDS, KeyRotated, record_of
+from ...contracts.tree import TreeStore
 from .notes import ED25519, ML_DSA, NoteRefused, VerifierKey, note_of, verifier_key
+
+Era = tuple[int, VerifierKey]
+"""The leaf from which on a key signs, and the key."""
 
 ROTATION, ROTATION_OF_SEVERAL = "interlock key rotation v1", "interlock key rotation v2"
 """The first line of the statement by which one key hands over to the next, both of which sign it; and where one of the
@@ -15,9 +21,7 @@ def rotation_text(log: str, old: Sequence[VerifierKey], new: Sequence[VerifierKe
     return "\n".join([first, log, *(" ".join(map(str, keys)) for keys in (old, new)), ""])
 
 
-def handed_over(
-    eras: Sequence[tuple[int, VerifierKey]], index: int, statement: str, log: str
-) -> list[tuple[int, VerifierKey]]:
+def handed_over(eras: Sequence[Era], index: int, statement: str, log: str) -> list[Era]:
     """The keys after a change at this leaf, each with the leaf from which it is in force.
 
     Known may be the old keys or the new ones: the others follow from the statement. Of every algorithm that is known,
@@ -49,7 +53,40 @@ def handed_over(
     ]
 
 
-def in_force(eras: Sequence[tuple[int, VerifierKey]], size: int) -> list[VerifierKey]:
+def in_force(eras: Sequence[Era], size: int) -> list[VerifierKey]:
     """The keys that sign a tree of this size."""
     begun = [at for at, _ in eras if at < size]
     return [key for at, key in eras if begun and at == max(begun)]
+
+
+def followed(eras: Sequence[Era], changes: Sequence[tuple[int, int, str]], log: str) -> tuple[list[Era], list[str]]:
+    """The keys after these changes, each (leaf, number of its record, statement), from one that is known, forwards and
+    back; and what is wrong with the changes that do not lead on."""
+    found, left, faults = list(eras), list(changes), dict[int, str]()
+    while left:
+        later = []
+        for index, record, statement in left:
+            try:
+                found = handed_over(found, index, statement, log)
+            except InterlockError as error:
+                later.append((index, record, statement))
+                faults[index] = f"The change of the log's key in record {record} does not hold: {error.what}"
+        if len(later) == len(left):
+            return found, [faults[index] for index, _, _ in left]
+        left = later
+    return found, []
+
+
+def eras_of(tree: TreeStore, known: Iterable[VerifierKey]) -> list[Era]:
+    """The keys of this log, from those that are known. A record that cannot be read, or a change of keys that does not
+    hold, leads to none: `verify` names it. Raises what storage raises."""
+    changes = []
+    for row in tree.kept_records():
+        try:
+            _, record = record_of(row.entry)
+        except NotEncodable:
+            continue
+        index = tree.index_of(RECORDS, row.number) if isinstance(record, KeyRotated) else None
+        if isinstance(record, KeyRotated) and index is not None:
+            changes.append((index, row.number, record.statement))
+    return followed([(0, key) for key in known], changes, tree.log)[0]

@@ -101,7 +101,7 @@ def archived_to(
 
 
 def reopened(path: Path, key: Signer | None = None) -> Opened:
-    return opened(path, ((key or TestKey()).verifier(),))
+    return opened(path, [(0, (key or TestKey()).verifier())])
 
 
 def pruned(

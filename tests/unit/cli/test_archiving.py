@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from interlock.contracts.errors import CallError
 from interlock.persistence.evidence import verify_bundle
+from interlock.persistence.evidence.eras import eras_of
+from interlock.persistence.evidence.keys import SigningKey
+from interlock.service.pruning import opened
 from interlock.service.wiring import open_log
 
 
@@ -233,3 +237,37 @@ def test_a_receipt_of_what_was_archived_convicts_nobody(
     receipt.write_text(receipt.read_text().replace(ended[0], ended[1]))
     assert run("verify", "--db", signed, "--receipt", receipt).code == 1
     assert verify_bundle.main([str(tmp_path / "b"), "--key", key, "--receipt", str(receipt)]) == 1
+
+
+@pytest.mark.parametrize("flags", [(), ("--ml-dsa",)])
+def test_an_archive_from_before_a_change_of_keys(
+    run: Any, signed: Path, archived: Path, tmp_path: Path, flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is verified by the key of its time: pruned with the new key, read, and held against the log by either key."""
+    old, new, newest = (tmp_path / name for name in ("old.vkey", "new", "newest"))
+    old.write_text(run("key", "show", "--db", signed).out)
+    run("key", "rotate", "--to", new, *flags, "--db", signed)
+    assert run("key", "rotate", "--to", newest, *flags, "--key", new, "--db", signed).code == 0
+    done = prune(run, signed, archived, "--key", str(newest), "--json")
+    assert (done.code, done.json["pruned"]) == (0, True), done.words
+    given = tmp_path / "newest.vkey"
+    given.write_text(run("key", "show", "--key", newest, "--db", signed).out)
+    for vkey in (old, given):
+        found = run("verify", "--db", signed, "--vkey", vkey, "--archive", archived, "--json")
+        assert (found.code, found.json["tree"]["faults"], found.json["tree"]["looked_at"]) == (0, [], ["old"])
+    monkeypatch.setenv("INTERLOCK_SIGNING_KEY", str(newest))
+    read = run("log", "--archive", archived, "--db", signed, "--json")
+    assert read.code == 0, read.words
+
+
+def test_a_key_of_another_time_signs_no_archive(run: Any, signed: Path, archived: Path, tmp_path: Path) -> None:
+    """One that signs only from a later leaf on vouches for none that is older."""
+    run("key", "rotate", "--to", tmp_path / "new", "--db", signed)
+    later = tmp_path / "later.zip"
+    assert run("archive", later, "--key", tmp_path / "new", "--db", signed).code == 0
+    with closing(open_log(signed)) as store:
+        eras = eras_of(store.tree(), SigningKey(tmp_path / "new").verifiers())
+        assert [at for at, _ in eras] == [0, eras[1][0]]
+        assert (opened(later, eras).name, opened(archived, eras).name) == ("later", "old")
+        with pytest.raises(CallError, match="The archive does not verify"):
+            opened(archived, [(0, eras[1][1]), (eras[1][0], eras[0][1])])
