@@ -9,7 +9,7 @@ from ..contracts.events import TaskOpened
 from ..contracts.protection import KeepingStore
 from ..contracts.values import listed
 from ..persistence.evidence.keys import SigningKey, new_key
-from ..service.approvers import approvers_of, name_approver, signed_approval
+from ..service.approvers import approvers_of, name_approver, refuse_second_key, signed_approval
 from .finding import existing_log, writable_log
 from .seeing import acting, checked_ground
 from .terminal import Terminal, safe, write_json
@@ -20,6 +20,7 @@ def new(db: Path | None, person: str, key: Path, accounts: list[str], who: str, 
     by, person = acting(who), acting(person)
     accounts = [acting(one) for one in accounts]
     with writable_log(db) as store:
+        refuse_second_key(store, person)
         public = new_key(key, person).verifier().public.hex()
         name_approver(store, by=by, person=person, accounts=accounts, key=public, ground=ground)
     if as_json:

@@ -17,6 +17,9 @@ from .keeping_words import words_of
 from .seeing import acting, checked_ground
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
+HELD = 2
+"""The exit code where a hold stands in the way of an erasure or a prune: of a dry run as of the real one."""
+
 # -- erase ----------------------------------------------------------------------------------------------
 
 
@@ -102,7 +105,7 @@ def _shown_extent(extent: Extent, waiting: Erasing | None, as_json: bool) -> int
             )
         for number, one in extent.holds.items():
             terminal.line((f"Hold {number} stands against it: {safe(one.ground)}", "bold red"))
-    return 1 if extent.holds else 0
+    return HELD if extent.holds else 0
 
 
 def _show_archived(terminal: Terminal, extent: Extent) -> None:

@@ -184,6 +184,12 @@ def _show_verified(log: str, found: Verified, tree: Attested | None, around: Aro
     terminal.hang(terminal.text((" ", "")), (PROVES[tree.level if tree else "ONE"], "dim"))
 
 
+def _unsigned(tree: Attested) -> str:
+    if tree.keys:
+        return "signed with none of the keys you gave"
+    return "no key is known, so no signature was checked (give it with --vkey)"
+
+
 def _show_tree(terminal: Terminal, tree: Attested, verdict: str, policy: str) -> None:
     for what in tree.faults:
         terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(what, 1000), "red"))
@@ -198,7 +204,7 @@ def _show_tree(terminal: Terminal, tree: Attested, verdict: str, policy: str) ->
         terminal.hang(terminal.text((MARKS.dot, "dim")), f"{archives_said(tree.archives)} {counts}{looked}{rest}")
     terminal.hang(
         terminal.text((sign, style)),
-        f"tree of {counted(tree.leaves, 'leaf', 'leaves')}{waiting}: {said or 'signed by nobody you gave a key of'}; ",
+        f"tree of {counted(tree.leaves, 'leaf', 'leaves')}{waiting}: {said or _unsigned(tree)}; ",
         (verdict, "bold"),
         *([f", by the policy in {safe(policy, 500)}"] if policy else []),
     )

@@ -29,7 +29,11 @@ _MEANINGS: tuple[tuple[type[psycopg.Error], str, str], ...] = (
     (
         errors.InsufficientPrivilege,
         "The database's user may not do this.",
-        "Run as a member of `interlock_app`, which writes and reads the log; its owner brings the schema to a release.",
+        (
+            "Run as a member of `interlock_app`, which writes and reads the log, and of `interlock_sequencer` where a "
+            "signing key is configured: it keeps the tree and its "
+            "checkpoints. The owner brings the schema to a release."
+        ),
     ),
     (
         errors.LockNotAvailable,

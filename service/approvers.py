@@ -75,15 +75,29 @@ def approvers_of(store: KeepingStore) -> Approvers:
 def name_approver(
     store: KeepingStore, *, by: str, person: str, accounts: Sequence[str] = (), key: str | None, ground: str = ""
 ) -> ApproverNamed:
-    """Record who signs with which key. Raises `CallError` where the key is another person's."""
+    """Record who signs with which key. Raises `CallError` where the key is another person's, or the person
+    has one that was not revoked."""
     for one in approvers_of(store).at().values():
         if key is not None and one.key == key and one.person != person:
             raise CallError(
                 f"This key is {one.person}'s.", fix="Each person has a key of their own: make one for this person."
             )
+    if key is not None:
+        refuse_second_key(store, person, key)
     act = ApproverNamed(by=by, ground=ground, person=person, accounts=tuple(accounts), key=key)
     Journal(store).note(act)
     return act
+
+
+def refuse_second_key(store: KeepingStore, person: str, key: str = "") -> None:
+    """Raises `CallError` where the person signs with another key, which was not revoked."""
+    known = approvers_of(store).at().get(person)
+    if known is not None and known.key not in (None, key):
+        raise CallError(
+            f"{person!r} signs with a key already.",
+            fix=f"To replace it: `interlock approver revoke {person} --ground TEXT`, then `interlock approver new "
+            f"{person} --key FILE` with a new file.",
+        )
 
 
 def signed_approval(

@@ -16,14 +16,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from ..contracts.archive import Archived, listed, listing_digest, statement_text
+from ..contracts.archive import Archived, listing_digest, statement_text
+from ..contracts.archive import listed as said_of
 from ..contracts.canonical import parsed
-from ..contracts.errors import CallError, NotEncodable
-from ..contracts.keeping import PruneRefused, SegmentPruned
+from ..contracts.errors import CallError, InterlockError, NotEncodable
+from ..contracts.keeping import HoldPlaced, PruneRefused, SegmentPruned
 from ..contracts.payload import commitment
 from ..contracts.protection import KeepingStore
 from ..contracts.retention import LEAST_DAYS
-from ..contracts.values import written_time
+from ..contracts.values import listed, written_time
 from ..persistence.evidence import verify_bundle
 from ..persistence.evidence.bundle import file_name
 from ..persistence.evidence.eras import Era, in_force
@@ -146,9 +147,8 @@ class Pruner:
     def plan(self, archive: Opened, *, by: str, ground: str = "") -> Pruned:
         """What pruning would do. Raises `CallError` for every reason why it may not be done."""
         refuse_foreign(archive, self.store)
-        gone = {one.stream: one for one in self.store.archived()}
-        if all(one.stream in gone for one in archive.conversations):
-            record = gone[archive.conversations[0].stream].record
+        record = self._record_before(archive)
+        if record is not None:
             return Pruned(archive.name, len(archive.conversations), archive.entries, 0, record, again=True)
         self._refuse_held(archive, by, ground)
         self._refuse_young(archive)
@@ -158,18 +158,56 @@ class Pruner:
     def prune(
         self, archive: Opened, signing: Checkpointer, signers: Sequence[Signer], *, by: str, ground: str
     ) -> Pruned:
-        """Do it; durable on return. Raises as `plan`, and what signing and storage raise: then nothing went."""
+        """Do it; durable on return. Raises as `plan`, and what signing and storage raise: then nothing went. Where
+        another process was faster, what it left is looked at anew."""
+        try:
+            return self._pruned(archive, signing, signers, by, ground)
+        except InterlockError:
+            if self._record_before(archive) is None:
+                raise
+            return self._pruned(archive, signing, signers, by, ground)
+
+    def _pruned(
+        self, archive: Opened, signing: Checkpointer, signers: Sequence[Signer], by: str, ground: str
+    ) -> Pruned:
         found = self.plan(archive, by=by, ground=ground)
         if found.again:
             self.store.scrub()
             return found
         record = self._recorded(archive, signers, found.payloads, by, ground)
         signing.checkpoint()
-        self._refuse_held(archive, by, ground)
         rows = [replace(one, record=record) for one in archive.conversations]
-        entries, payloads = self.store.cut(rows)
+        cut = self._cut_unless_held(archive, rows)
+        if cut is None:  # noted outside: records are added by one sequencer at a time
+            self._refuse_held(archive, by, ground)
+            raise CallError("A hold came and went meanwhile.", where=archive.name, fix="Prune again; nothing went.")
+        entries, payloads = cut
         self.store.scrub()
         return replace(found, entries=entries, payloads=payloads, record=record, done=True)
+
+    def _cut_unless_held(self, archive: Opened, rows: Sequence[Archived]) -> tuple[int, int] | None:
+        """Cut while no record can be added: a hold stands before, or comes too late. None where one stands."""
+        with self.tree.sequencing():
+            return None if self._held(archive) else self.store.cut(rows)
+
+    def _record_before(self, archive: Opened) -> int | None:
+        """The record by which this very archive was pruned before. Raises `CallError` where another has all of it."""
+        gone = {one.stream: one for one in self.store.archived()}
+        if not all(one.stream in gone for one in archive.conversations):
+            return None
+        numbers = {gone[one.stream].record for one in archive.conversations}
+        acts = [one for one in self.journal.acts() if one.number in numbers and isinstance(one.act, SegmentPruned)]
+        mine = [
+            one.number for one in acts if isinstance(one.act, SegmentPruned) and one.act.manifest == archive.manifest
+        ]
+        if not mine:
+            names = listed(sorted({gone[one.stream].archive for one in archive.conversations}))
+            raise CallError(
+                f"Its conversations were pruned before to another archive: {names}.",
+                where=archive.name,
+                fix="Keep the archive that the record names; `interlock verify --archive` says whether one is it.",
+            )
+        return mine[0]
 
     def _recorded(self, archive: Opened, signers: Sequence[Signer], payloads: int, by: str, ground: str) -> int:
         """The number of the record: of the one that a run before this one left, where it says the same."""
@@ -203,17 +241,25 @@ class Pruner:
         return self.journal.note(act).number
 
     def _refuse_held(self, archive: Opened, by: str, ground: str) -> None:
+        held = self._held(archive)
+        if held is not None:
+            number, hold = held
+            self.journal.note(PruneRefused(by=by, ground=ground, archive=archive.name, hold=number))
+            of = f"subject {hold.subject!r}" if hold.subject else f"conversation {hold.conversation!r}"
+            raise CallError(
+                f"Hold {number} ({hold.ground or 'no ground'}) stands over {of}, which the archive holds.",
+                where=archive.name,
+                fix="Make an archive without it, or wait until the hold is released. The attempt is recorded.",
+            )
+
+    def _held(self, archive: Opened) -> tuple[int, HoldPlaced] | None:
+        """The first hold that stands over what the archive holds, and its number."""
         streams = {one.stream for one in archive.conversations}
         subjects = {one.subject for one in archive.conversations}
-        for number, hold in self.journal.holds().items():
-            if hold.subject in subjects or hold.conversation in streams:
-                self.journal.note(PruneRefused(by=by, ground=ground, archive=archive.name, hold=number))
-                of = f"subject {hold.subject!r}" if hold.subject else f"conversation {hold.conversation!r}"
-                raise CallError(
-                    f"Hold {number} ({hold.ground or 'no ground'}) stands over {of}, which the archive holds.",
-                    where=archive.name,
-                    fix="Make an archive without it, or wait until the hold is released. The attempt is recorded.",
-                )
+        holds = self.journal.holds().items()
+        return next(
+            ((number, one) for number, one in holds if one.subject in subjects or one.conversation in streams), None
+        )
 
     def _refuse_young(self, archive: Opened) -> None:
         latest = written_time(self._clock.now() - timedelta(days=self.least_days))
@@ -233,7 +279,7 @@ class Pruner:
         if summary is not None:
             of = (summary.length, self.store.head(one.stream).leaf, summary.subject, summary.flow_name, summary.state)
             here = Archived(one.stream, *of, summary.started_at, summary.updated_at, archive.name, 0)
-        if here is None or summary is None or summary.status != "ended" or listed(here) != listed(one):
+        if here is None or summary is None or summary.status != "ended" or said_of(here) != said_of(one):
             raise CallError(
                 "The conversation is not as it was archived.", where=f"{archive.name}, {one.stream}", fix=AGAIN
             )

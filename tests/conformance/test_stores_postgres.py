@@ -346,7 +346,7 @@ def test_the_work_goes_on_under_the_roles(url: str) -> None:
         assert app.append(decided(after(begun))) == 4
         with pytest.raises(StorageError, match="The database's user may not do this") as refused:
             app.tree().sequence()
-        assert "interlock_app" in refused.value.fix
+        assert "and of `interlock_sequencer` where a signing key is configured" in refused.value.fix
         with sequencer.tree().sequencing():
             while sequencer.tree().sequence():
                 pass

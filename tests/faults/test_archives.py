@@ -103,6 +103,60 @@ def test_a_hold_stands_against_it(store: Any, tmp_path: Path) -> None:
     assert pruned(store, path, signing).done
 
 
+def test_a_hold_that_is_acknowledged_before_the_cut_stops_it(
+    store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Placed at any moment of the prune, it stops it, or it is not acknowledged before the entries are gone."""
+    path, signing, gone, _ = log_with_archive(store, tmp_path)
+    journal, real, cut = Journal(store, ManualClock()), Pruner._cut_unless_held, store.cut
+
+    def late(self: Pruner, *given: Any) -> Any:
+        placed(journal, subject=None, conversation=gone[1], by="legal", ground="case 4")
+        return real(self, *given)
+
+    def locked(rows: Any) -> Any:
+        with pytest.raises(StorageError), store.tree().sequencing(0.01):
+            raise AssertionError("A hold could be recorded here.")
+        return cut(rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pruner, "_cut_unless_held", late)
+        with pytest.raises(CallError, match="stands over conversation"):
+            pruned(store, path, signing)
+    assert store.archived() == ()
+    assert isinstance(list(journal.acts())[-1].act, PruneRefused)
+    released(journal, next(iter(journal.holds())), by="legal", ground="case 4 is closed")
+    monkeypatch.setattr(store, "cut", locked)
+    assert pruned(store, path, signing).done
+
+
+def test_two_prunes_at_once_end_as_one(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that comes second says that it was pruned before, by which record."""
+    path, signing, gone, _ = log_with_archive(store, tmp_path)
+    cut = store.cut
+
+    def twice(rows: Any) -> Any:
+        cut(rows)
+        return cut(rows)
+
+    monkeypatch.setattr(store, "cut", twice)
+    found = pruned(store, path, signing)
+    assert (found.again, found.done, {one.stream for one in store.archived()}) == (True, False, set(gone))
+    assert found.record == store.archived()[0].record
+
+
+def test_another_archive_of_the_same_is_not_the_one_that_the_record_names(store: Any, tmp_path: Path) -> None:
+    """What it holds went to the other one: that must be kept."""
+    path, signing, _, _ = log_with_archive(store, tmp_path)
+    archived_to(store, tmp_path / "other", signing)
+    assert pruned(store, path, signing).done
+    with pytest.raises(CallError) as refused:
+        pruned(store, tmp_path / "other", signing)
+    assert refused.value.what == "Its conversations were pruned before to another archive: 'archive-0'."
+    assert refused.value.fix.startswith("Keep the archive that the record names")
+    assert pruned(store, path, signing).again
+
+
 def test_nothing_goes_before_its_time(store: Any, tmp_path: Path) -> None:
     """Six months unless another law allows less; one moment before that is refused."""
     path, _, gone, _ = log_with_archive(store, tmp_path)

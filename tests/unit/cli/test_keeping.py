@@ -62,7 +62,7 @@ def test_holds_are_placed_listed_and_released(run: Any, log: Path, subject: str)
     (hold,) = placed["holds"]
     assert (hold["subject"], hold["by"], hold["ground"]) == (subject, "counsel", "case 4")
     assert f"Hold {hold['number']} on subject {subject}, by counsel: case 4" in run("hold", "--db", log).words
-    assert run("erase", "--subject", subject, "--dry-run", "--db", log).code == 1
+    assert run("erase", "--subject", subject, "--dry-run", "--db", log).code == 2
     ran = run("erase", "--subject", subject, "--ground", "request 7", "--db", log)
     assert (ran.code, "its texts are restricted, not erased" in ran.words) == (2, True)
     arguments = ("hold", "--release", hold["number"], "--as", "counsel", "--ground", "closed", "--db", log, "--json")
@@ -232,3 +232,35 @@ def test_who_takes_a_persons_key_says_why(run: Any, log: Path, tmp_path: Path) -
     assert (ran.code, "This needs a ground." in ran.words) == (2, True)
     assert run("approver", "revoke", "anna", "--ground", "left in May", "--as", "ops", "--db", log).code == 0
     assert "took the key of approver anna: left in May" in run("access", "--db", log).words
+
+
+def test_a_second_key_of_a_person_is_refused(run: Any, log: Path, tmp_path: Path) -> None:
+    """Not replaced in silence, and no file is made; after a revocation there may be a new one."""
+    assert run("approver", "new", "anna", "--key", tmp_path / "anna", "--db", log).code == 0
+    first = run("approver", "list", "--db", log, "--json").json
+    again = run("approver", "new", "anna", "--key", tmp_path / "anna2", "--db", log)
+    assert (again.code, "'anna' signs with a key already." in again.words) == (2, True)
+    assert "To replace it: `interlock approver revoke anna --ground TEXT`, then `interlock approver new" in again.words
+    assert (tmp_path / "anna2").exists() is False
+    assert run("approver", "list", "--db", log, "--json").json == first
+    assert run("approver", "revoke", "anna", "--ground", "lost", "--db", log).code == 0
+    assert run("approver", "new", "anna", "--key", tmp_path / "anna2", "--db", log).code == 0
+    assert run("approver", "list", "--db", log, "--json").json != first
+
+
+def test_a_hold_gives_one_exit_code(run: Any, log: Path) -> None:
+    """To a dry run of an erasure and to the erasure."""
+    with closing(SqliteStore(log)) as store:
+        subject = store.summaries()[0].subject
+    assert run("hold", "--subject", subject, "--ground", "case 4", "--as", "legal", "--db", log).code == 0
+    real = ("erase", "--subject", subject, "--ground", "asked", "--as", "dpo", "--db", log)
+    assert (run(*real, "--dry-run").code, run(*real).code) == (2, 2)
+
+
+def test_what_is_unsigned_is_said_as_it_is(run: Any, log: Path, tmp_path: Path) -> None:
+    """Where no key is known, nothing could be checked; that is not the same as a signature that is not there."""
+    run("key", "new", "--db", log)
+    run("checkpoint", "--db", log)
+    (log.parent / f"{log.name}.signing-key").rename(tmp_path / "elsewhere")
+    words = run("verify", "--db", log).words
+    assert "no key is known, so no signature was checked (give it with --vkey)" in words

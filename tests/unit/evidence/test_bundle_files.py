@@ -145,7 +145,7 @@ def test_a_damaged_zip_file_cannot_be_read(
     code, words = said(tmp_path / "b.zip", capsys)
     assert (code, words.startswith(f"cannot check {tmp_path / 'b.zip'}: the zip file cannot be read (")) == (2, True)
     with pytest.raises(CallError, match="The archive cannot be read: the zip file cannot be read"):
-        opened(tmp_path / "b.zip", (TestKey().verifier(),))
+        opened(tmp_path / "b.zip", [(0, TestKey().verifier())])
 
 
 # -- versions of Python ------------------------------------------------------------------------------------
