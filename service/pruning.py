@@ -65,7 +65,7 @@ def opened(path: Path, eras: Sequence[Era]) -> Opened:
     try:
         files = verify_bundle.read(path)
         keys = in_force(eras, _size_said(files))
-        trust = verify_bundle.Trust([verify_bundle.Key(str(key)) for key in keys])
+        trust = verify_bundle.Trust([verify_bundle.Key(str(key)) for key in keys], writes_report=True)
         report = verify_bundle.check(files, trust)
     except (OSError, ValueError, verify_bundle.Bad) as error:
         raise CallError(

@@ -10,6 +10,8 @@ interlock receipt v1
 
 — <origin> <signature>
 ```
+
+Signed with Ed25519 where it is handed back at once; `interlock receipt` prints it with a line of each key.
 """
 
 import base64
@@ -22,10 +24,13 @@ from ...contracts.errors import UnknownConversation
 from ...contracts.store import Store
 from ...contracts.tree import TreeStore
 from .keys import Signer, signed
-from .notes import Note, NoteRefused, VerifierKey, note_of
+from .notes import ED25519, ML_DSA, Note, NoteRefused, VerifierKey, note_of
 
 FIRST_LINE = "interlock receipt v1"
 """No checkpoint begins so, though one key signs both: a checkpoint's second line is a number."""
+
+ED25519_BYTES = 64
+"""Of a signature; one of ML-DSA-44 is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +65,15 @@ def unkept(store: Store, keys: Iterable[VerifierKey], name: str, data: str, tree
 
     Of an entry that is archived, `tree` has the leaf, and that is enough.
     """
-    problems = []
-    for key in keys:
+    problems, keys = [], tuple(keys)
+    for key in _asked_first(keys):
         try:
             found = receipt_of(data, key)
         except NoteRefused as error:
             problems.append(error.what)
+            continue
+        if not _all_hold(note_of(data), keys):
+            problems.append("Its line of ML-DSA-44 does not hold.")
             continue
         kept = _kept(store, tree, found)
         if kept == found.leaf:
@@ -76,6 +84,20 @@ def unkept(store: Store, keys: Iterable[VerifierKey], name: str, data: str, tree
             "cut or rewritten, or this is an old copy."
         )
     return f"{name} was not signed with a key of this log: {problems[0] if problems else 'no key of it is known.'}"
+
+
+def _asked_first(keys: Sequence[VerifierKey]) -> Sequence[VerifierKey]:
+    """Those of Ed25519, with which every receipt is signed; the others where no such key is known."""
+    return [key for key in keys if key.kind == ED25519] or keys
+
+
+def _all_hold(note: Note, keys: Sequence[VerifierKey]) -> bool:
+    """Whether each line of the log that is none of Ed25519 holds, where a key of ML-DSA-44 is known."""
+    quantum = [key for key in keys if key.kind == ML_DSA]
+    good = {key.text_id for key in quantum if note.signed_by(key)}
+    names = {key.name for key in quantum}
+    lines = [one for one in note.signatures if one.name in names and len(one.signature) != ED25519_BYTES]
+    return all(one.key_id in good for one in lines)
 
 
 def _kept(store: Store, tree: TreeStore | None, found: Receipt) -> bytes:

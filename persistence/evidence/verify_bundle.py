@@ -480,14 +480,18 @@ def is_head(stream, version, leaf, proof, root):
 # follows from the entries, the texts that are disclosed and the flows. Whoever changes a byte that is written here
 # gives REPORT the next number.
 
-REPORT = "interlock report v1"
+REPORT = "interlock report v2"
 COLUMNS = ("conversation", "event", "time", "type", "who", "what", "why", "before", "after", "leaf hash")
 LONGEST_TEXT = 4000
 """Characters of one text that are shown; the rest stands in `payloads/`."""
 UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"  # controls, halves, no characters
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001343f]"  # formats that are seen
 )
-"""Characters that nobody sees, or that make others stand elsewhere: they are shown as what they are."""
+"""Characters that nobody sees, or that make others stand elsewhere: they are shown as what they are. A table of its
+own, of what Unicode 16 lists as ignorable, format and surrogate: what Python knows of Unicode differs by release."""
 
 WORDS = {
     "message_taken": "takes up the message of event {message}",
@@ -598,7 +602,11 @@ PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z][A-Za-z0-9_]{0,63})\}|[{}]")
 
 def seen(text):
     """The text so that it can only be read as what it is: what is unseen, or turns the line round, is spelled out."""
-    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
+    return UNSEEN.sub(lambda found: _spelled(ord(found[0])), text.replace("\r\n", "\n"))
+
+
+def _spelled(number):
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def moment(text):
@@ -652,11 +660,23 @@ def guard_text(guard):
     """A condition as it is written in verdicts."""
     op, parts = guard.get("op", "call"), guard.get("parts", ())
     if op == "call":
-        given = ", ".join(map(repr, guard.get("arguments", ())))
+        given = ", ".join(map(_literal, guard.get("arguments", ())))
         return f"{guard['name']}({given})" if given else guard["name"]
     if op in ("otherwise", "in_digression"):
         return op
     return f"{'not_' if op == 'not' else op}({', '.join(map(guard_text, parts))})"
+
+
+def _literal(value):
+    """A value as Python writes it; which characters it would spell out, no release of Python decides."""
+    if not isinstance(value, str):
+        return repr(value)
+    mark = '"' if "'" in value and '"' not in value else "'"
+    text = value.replace("\\", "\\\\").replace(mark, "\\" + mark)
+    for one, spelled in (("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
+        text = text.replace(one, spelled)
+    low = UNSEEN.sub(lambda found: f"\\x{ord(found[0]):02x}" if ord(found[0]) < 256 else found[0], text)
+    return mark + seen(low) + mark
 
 
 def is_written_so(guard, text):
@@ -695,8 +715,8 @@ class Row:
     """One entry in words. `cells` are those of COLUMNS."""
 
     def __init__(self, value, leaf, who, what, why="", before="", after="") -> None:
-        self.stream, self.version = value.get("stream", ""), value.get("ver", value.get("record"))
-        self.at, self.type, self.leaf = value["at"], value["type"], leaf.hex()
+        self.stream, self.version = seen(value.get("stream", "")), value.get("ver", value.get("record"))
+        self.at, self.type, self.leaf = seen(value["at"]), seen(value["type"]), leaf.hex()
         self.who, self.what, self.why = seen(who), seen(what), seen(why)
         self.before, self.after = seen(before), seen(after)
 
@@ -1572,14 +1592,37 @@ class Check:
     # -- who signed ---------------------------------------------------------------------------------------
 
     def rotations(self):
-        """Keys follow one another by statements that both have signed, each a record in the tree: forwards and back."""
-        self.eras = [(0, key) for key in self.keys]
+        """The log's keys, from those given. Where these lead nowhere, the rest is checked by the bundle's own."""
+        left = self._led_by(self.keys)
+        known = {(self.origin, key.id) for _, key in self.eras}
+        if left is None and any((name, key_id) in known for name, key_id, _ in self.checkpoint.signatures):
+            return
+        given, own = self.eras, [key for key in Policy(self.file("policy").decode()).logs if key.name == self.origin]
+        own = [key for key in own if key.kind != 4 and (key.kind != ML_DSA or has_ml_dsa())]
+        known = {key.public for _, key in given}
+        if not any(key.public in known for key in own) and self._led_by(own) is None:
+            if self.signed_in_time(self.checkpoint, self.checkpoint.size):
+                self.keys = own
+                raise NotShown(
+                    f"The bundle is signed with {own[0].text}, which is none of the keys that you gave, and no "
+                    "change of keys in it leads to them: it was made before such a change, or by somebody else. "
+                    "Everything was checked with this key alone: give it if you trust it, or ask for a newer bundle"
+                )
+        self.eras = given
+        if left is not None:
+            raise Bad(f"the key rotation at leaf {left} is between keys that you do not know")
+
+    def _led_by(self, keys):
+        """Keys follow one another by statements that both have signed, each a record in the tree: forwards and back.
+        The leaf of a statement that leads to none of them, if there is one."""
+        self.eras = [(0, key) for key in keys]
         left = [(index, value) for index, _, value, _ in sorted(self.records) if value["type"] == "key_rotated"]
         while left:
             later = [(index, value) for index, value in left if not self._handed_over(index, value)]
             if len(later) == len(left):
-                raise Bad(f"the key rotation at leaf {left[0][0]} is between keys that you do not know")
+                return left[0][0]
             left = later
+        return None
 
     def _handed_over(self, index, value):
         """Whether the keys of one statement are known now. Of every algorithm that is known, it is the known key."""
@@ -1925,13 +1968,29 @@ class Check:
         for name, data in self.trust.receipts:
             note = Note(data)
             first, origin, stream, version, leaf, _ = note.text[:-1].split("\n")
-            if first != RECEIPT or origin != self.origin or not any(note.signed_by(key) for _, key in self.eras):
+            if first != RECEIPT or origin != self.origin or not self._receipt_signed(note, name):
                 raise Bad(f"{name} is no receipt that this log signed")
             if stream not in self.entries and not self.whole:
                 raise NotShown(f"The conversation of {name} is not in the bundle")
             leaves = [one[-1] for one in self.entries.get(stream) or sorted(self.archived.get(stream, []))]
             if int(version) >= len(leaves) or leaves[int(version)] != unbase64(leaf):
                 raise Bad(f"the entry that {name} promises ({stream} version {version}) is not in the log")
+
+    def _receipt_signed(self, note, name):
+        """Whether Ed25519 holds, and each line of ML-DSA-44 too where its key is known."""
+        known = [key for _, key in self.eras]
+        good = {key.text_id: key.kind for key in known if note.signed_by(key)}
+        kinds = {key.kind for key in known}
+        if not kinds or min(kinds) not in good.values():
+            return False
+        if ML_DSA not in kinds:
+            return True
+        others = [key_id for who, key_id, line in note.signatures if who == self.origin and len(line) != 64]
+        if not others:
+            self.report.says.append(
+                f"{name} is signed with Ed25519 alone, as a receipt is that is handed back at once."
+            )
+        return all(key_id in good for key_id in others)
 
     def attested(self):
         """The weakest of what covers the whole tree."""

@@ -1,6 +1,7 @@
 """What a bundle is before anything of it is checked: names, zip files, and the Python that reads them."""
 
 import ast
+import base64
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from interlock.contracts.errors import CallError
 from interlock.persistence.evidence import verify_bundle as alone
 from interlock.persistence.memory_store import MemoryStore
 from interlock.service.pruning import opened
-from support.evidence import ORIGIN, TestKey, checkpointer, filled
+from support.evidence import ORIGIN, Remembered, TestKey, checkpointer, filled
 from support.tampering import bundle_of, checked, resigned
 
 KEY = str(TestKey().verifier())
@@ -146,6 +147,46 @@ def test_a_damaged_zip_file_cannot_be_read(
     assert (code, words.startswith(f"cannot check {tmp_path / 'b.zip'}: the zip file cannot be read (")) == (2, True)
     with pytest.raises(CallError, match="The archive cannot be read: the zip file cannot be read"):
         opened(tmp_path / "b.zip", [(0, TestKey().verifier())])
+
+
+def test_an_archive_is_opened_whatever_form_its_report_has(files: Files, tmp_path: Path) -> None:
+    """It is kept for longer than a release is; nobody reads the report where it is opened."""
+    made = zipped(tmp_path / "b.zip", list(resigned(files, report="interlock report v0").items()))
+    with pytest.raises(CallError, match="This is no archive: it does not say what it keeps"):
+        opened(made, (TestKey().verifier(),))
+
+
+# -- a key that was changed ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("later", [1, 2])
+def test_a_bundle_from_before_a_change_of_the_key_is_not_shown(later: int) -> None:
+    """That a new key is the log's is not in this bundle. The old key and a newer bundle are the control."""
+    store = MemoryStore(origin=ORIGIN)
+    filled(store, 2)
+    keys = [TestKey(seed=one) for one in (1, 2, 3)]
+    signing = checkpointer(store.tree(), signer=keys[0])
+    signing.checkpoint()
+    for one in keys[1:later]:
+        signing.rotate(Remembered(), one)
+    old = bundle_of(store, signers=[keys[later - 1]])
+    signing = checkpointer(store.tree(), signer=keys[later - 1]) if later > 1 else signing
+    signing.rotate(Remembered(), keys[later])
+    report = checked(old, key=keys[later])
+    assert (report.verdict, report.faults) == ("NOT SHOWN", [])
+    words = f"The bundle is signed with {keys[later - 1].verifier()}, which is none of the keys that you gave"
+    assert report.missing[0].startswith(words)
+    assert checked(old, key=keys[later - 1]).verdict == "SELF-ATTESTED"
+    assert checked(bundle_of(store, signers=[keys[later]]), key=keys[later]).verdict == "SELF-ATTESTED"
+
+
+def test_a_bundle_that_no_key_of_its_own_signed_is_broken(files: Files) -> None:
+    """The control: a signature that does not hold is no other key's."""
+    note = alone.Note(files["checkpoint"])
+    name, key_id, signature = note.signatures[0]
+    line = base64.b64encode(key_id + bytes(len(signature))).decode()
+    forged = resigned({**files, "checkpoint": f"{note.text}\n— {name} {line}\n".encode()})
+    assert checked(forged, key=TestKey(seed=7)).verdict == "BROKEN"
 
 
 # -- versions of Python ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import hashlib
 import html.parser
 import io
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import closing, redirect_stdout
 from pathlib import Path
@@ -150,7 +151,7 @@ def test_a_report_of_another_form_is_not_believed(files: Files) -> None:
         report = found(other)
         assert (report.verdict, report.readable) == ("NOT SHOWN", "not checked")
         assert (
-            "are not of the form that this verifier writes (interlock report v1): do not read them"
+            "are not of the form that this verifier writes (interlock report v2): do not read them"
             in (report.missing[0])
         )
         keys = [alone.Key(str(signer_of(files).verifier()))]
@@ -266,6 +267,8 @@ HOSTILE = [
     ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
     ("pay \u202e001\u202c now", "pay \\u202e001\\u202c now"),
     ("a\u200bb\x00c\x1b[2J", "a\\u200bb\\u0000c\\u001b[2J"),
+    ("no\u00adt\u200d \u3164\ufe0f\u2800", "no\\u00adt\\u200d \\u3164\\ufe0f\\u2800"),
+    ("\U000e0041\ud800\U0001d173", "\\U000e0041\\ud800\\U0001d173"),
     ("</td><td>approved", "&lt;/td&gt;&lt;td&gt;approved"),
 ]
 
@@ -274,6 +277,38 @@ HOSTILE = [
 def test_a_text_can_only_be_read_as_what_it_is(written: str, stands: str) -> None:
     """No mark-up, nothing that turns a line round, nothing unseen."""
     assert alone._text(alone.seen(written)) == stands
+
+
+IGNORABLE = (
+    "ad 34f 61c 115f 1160 17b4 180e 200b 200c 200d 2028 202e 2060 2066 2800 3164 fe0f feff ffa0 fff9 1bca0 1d173 \
+e0001 e0041 e0100 d800 dfff fdd0"
+)
+
+
+def test_the_table_has_whatever_nobody_sees() -> None:
+    """Of every release's categories, and of what they do not tell: fillers, selectors, tags, blanks."""
+    unseen = [chr(int(one, 16)) for one in IGNORABLE.split()]
+    unseen += [chr(n) for n in range(0x110000) if unicodedata.category(chr(n)) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+    assert {one for one in unseen if alone.seen(one) == one} == {"\t", "\n"}
+    plain = "Grüße, 1 234,50 € – “ja” שלום ﷺ 漢字 👩 क्ष"
+    assert alone.seen(plain) == plain
+
+
+def test_no_field_carries_what_is_unseen() -> None:
+    """The name and the type of an entry among them; and what no file can hold is spelled out too."""
+    value = {"stream": "a\u200b", "ver": 0, "at": "\ud800", "type": "x\u202e"}
+    row = alone.Row(value, b"", "who\ufe0f", "what", "why")
+    assert "".join(row.cells) == "a\\u200b0\\ud800x\\u202ewho\\ufe0fwhatwhy"
+
+
+@given(st.text())
+def test_a_guards_argument_is_written_by_no_release_of_python(text: str) -> None:
+    """As Python writes it, where every release agrees; and never what it knows of newer characters."""
+    written = alone._literal(text)
+    assert alone.seen(written) == written
+    if all(" " <= one <= "~" or one in "\r\n\t\x00\x80" for one in text):
+        assert written == repr(text)
+    assert alone._literal("\u0378\U0001fae9") == "'\u0378\U0001fae9'"
 
 
 def test_an_entry_cannot_carry_mark_up_anywhere() -> None:
@@ -395,7 +430,8 @@ def test_it_says_a_flows_texts_and_guards_as_the_flow_does(case: Any) -> None:
         ):
             assert (told._template(text) or "") == template_of(flow, text), text
     for row, plain in zip(flow.transitions, told.flow["transitions"], strict=True):
-        assert alone.guard_text(plain["guard"]) == str(row.guard)
+        written = alone.guard_text(plain["guard"])
+        assert written == str(row.guard) or not (written + str(row.guard)).isascii()  # others differ by release
         assert alone.is_written_so(plain["guard"], str(row.guard))
         assert not alone.is_written_so(plain["guard"], f"x{row.guard}")
         assert alone.guard_sentence(told.flow, plain["guard"]) == guard_sentence(flow, row.guard)
@@ -415,4 +451,4 @@ def test_its_bytes_are_those_of_its_number() -> None:
     checkpoint = alone.Checkpoint(bundle_of(store)["checkpoint"])
     readable = alone.Readable(checkpoint, "all", ["all"], told, [])
     made = [hashlib.sha256(data).hexdigest()[:16] for data in (readable.csv(), readable.html())]
-    assert (alone.REPORT, *made) == ("interlock report v1", "48849d0aedb49221", "e2d911e3bc6af109")
+    assert (alone.REPORT, *made) == ("interlock report v2", "48849d0aedb49221", "c16ece892fd13c68")

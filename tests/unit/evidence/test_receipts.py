@@ -8,14 +8,17 @@ import pytest
 
 from interlock.agents.scripted import ScriptedAgent
 from interlock.persistence.evidence import verify_bundle as alone
-from interlock.persistence.evidence.receipts import receipt_of, unkept
+from interlock.persistence.evidence.keys import new_key
+from interlock.persistence.evidence.notes import ED25519, ML_DSA, Note, Signature
+from interlock.persistence.evidence.receipts import receipt, receipt_of, unkept
 from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.presence import OnlyProcess
 from interlock.persistence.sqlite_store import SqliteStore
+from interlock.service.checkpointing import Checkpointer
 from interlock.service.clock import ManualClock
 from interlock.service.outcome import TurnOutcome
 from interlock.service.runtime import Runtime
-from support.evidence import ORIGIN, TestKey, checkpointer
+from support.evidence import ORIGIN, Remembered, TestKey, checkpointer, filled
 from support.runtime import mini
 from support.tampering import (
     altered,
@@ -125,6 +128,43 @@ async def test_an_honest_log_is_not_convicted(tmp_path: Path) -> None:
     receipts = [(str(one.length), one.receipt.encode()) for one in outcomes]
     trust = alone.Trust([alone.Key(str(KEYS[0]))], receipts=receipts)
     assert alone.check(bundle_of(store), trust).faults == []
+
+
+@pytest.mark.skipif(not alone.has_ml_dsa(), reason="this `cryptography` has no ML-DSA-44")
+@pytest.mark.parametrize(
+    ("how", "holds"),
+    [("whole", True), ("handed back", True), ("bit", False), ("id", False), ("cut", False), ("no Ed25519", False)],
+)
+def test_each_line_of_a_receipt_is_checked_by_who_has_its_key(tmp_path: Path, how: str, holds: bool) -> None:
+    """By `verify` and by the bundle's verifier; Ed25519 alone is on one that was handed back."""
+    store = MemoryStore(origin=ORIGIN)
+    filled(store, 1)
+    key = new_key(tmp_path / "both.key", ORIGIN, ED25519, ML_DSA)
+    Checkpointer(store.tree(), key.signers, Remembered(), clock=ManualClock()).checkpoint()
+    made = receipt(store, key.signers, store.streams()[0], 0)
+    ed, dsa = made.signatures
+    bit = dsa.signature[:-9] + bytes([dsa.signature[-9] ^ 1]) + dsa.signature[-8:]
+    lines = {
+        "whole": (ed, dsa),
+        "handed back": (ed,),
+        "bit": (ed, Signature(dsa.name, dsa.key_id, bit)),
+        "id": (ed, Signature(dsa.name, b"none", dsa.signature)),
+        "cut": (ed, Signature(dsa.name, dsa.key_id, dsa.signature[:100])),
+        "no Ed25519": (dsa,),
+    }[how]
+    data = str(Note(made.text, lines))
+    found = unkept(store, key.verifiers(), "it", data)
+    assert (found == "") is holds
+    assert holds or found.startswith("it was not signed with a key of this log: ")
+    if how in ("bit", "id", "cut"):
+        assert found.endswith("Its line of ML-DSA-44 does not hold.")
+    trust = alone.Trust([alone.Key(str(one)) for one in key.verifiers()], receipts=[("it", data.encode())])
+    report = alone.check(bundle_of(store, signers=key.signers), trust)
+    assert report.faults == ([] if holds else ["receipts: it is no receipt that this log signed."])
+    told = "it is signed with Ed25519 alone, as a receipt is that is handed back at once."
+    assert (told in report.says) is (how == "handed back")
+    first = alone.Trust([alone.Key(str(key.verifier()))], receipts=[("it", data.encode())])
+    assert (alone.check(bundle_of(store, signers=key.signers), first).faults == []) is (how != "no Ed25519")
 
 
 async def test_a_receipt_of_somebody_elses_key_says_nothing() -> None:
