@@ -153,7 +153,7 @@ def test_an_archive_is_opened_whatever_form_its_report_has(files: Files, tmp_pat
     """It is kept for longer than a release is; nobody reads the report where it is opened."""
     made = zipped(tmp_path / "b.zip", list(resigned(files, report="interlock report v0").items()))
     with pytest.raises(CallError, match="This is no archive: it does not say what it keeps"):
-        opened(made, (TestKey().verifier(),))
+        opened(made, [(0, TestKey().verifier())])
 
 
 # -- a key that was changed ------------------------------------------------------------------------------
