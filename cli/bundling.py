@@ -15,6 +15,7 @@ from ..persistence.evidence.notes import checkpoint_of, note_of
 from ..persistence.evidence.policy import Policy
 from ..persistence.evidence.tiles import written_to
 from ..service.evidence import checkpointer_of, policy_in, policy_path, signing_key
+from ..service.missing import Accounts
 from ..service.wiring import db_path
 from .finding import existing_log, stream_named, streams_named
 from .seeing import noted_reading
@@ -58,7 +59,7 @@ def bundle(
                 signing.checkpoint_told()
                 with tree.sequencing():
                     if tree.checkpoints()[-1][0] == tree.size() or attempt == ATTEMPTS - 1:
-                        bundled(store, tree, signer.signers, trusted, selection, put)
+                        bundled(store, tree, signer.signers, trusted, selection, put, lost=Accounts(store).lost)
                         break
             # All is written, and it has its name only when the reading is on the record. Behind the checkpoint: the
             # bundle ends where an anchor may be.

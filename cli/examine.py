@@ -123,6 +123,10 @@ def _model() -> Finding:
 
 
 def _log(store: SqlStore[Any], path: Path, full: bool, ntp: str) -> Iterator[Finding]:
+    if misfits := store.misfits():
+        says = " ".join(map(str, misfits))
+        yield Finding("rows", "fail", says, "Keep the file as evidence, and restore a backup that verifies.")
+        return  # nothing else of it can be read for certain
     about = store.describe()
     size = f"{about.bytes_on_disk / 1_000_000:.1f} MB"
     yield Finding(

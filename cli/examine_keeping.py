@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..contracts.errors import KeyUnavailable
-from ..contracts.keeping import SegmentPruned
+from ..contracts.keeping import KeysChanged, SegmentPruned
 from ..persistence.keyfile import KeyFile
 from ..persistence.protecting import clear_payloads
 from ..persistence.sql_store import SqlStore
 from ..persistence.sqlite_store import SqliteStore
 from ..service.erasing import Eraser
 from ..service.journal import Journal
+from ..service.missing import Accounts
 from .archiving import archives_of, archives_said
 from .terminal import counted
 
@@ -47,7 +48,28 @@ def _archives(store: SqlStore[Any]) -> Kept:
     if later:
         says = f"record {later[-1].number} says that something was to be pruned, and it is all still here: a crash"
         return Kept("archives", "warn", says, "Run `interlock prune` again with that archive, or leave it.")
+    if lost := _keyless(store):
+        says = f"the data keys of all texts archived in {', '.join(lost)} are missing, and no erasure is recorded"
+        return Kept("archives", "fail", says, "Restore a backup; `interlock verify --archive PATH` says more.")
     return Kept("archives", "ok", archives_said(archives) or "nothing was pruned from this log")
+
+
+def _keyless(store: SqlStore[Any]) -> list[str]:
+    """Archives with texts for which not one key is left, though nobody was erased. Which of the people wrote a text
+    only the archive says: one key that is missing among others is seen by `interlock verify --archive` alone."""
+    there, accounts, found = store.subjects_with_keys(), Accounts(store), []
+    begun = 0 if not isinstance(store.master, KeyFile) or store.master.exists() else None
+    prunes = list[tuple[int, SegmentPruned]]()
+    for one in Journal(store).acts():
+        if isinstance(one.act, KeysChanged) and one.act.how == "encrypted":
+            begun = one.number  # what was archived before may have been in clear, without any key
+        elif isinstance(one.act, SegmentPruned) and one.act.payloads:
+            prunes.append((one.number, one.act))
+    for number, act in prunes if begun is not None else ():
+        gone = [one for one in store.archived() if one.record == number]
+        if number >= (begun or 0) and gone and not any(o.subject in there or accounts.is_erased(o) for o in gone):
+            found.append(act.archive)
+    return found
 
 
 def _room(store: SqlStore[Any]) -> Iterator[Kept]:

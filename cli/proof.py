@@ -94,6 +94,9 @@ def _contents(given: str) -> str:
 def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None = None) -> int:
     """Say whether the log, or one conversation of it, is intact; 1 if it is not."""
     with existing_log(db) as store, collecting_seldom():
+        misfits = tuple(map(str, store.misfits()))
+        if misfits:
+            return _unreadable(store.log, misfits, as_json)
         found = audited(store, streams=[stream_named(store, prefix)] if prefix else None)
         log, tree, brought = store.log, None, brought or Brought()
         outside = brought.outside(db_path(db), log)
@@ -110,6 +113,13 @@ def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None 
     else:
         _show_verified(log, found, tree, around)
     return 0 if found.ok and not (tree and tree.faults) else 1
+
+
+def _unreadable(log: str, misfits: tuple[str, ...], as_json: bool) -> int:
+    """Rows hold what their tables do not admit: that breaks the log, and nothing in it can be read for certain."""
+    found = Verified(beside=misfits)
+    write_json(verified_document(log, found)) if as_json else _show_verified(log, found, None, Around())
+    return 1
 
 
 def _locked(store: SqlStore[Any]) -> str:

@@ -1,7 +1,7 @@
 """What protects payloads at rest: a master key that wraps the data keys of people, wherever it is kept; and what
 a store promises of erasing them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -89,6 +89,14 @@ class KeepingStore(Store, Protocol):
 
     def unpacked(self, stream: str, packed: Sequence[Packed]) -> Mapping[PayloadAt, Payload]:
         """What such payloads say; those are left out whose key is gone. Raises as reading payloads does."""
+        ...
+
+    def keys_among(self, keys: Iterable[str]) -> Collection[str]:
+        """Those of these data keys that are there: texts under the others are lost."""
+        ...
+
+    def subjects_with_keys(self) -> Collection[str]:
+        """The subjects that have a data key."""
         ...
 
     def cut(self, archived: Sequence[Archived]) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """A store in memory: for tests, demonstrations and dry runs. Nothing outlives the process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from threading import Lock
@@ -251,6 +251,12 @@ class MemoryStore:
             for one in packed
             if one.key is None
         }
+
+    def keys_among(self, keys: Iterable[str]) -> Collection[str]:
+        return ()
+
+    def subjects_with_keys(self) -> Collection[str]:
+        return ()
 
     def cut(self, archived: Sequence[Archived]) -> tuple[int, int]:
         with self._open():

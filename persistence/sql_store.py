@@ -6,7 +6,7 @@ not tried again, and what was acknowledged is never in doubt.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
@@ -27,6 +27,7 @@ from .cutting import archived_as, archived_in, archived_of
 from .description import Description
 from .grouped import GroupedLog
 from .keyfile import KeyFile
+from .misfits import Misfit
 from .placing import misplaced
 from .presence import Presence
 from .refusals import stream_archived
@@ -266,6 +267,12 @@ class SqlStore(ABC, Generic[C]):
             if one.key is None or self._wrapped(one.key)
         }
 
+    def keys_among(self, keys: Iterable[str]) -> Collection[str]:
+        return {key for key in keys if self._wrapped(key)}
+
+    def subjects_with_keys(self) -> Collection[str]:
+        return {subject for (subject,) in self._rows(sql.SUBJECTS_WITH_KEYS)}
+
     def cut(self, archived: Sequence[Archived]) -> tuple[int, int]:
         return self._ask(lambda _: self._writer.log.cut(archived))
 
@@ -296,6 +303,10 @@ class SqlStore(ABC, Generic[C]):
     def unlike_ours(self) -> Sequence[str]:
         """What the schema says otherwise than this release's, but for missing triggers: `describe` names them."""
         return ()
+
+    def misfits(self) -> list[Misfit]:
+        """Rows that hold what their table does not admit: none, where the database itself sees to that."""
+        return []
 
     def close(self) -> None:
         self._writer.close()

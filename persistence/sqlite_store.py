@@ -15,6 +15,7 @@ from .connection import Failures
 from .description import Description, described
 from .keyfile import KeyFile
 from .locks import ProcessLock
+from .misfits import Misfit, misfits
 from .presence import FilePresence, Presence
 from .sql_store import SqlStore
 from .sql_tree import SqlTree
@@ -86,3 +87,6 @@ class SqliteStore(SqlStore[SqliteFile]):
     def describe(self) -> Description:
         """What `interlock doctor` says of the file."""
         return self._ask(described)
+
+    def misfits(self) -> list[Misfit]:
+        return self._ask(misfits)

@@ -176,6 +176,7 @@ KEY_OF_ID = compiled(_key.where(DATA_KEY.c.id == bindparam("under")))
 KEYS = compiled(_key.order_by(DATA_KEY.c.id))
 ANY_KEY = compiled(select(DATA_KEY.c.id).limit(_limit))
 A_KEY = compiled(select(DATA_KEY.c.id, DATA_KEY.c.subject, DATA_KEY.c.wrapped).limit(_limit))
+SUBJECTS_WITH_KEYS = compiled(select(DATA_KEY.c.subject).distinct())
 PUT_WRAPPED = compiled(update(DATA_KEY).values(wrapped=bindparam("anew")).where(DATA_KEY.c.id == bindparam("under")))
 _of_subject: BindParameter[str] = bindparam("of_subject")
 STREAMS_OF = compiled(

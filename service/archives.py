@@ -1,15 +1,18 @@
 """Archives looked at together with the log whose entries they hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..contracts.canonical import parsed
 from ..contracts.errors import CallError
 from ..contracts.keeping import SegmentPruned
 from ..contracts.protection import KeepingStore
 from ..persistence.evidence.checking import Attested
+from .archiving import packed_of, sealed_name
 from .journal import Journal
-from .pruning import opened, refuse_foreign
+from .missing import Accounts
+from .pruning import Opened, opened, refuse_foreign
 
 
 def with_archives(store: KeepingStore, found: Attested, paths: Sequence[Path]) -> Attested:
@@ -28,8 +31,26 @@ def with_archives(store: KeepingStore, found: Attested, paths: Sequence[Path]) -
         except CallError as error:
             faults.append(f"{path}: {error.what}")
             continue
+        faults += (f"{path}: {one}" for one in keys_lost(store, archive))
         if archive.manifest in recorded:
             looked_at.append(archive.name)
         else:
             faults.append(f"{path}: No record of this log says that anything was pruned to this archive.")
     return replace(found, faults=tuple(faults), looked_at=tuple(looked_at))
+
+
+def keys_lost(store: KeepingStore, archive: Opened) -> Iterator[str]:
+    """What to say of each conversation of the archive whose sealed texts nobody can open any more, though no erasure of
+    the person is recorded."""
+    accounts = Accounts(store)
+    for one in archive.conversations:
+        sealed = archive.files.get(sealed_name(one.stream))
+        if sealed is None:
+            continue
+        keys = {row.key for row in packed_of(parsed(sealed)) if row.key is not None}
+        gone = keys - set(store.keys_among(keys))
+        if gone and not accounts.is_erased(one):
+            yield (
+                f"The data key {min(gone)} of the texts of {one.stream!r} is missing, and no erasure of "
+                f"{one.subject!r} is recorded."
+            )

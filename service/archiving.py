@@ -29,6 +29,7 @@ from ..persistence.evidence.notes import Checkpoint
 from ..persistence.evidence.policy import Policy
 from .journal import Journal
 from .loading import recorded
+from .missing import Accounts
 
 MOST = 5_000
 """Conversations of one archive: they are pruned in one transaction."""
@@ -171,7 +172,7 @@ def written(
         yield LISTING, canonical({"archive": name, "conversations": [listed(one) for one in ordered]})
 
     selection = Selection(tuple(one.stream for one in conversations), ("all",) if in_clear else ("none",))
-    return bundled(store, store.tree(), signers, policy, selection, put, beside())
+    return bundled(store, store.tree(), signers, policy, selection, put, beside(), lost=Accounts(store).lost)
 
 
 def sealed_name(stream: str) -> str:

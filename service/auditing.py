@@ -3,24 +3,24 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from ..contracts.canonical import parsed
 from ..contracts.errors import ConversationArchived, NotEncodable
 from ..contracts.events import ConversationStarted, FlowChanged
-from ..contracts.keeping import TextsPruned
 from ..contracts.lineage import ForkRef
-from ..contracts.payload import PayloadAt
 from ..contracts.store import FlowRow, Store, StoredEntry, Summary
 from ..fsm.evolve import fold
 from ..fsm.replay import check_import
 from ..persistence.beside import Stray
 from ..persistence.sql_store import SqlStore
 from ..persistence.verify import Broken, Verified, verify
-from ..persistence.whole import Place
 from .approvers import Approvers, approvers_of, signatures_broken
-from .journal import Journal, is_keeping
+from .journal import is_keeping
 from .loading import recorded
+from .missing import Accounts
 from .projection import summary_of
 
 
@@ -37,6 +37,8 @@ def audited(
     conversation it stops. A text that is gone must have been erased or pruned on the record. For the whole log, what
     belongs to no conversation is looked at too. Raises as `verify`, and `StorageError` where the file is malformed.
     """
+    if isinstance(store, SqlStore) and (misfits := store.misfits()):
+        return Verified(beside=tuple(map(str, misfits)))  # nothing else can be read for certain
     if streams is None and isinstance(store, SqlStore):
         store.check_pages()
     used: dict[str, list[str]] = {}
@@ -46,8 +48,8 @@ def audited(
 
     def projected(entries: Sequence[StoredEntry]) -> Summary:
         if any(b'"signed":' in one.data for one in entries):
-            wrong = signatures_broken(entries, recorded(entries), signers)
-            unsigned.extend(Broken(entries[0].stream, *one) for one in (wrong,) if one is not None)
+            if (wrong := signatures_broken(entries, recorded(entries), signers)) is not None:
+                unsigned.append(Broken(entries[0].stream, *wrong))
         if b'"forks":' in entries[0].data:
             forks.append(entries[0].stream)
         summary = projection_of(entries)
@@ -57,22 +59,22 @@ def audited(
         return summary
 
     report = verify(store, streams=streams, projected=projected, progress=progress)
-    flows = {row.digest: Kept(row, _altered(row)) for row in store.flows()}
-    _count_below(flows, used)
+    _count_below(flows := {row.digest: Kept(row, _altered(row)) for row in store.flows()}, used)
     rows = store.strays() if isinstance(store, SqlStore) else []
     places = store.misplaced() if isinstance(store, SqlStore) else ()
-    wanted = None if streams is None else set(streams)
+    untold = _untold(store, report)
     more = [
         *_flows_broken(flows, used),
         *unsigned,
         *(broken for stream in forks if (broken := fork_broken(store, stream)) is not None),
         *(Broken(one.stream, one.version, one.what) for one in rows if not one.foreign),
         *(Broken(*one) for one in places),
-        *_untold(store, report, forks),
+        *untold,
     ]
-    found = [one for one in more if wanted is None or one.stream in wanted]
+    found = [*report.broken, *(one for one in more if streams is None or one.stream in streams)]
     beside = tuple(_beside(store, flows, used, rows)) if streams is None else ()
-    return replace(report, broken=_first_of_each([*report.broken, *found], streams), beside=beside)
+    first = _first_of_each(found, streams)
+    return replace(report, broken=first, beside=beside, erased=report.erased - len(untold))
 
 
 class Kept(NamedTuple):
@@ -156,33 +158,18 @@ def _flows_broken(flows: Mapping[str, Kept], used: dict[str, list[str]]) -> Iter
             yield Broken(streams[0], 0, f"{what}: this conversation can no longer be decided again{others}.")
 
 
-def _untold(store: Store, report: Verified, forks: Sequence[str]) -> Iterator[Broken]:
-    """Texts that are gone without an erasure, where there are more of them than the records say were pruned."""
-    left = [one for one in report.untold if not (one[0] in forks and _was_gone(store, *one))]
-    pruned = 0
-    if left and is_keeping(store):
-        acts = (one.act for one in Journal(store).acts())
-        pruned = sum(act.payloads for act in acts if isinstance(act, TextsPruned))
-    if len(left) > pruned:
-        told = f"; retention took {pruned} of {len(left)} such texts" if pruned else ""
-        for stream, at in left:
-            yield Broken(
-                stream,
-                at.version,
-                f"The payload {at.name!r} is gone, and nothing on the record says that it was erased{told}.",
-            )
-
-
-def _was_gone(store: Store, stream: str, at: Place) -> bool:
-    """Whether a fork could not take the text, because its parent does not have it either, or is in an archive."""
-    (first,) = recorded(store.read(stream, limit=1))
-    forks = first.event.forks if isinstance(first.event, ConversationStarted) else ()
-    if not forks or at.version >= forks[-1].version:
-        return False
-    try:
-        return store.payload(forks[-1].conversation, PayloadAt(version=at.version, name=at.name)) is None
-    except ConversationArchived:
-        return True
+def _untold(store: Store, report: Verified) -> list[Broken]:
+    """Texts that are gone without an erasure, as far as the records do not account for them either."""
+    if not report.untold or not is_keeping(store):
+        told, left = "", list(report.untold)
+    else:
+        accounts = Accounts(store)
+        for stream, of_stream in groupby(report.untold, itemgetter(0)):
+            accounts.judge(store.read(stream), [place for _, place in of_stream])
+        left, pruned = accounts.missing(), accounts.pruned
+        told = f"; retention took {pruned} of {len(report.untold)} such texts" if pruned else ""
+    says = "is missing: nothing on the record says that it was erased"
+    return [Broken(stream, at.version, f"The payload {at.name!r} {says}{told}.") for stream, at in left]
 
 
 def _count_below(flows: Mapping[str, Kept], used: dict[str, list[str]]) -> None:

@@ -197,12 +197,9 @@ class Eraser:
         """The one transaction; decided anew where somebody wrote meanwhile. Nothing, where it was done before."""
         subject = erasing.asked.subject
         for _ in range(MOST_RACES):
-            counts = self.store.payloads_of(subject)
             noted = self._erased(erasing)
             appends = [
-                self._append(stream, erasing, counts.get(stream, 0))
-                for stream in self.store.streams_of(subject)
-                if stream not in noted
+                self._append(stream, erasing) for stream in self.store.streams_of(subject) if stream not in noted
             ]
             try:
                 if appends or self.store.archived(subject):  # of these the keys go, and no entry can say so
@@ -215,8 +212,10 @@ class Eraser:
             fix="Ask again when they are quiet; nothing was deleted.",
         )
 
-    def _append(self, stream: str, erasing: Erasing, payloads: int) -> Append:
+    def _append(self, stream: str, erasing: Erasing) -> Append:
         entries = self.store.read(stream)
+        # Counted behind the entries: a text that comes in between moves the stream, and all is counted anew.
+        payloads = self.store.payloads_of(erasing.asked.subject).get(stream, 0)
         made = self._entry(stream, entries, erasing, payloads)
         summary = self.store.summary(stream)
         projected = projection_of([*entries, stored(made)])

@@ -33,12 +33,15 @@ from ...contracts.records import RECORDS
 from ...contracts.store import Store, StoredEntry
 from ...contracts.tree import Leaf, TreeStore
 from ..merkle import consistency_proof, inclusion_proof
+from ..whole import Place
 from . import verify_bundle
 from .keys import Signer, signed
 from .notes import Checkpoint, Note, checkpoint_of, note_of, signature_of
 from .policy import Policy
 from .tiles import WIDTH, entry_tile, tile_path
 
+Lost = Callable[[Sequence[StoredEntry], Sequence[Place]], Sequence[Place]]
+"""Of a conversation's entries and the places of its missing texts: the places of those for which nothing accounts."""
 FIRST_LINE = "interlock bundle v1"
 """Of the manifest: no checkpoint begins so, though one key signs both."""
 VERIFIER = Path(__file__).with_name("verify_bundle.py")
@@ -85,12 +88,13 @@ def bundled(
     selection: Selection,
     put: Callable[[str, bytes], None],
     more: Iterable[tuple[str, bytes]] = (),
+    lost: Lost | None = None,
 ) -> Checkpoint:
-    """Pass every file of the bundle to `put`, with `more` of the caller's and the manifest last. The tree must end
-    with its newest checkpoint.
+    """Pass every file of the bundle to `put`, with `more` of the caller's and the manifest last. Texts that are
+    `lost` are listed as `missing`, which no verifier lets pass.
 
-    To be called inside `tree.sequencing()`. Raises `CallError` where the tree has leaves that nothing signed covers,
-    and `LogBroken` where an entry is gone.
+    To be called inside `tree.sequencing()`, the tree ending with its newest checkpoint. Raises `CallError` where it has
+    leaves that nothing signed covers, and `LogBroken` where an entry is gone.
     """
     note = _newest(tree)
     checkpoint = checkpoint_of(note)
@@ -108,7 +112,7 @@ def bundled(
         for stream in streams:
             _add_proved(bundle, store, tree, checkpoint, note, stream)
     _add_anchors(bundle, tree, checkpoint.size)
-    listed = _add_contents(bundle, store, streams, selection)
+    listed = _add_contents(bundle, store, streams, selection, lost)
     _add_readable(bundle, store, note, selection, listed, [entry for _, _, entry in records])
     for name, data in more:
         bundle.add(name, data)
@@ -277,12 +281,12 @@ def _add_anchors(bundle: Bundle, tree: TreeStore, size: int) -> None:
 
 
 def _add_contents(
-    bundle: Bundle, store: Store, streams: Sequence[str], selection: Selection
+    bundle: Bundle, store: Store, streams: Sequence[str], selection: Selection, lost: Lost | None
 ) -> Iterator[tuple[str, Sequence[StoredEntry], list[dict[str, Any]]]]:
     """Texts and flows of each conversation; gives each with its entries and the list of its texts, as it goes."""
     for stream in streams:
         entries, payloads = store.read(stream), store.payloads(stream)
-        listed = list(_listed(stream, entries, payloads, selection))
+        listed = list(_listed(stream, entries, payloads, selection, lost))
         if listed:
             bundle.add(f"payloads/{file_name(stream)}.json", canonical(listed))
         for digest in sorted({parsed(entry.data)["flow"] for entry in entries}):
@@ -347,7 +351,11 @@ class _Flows(dict[str, Any]):
 
 
 def _listed(
-    stream: str, entries: Sequence[StoredEntry], payloads: Mapping[PayloadAt, Payload], selection: Selection
+    stream: str,
+    entries: Sequence[StoredEntry],
+    payloads: Mapping[PayloadAt, Payload],
+    selection: Selection,
+    lost: Lost | None,
 ) -> Iterator[dict[str, Any]]:
     """Every text that an entry commits to, once; in the order of their versions and names."""
     named: dict[tuple[int, str], Mapping[str, Any]] = {}
@@ -356,11 +364,14 @@ def _listed(
             fields = json.loads(entry.data)
             for ref in _refs_in(fields["data"]):
                 named.setdefault((fields["cause"], ref["name"]), ref)
+    there = {(at.version, at.name) for at in payloads}
+    gone = [Place(*one) for one in sorted(named.keys() - there)]
+    missing = set(lost(entries, gone)) if lost is not None and gone else set()
     for (version, name), ref in sorted(named.items()):
         payload = payloads.get(PayloadAt(version=version, name=name))
         said: dict[str, Any] = {"version": version, **ref}
         if payload is None:
-            said["not_disclosed"] = "erased"
+            said["not_disclosed"] = "missing" if (version, name) in missing else "erased"
         elif selection.shows(stream, version, payload):
             said |= {"plaintext": _base64(payload.plaintext), "r": payload.r.hex()}
         else:

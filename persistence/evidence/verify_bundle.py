@@ -1031,8 +1031,13 @@ class Conversation:
                          if one.get("not_disclosed") == how)  # fmt: skip
 
     def counted(self, how):
-        """How many of its texts are `shown`, `withheld` or `erased`."""
+        """How many of its texts are `shown`, `withheld`, `erased` or, with no erasure recorded, `missing`."""
         return sum(one.get("not_disclosed", "shown") == how for one in self.texts.values())
+
+
+def _lost(count):
+    """Texts that are missing without a record of their erasure, to be told behind the others."""
+    return f", {count} MISSING with no erasure recorded" if count else ""
 
 
 def escaped(text):
@@ -1142,7 +1147,8 @@ class Readable:
             many = counted(len(self.conversations), "conversation")
             scope = f"{many} of the log, from the first entry to the last"
         asked = "" if self.disclosed == ["all"] else f" (disclosed was: {', '.join(self.disclosed)})"
-        told = f"{shown} shown, {withheld} withheld, {erased} erased{asked}"
+        lost = sum(one.counted("missing") for one in self.conversations)
+        told = f"{shown} shown, {withheld} withheld, {erased} erased{_lost(lost)}{asked}"
         lines = [
             ("Holds", _text(scope)),
             ("As of", _text(moment(heads[-1].at) if heads else "not recorded") + ", when the checkpoint was made"),
@@ -1159,9 +1165,8 @@ class Readable:
         head = _header(names, ("i", "", "", "", "", "k", ""))
         rows = []
         for number, one in enumerate(self.conversations, 1):
-            shown, withheld, erased = (one.counted(how) for how in ("shown", "withheld", "erased"))
-            texts = ", ".join(f"{n} {how}" for n, how in ((shown, "shown"), (withheld, "withheld"), (erased, "erased"))
-                              if n) or "none"  # fmt: skip
+            texts = ", ".join(f"{one.counted(how)} {how}" for how in ("shown", "withheld", "erased", "missing")
+                              if one.counted(how)) or "none"  # fmt: skip
             told = map(_text, (moment(one.started), moment(one.last), one.outcome, ", then ".join(one.named)))
             cells = [f'<a href="#c{number}">{_text(one.stream)}</a>', *told, str(len(one.rows)), texts]
             rows.append(_cells(cells, head[1], ""))
@@ -1169,12 +1174,14 @@ class Readable:
 
     def _section(self, number, one):
         shown, withheld, erased = (one.counted(how) for how in ("shown", "withheld", "erased"))
+        lost = _lost(one.counted("missing"))
         owner = f", owned by {one.flow['owner']}" if one.flow.get("owner") else ""
         lines = [("Outcome", _text(one.outcome)), ("Flow", _text(", then ".join(one.named) + owner)),
                  ("From", _text(f"{moment(one.started)} to {moment(one.last)}")),
                  ("Entries", f"{len(one.rows)}, the last with the leaf hash <code>{one.rows[-1].leaf}</code>"),
-                 ("Texts", f"{shown} shown, {withheld} withheld, {erased} erased")]  # fmt: skip
-        lines += [(how.capitalize(), _text(one.listed(how))) for how in ("withheld", "erased") if one.counted(how)]
+                 ("Texts", f"{shown} shown, {withheld} withheld, {erased} erased{lost}")]  # fmt: skip
+        lines += [(how.capitalize(), _text(one.listed(how)))
+                  for how in ("withheld", "erased", "missing") if one.counted(how)]  # fmt: skip
         lines += [("Child of", self._linked([one.parent]))] if one.parent else []
         lines += [("Forked from", self._linked(one.forks))] if one.forks else []
         lines += [("Children", self._linked(one.children))] if one.children else []
@@ -1855,6 +1862,9 @@ class Check:
         if (one["commit"], one["kind"], one["length"]) != (ref["commit"], ref["kind"], ref["length"]):
             raise Bad(f"{where} is listed otherwise than its entry says")
         if "plaintext" not in one:
+            if one.get("not_disclosed") == "missing":
+                self.report.faults.append(f"payloads: {where} is missing, and no erasure of it is recorded.")
+                return
             if one.get("not_disclosed") not in ("withheld", "erased"):
                 raise Bad(f"{where} is neither disclosed nor said to be withheld or erased")
             if one["not_disclosed"] == "erased":
