@@ -41,15 +41,14 @@ def audited(
         return Verified(beside=tuple(map(str, misfits)))  # nothing else can be read for certain
     if streams is None and isinstance(store, SqlStore):
         store.check_pages()
-    used: dict[str, list[str]] = {}
-    forks: list[str] = []
+    used, forks = dict[str, list[str]](), list[str]()
     signers = approvers_of(store) if is_keeping(store) else Approvers(())
     unsigned: list[Broken] = []
 
     def projected(entries: Sequence[StoredEntry]) -> Summary:
-        if any(b'"signed":' in one.data for one in entries):
-            if (wrong := signatures_broken(entries, recorded(entries), signers)) is not None:
-                unsigned.append(Broken(entries[0].stream, *wrong))
+        signed = any(b'"signed":' in one.data for one in entries)
+        if signed and (wrong := signatures_broken(entries, recorded(entries), signers)) is not None:
+            unsigned.append(Broken(entries[0].stream, *wrong))
         if b'"forks":' in entries[0].data:
             forks.append(entries[0].stream)
         summary = projection_of(entries)
@@ -167,7 +166,7 @@ def _untold(store: Store, report: Verified) -> list[Broken]:
         for stream, of_stream in groupby(report.untold, itemgetter(0)):
             accounts.judge(store.read(stream), [place for _, place in of_stream])
         left, pruned = accounts.missing(), accounts.pruned
-        told = f"; retention took {pruned} of {len(report.untold)} such texts" if pruned else ""
+        told = f"; retention took {pruned} of {len(left)} such texts" if 0 < pruned < len(left) else ""
     says = "is missing: nothing on the record says that it was erased"
     return [Broken(stream, at.version, f"The payload {at.name!r} {says}{told}.") for stream, at in left]
 
