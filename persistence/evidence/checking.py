@@ -12,6 +12,7 @@ from ...contracts.records import RECORDS, HeadsTaken, KeyRotated, record_of
 from ...contracts.tree import Leaf, MapHead, TreeStore
 from ...contracts.values import written_time
 from ..merkle import Frontier
+from . import mldsa
 from .built_map import BuiltMap
 from .eras import Era, followed, in_force
 from .notes import (
@@ -301,10 +302,10 @@ class _Walk:
         return False
 
     def _by_us_alone(self, note: Note, size: int) -> None:
-        """The log's own note holds the Ed25519 signatures of its keys: another line of that length was put there.
-        One of ML-DSA-44 is asked for by `vouched` where its key is known, and else is let be."""
+        """The log's own note holds the Ed25519 signatures of its keys: any other line of less than one of ML-DSA-44 was
+        put there. Those are asked for by `vouched` where their key is known, and else let be."""
         keys = {key for _, key in self.eras if key.kind == ED25519}
-        lines = [one for one in note.signatures if len(one.signature) == 64]
+        lines = [one for one in note.signatures if len(one.signature) < mldsa.SIGNATURE_BYTES]
         if keys and sum(note.signed_by(key) for key in keys) != len(lines):
             self.faults.append(f"The checkpoint of size {size} carries a signature that is not of the log's keys.")
 

@@ -95,6 +95,12 @@ def test_a_declaration_that_is_no_text_is_another(said: Said, name: str, says: s
     assert said("PRAGMA writable_schema = ON", cast, keep_triggers=False) == [says]
 
 
+def test_a_trigger_that_is_listed_with_another_name_of_its_table_is_found(said: Said) -> None:
+    other = "UPDATE sqlite_master SET tbl_name = 'Leaf' WHERE name = 'leaf_refuses_gap'"
+    found = said("PRAGMA writable_schema = ON", other, keep_triggers=False)
+    assert found == [f"Somebody changed the trigger leaf_refuses_gap: {OTHERWISE}"]
+
+
 def test_tables_and_indexes_of_others_are_let_be(said: Said) -> None:
     """An operator's index for a report, another program's table, a trigger that tells it of entries."""
     mine = ["CREATE INDEX mine ON event (at)", "CREATE TABLE theirs (x)"]
