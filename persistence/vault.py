@@ -145,8 +145,12 @@ class Vault:
     def altered(self, rows: Iterable[Row]) -> list[Row]:
         """Those of the rows (id, subject, wrapped) of keys that were altered: the master key that they name is here and
         does not open them, or is not, though others are. Empty where the master key is kept by a service, which is
-        asked with each text, and where the file is that of another log."""
-        if not isinstance(self.master, KeyFile):
+        asked with each text, and where the file cannot be read or is that of another log."""
+        try:
+            known = set(self.master.ids()) if isinstance(self.master, KeyFile) else set()
+        except KeyUnavailable:
+            known = set()
+        if not known:
             return []
         wrong, opened = [], False
         for row in rows:
@@ -155,7 +159,6 @@ class Vault:
                 opened = True
             except KeyUnavailable:
                 wrong.append(row)
-        known = set(self.master.ids()) if wrong and self.master.exists() else set()
         return [row for row in wrong if opened or row[2][:ID_BYTES].hex() in known]
 
     def _unwrapped(self, identity: str, subject: str, wrapped: bytes) -> DataKey:

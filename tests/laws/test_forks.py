@@ -209,7 +209,7 @@ async def test_where_no_fork_can_begin() -> None:
     assert found.value.fix == f"Fork at {at - 4} or at {at + 1}."
     length = len(store.read(STREAM))
     with pytest.raises(
-        CallError, match=f"There is no event {length + 5}: the conversation has {length} events"
+        CallError, match=f"There is no event {length + 5}: the conversation's last is {length - 1}"
     ) as found:
         await fork(store, program, length + 5)
     assert found.value.fix.startswith(f"Fork at {length} to go on from its end, or at ")

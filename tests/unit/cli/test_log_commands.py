@@ -57,14 +57,20 @@ def test_a_timeline_shows_texts_only_when_asked(run: Any, log: Path, ids: Any) -
 
 
 def test_an_erased_text_says_so(run: Any, log: Path, ids: Any) -> None:
-    """The event stands, and the log still verifies."""
+    """The event stands, and the log still verifies; not where somebody took the texts, and no record says why."""
     with closing(sqlite3.connect(log)) as connection:
-        connection.execute("DELETE FROM payload WHERE stream = ?", (ids[BIG],))
-        connection.commit()
+        ((subject,),) = connection.execute("SELECT subject FROM conversation WHERE stream = ?", (ids[BIG],))
+    assert run("erase", "--subject", subject, "--as", "dpo", "--ground", "request 7", "--db", log).code == 0
     assert "customer: [erased]" in run("log", ids[BIG], "--db", log, "--texts").words
     checked = run("verify", ids[BIG], "--db", log, "--json").json
     assert checked["ok"]
     assert checked["erased"] > 5
+    with closing(sqlite3.connect(log)) as connection:
+        connection.execute("DELETE FROM payload WHERE stream = ?", (ids[DESK],))
+        connection.commit()
+    found = run("verify", ids[DESK], "--db", log)
+    assert found.code == 1
+    assert "is missing: nothing on the record says that it was erased" in found.words
 
 
 def test_a_timeline_in_json_has_every_event(run: Any, log: Path, ids: Any) -> None:

@@ -142,10 +142,8 @@ def test_a_task_for_somebody_else() -> None:
 def test_a_log_that_was_changed_fails_the_next_then() -> None:
     """The control of `log verifies`: one flipped byte in the store."""
     with refund() as talk:
-        from dataclasses import replace
-
         entries = talk.talk.store._entries[talk.talk.id]
-        entries[3] = replace(entries[3], data=entries[3].data.replace(b"message", b"massage"))
+        entries[3] = entries[3]._replace(data=entries[3].data.replace(b"message", b"massage"))
         with pytest.raises(AssertionError, match="the log is broken at event 3"):
             talk.then()
 
