@@ -1,5 +1,7 @@
 """A person in the loop: what is shown is what is approved, by two who did not ask, and it is used once."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from interlock.agents.scripted import fails, gives
@@ -19,9 +21,12 @@ ASK = CONVERSATION[0]
 
 
 @pytest.fixture(autouse=True)
-def _empty_books() -> None:
+def _empty_books() -> Iterator[None]:
+    """Before, and after: others in this process play the same example."""
     BOOKS.clear()
     PAID.clear()
+    yield
+    BOOKS.clear()
 
 
 def paid(play: Play) -> list[tuple[str, int]]:
