@@ -4,16 +4,20 @@ Records stand in the tree beside the conversations' entries (`contracts/records.
 by pseudonyms; a ground is a reference of whoever acts, such as the number of a request, and never a person's name.
 """
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .payload import bytes_of
 from .values import ActorId, Count, Digest, SubjectId, Value, added
 
 Ground = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")]
 """Why somebody acted: one line of at most 200 characters. It is kept as long as the log: no personal data."""
 ArchiveName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """What an archive is called, in the log and by people. No personal data."""
+TextHash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+"""Names one text, as `text_hash` makes it."""
 ReadThrough = Literal["log", "chat", "tasks", "export", "compare", "route", "service"]
 
 
@@ -84,8 +88,16 @@ class ErasureDone(Value):
     payloads: Count
 
 
+def text_hash(stream: str, version: int, name: str) -> str:
+    """The first 16 bytes of SHA-256 over where a text is. It names the text to whoever has its conversation, and tells
+    nobody else which conversation that is: names of streams are random."""
+    place = bytes_of(f"interlock pruned text v1\n{stream}\n{version}\n{name}")
+    return hashlib.sha256(place).hexdigest()[:32]
+
+
 class TextsPruned(Value):
-    """Texts whose time was over were deleted, as the policy with this digest says."""
+    """Texts whose time was over were deleted, as the policy with this digest says: `texts`, in the order of their
+    hashes. Records of an older release have their number alone."""
 
     type: Literal["texts_pruned"] = "texts_pruned"
     by: ActorId
@@ -93,6 +105,7 @@ class TextsPruned(Value):
     policy: Digest
     conversations: Count
     payloads: Count
+    texts: tuple[TextHash, ...] = added(())
 
 
 class SegmentPruned(Value):

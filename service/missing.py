@@ -5,8 +5,8 @@ What accounts for a missing text:
 - an `erased` entry behind it in its conversation, whose request is a record about this subject;
 - a completed erasure of the subject, recorded when the text was there already;
 - in the beginning that a fork took over: its parent, which does not have the text either and is judged itself;
-- a record of retention that is at least a day younger than the text, of a conversation that has ended. These records
-  say how many texts went and not which: no more may be missing than they say, and which went is not known.
+- a record of retention that names the text and is at least a day younger, of a conversation that has ended. Those of
+  an older release say how many texts went and not which: no more may be missing than they say.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +24,7 @@ from ..contracts.keeping import (
     HoldPlaced,
     HoldReleased,
     TextsPruned,
+    text_hash,
 )
 from ..contracts.lineage import ForkRef
 from ..contracts.payload import PayloadAt
@@ -50,6 +51,7 @@ class Accounts:
         self._approved: dict[int, int] = {}
         self._done: dict[int, str] = {}
         self._holds: dict[int, HoldPlaced] = {}
+        self._named: dict[str, str] = {}
         self._pruned: list[tuple[str, int]] = []
         self._taken: list[tuple[str, tuple[str, Place]]] = []
         self._lost: list[tuple[str, Place]] = []
@@ -70,12 +72,15 @@ class Accounts:
         parent = _Parent(self._store, forks[-1] if forks else None)
         # An erasure leaves an entry in every conversation, but in one that began while it was at work.
         erased_at = "" if any(one.type == "erased" for one in entries) else self._erased_at(_subject(entries[0]))
+        ended = bool(self._named or self._pruned) and _has_ended(entries)
         for place in sorted(places):
             known = place.version < len(entries)
             if known and (entries[place.version].at <= erased_at or parent.lacks(place)):
                 continue
-            since = self._pruned_since(entries, place.version) if known else ""
-            if since:
+            since = _overdue_from(entries, place.version) if known and ended else ""
+            if since and self._named.get(text_hash(stream, *place), "") > since:
+                continue
+            if since and any(at > since for at, _ in self._pruned):
                 self._taken.append((since, (stream, place)))
             else:
                 self._lost.append((stream, place))
@@ -87,7 +92,7 @@ class Accounts:
 
     @property
     def pruned(self) -> int:
-        """How many texts retention has recorded."""
+        """How many texts retention has recorded without their names."""
         return sum(count for _, count in self._pruned)
 
     def _excess(self) -> bool:
@@ -127,8 +132,10 @@ class Accounts:
                     self._holds[one.number] = one.act
                 case HoldReleased(hold=hold):
                     self._holds.pop(hold, None)
-                case TextsPruned(payloads=payloads):
-                    self._pruned.append((written_time(one.at), payloads))
+                case TextsPruned(texts=()):
+                    self._pruned.append((written_time(one.at), one.act.payloads))
+                case TextsPruned(texts=texts):
+                    self._named.update(dict.fromkeys(texts, written_time(one.at)))
 
     def _requests(self, subject: str) -> Iterator[tuple[int, ErasureAsked]]:
         for number, one in self._asked.items():
@@ -149,11 +156,6 @@ class Accounts:
                 if isinstance(event, Erased) and event.request in requests:
                     found = one.version
         return found
-
-    def _pruned_since(self, entries: Sequence[StoredEntry], version: int) -> str:
-        """From when on a record of retention may stand for the text; empty where there is none."""
-        since = written_time(datetime.fromisoformat(max(one.at for one in entries[: version + 1])) + SHORTEST)
-        return since if any(at > since for at, _ in self._pruned) and _has_ended(entries) else ""
 
 
 class _Parent:
@@ -180,6 +182,11 @@ class _Parent:
 def _subject(first: StoredEntry) -> str:
     data: Mapping[str, object] = parsed(first.data)["data"]
     return str(data.get("subject", ""))
+
+
+def _overdue_from(entries: Sequence[StoredEntry], version: int) -> str:
+    """From when on retention may have taken the text of that event."""
+    return written_time(datetime.fromisoformat(max(one.at for one in entries[: version + 1])) + SHORTEST)
 
 
 def _has_ended(entries: Sequence[StoredEntry]) -> bool:

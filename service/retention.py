@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from ..contracts.errors import CallError, SetupError
-from ..contracts.keeping import TextsPruned
+from ..contracts.keeping import TextsPruned, text_hash
 from ..contracts.payload import PayloadAt
 from ..contracts.protection import KeepingStore
 from ..contracts.retention import RetentionPolicy
@@ -19,7 +19,7 @@ from .clock import Clock, SystemClock
 from .journal import Journal
 
 _TOGETHER = 1_000
-"""Texts that go in one transaction."""
+"""Texts that go in one transaction, under one record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +92,22 @@ class Retention:
         return Overdue(tuple(places), dict(sorted(kinds.items())), held)
 
     def prune(self, *, by: str, ground: str = "") -> Overdue:
-        """Delete what is overdue, and record it first; a crash in between leaves the rest for the next run."""
+        """Delete what is overdue, and record first which texts; a crash in between leaves the rest for the next run."""
         found = self.overdue()
         if not found.places:
             return found
-        self.journal.note(
-            TextsPruned(
-                by=by,
-                ground=ground,
-                policy=self.policy.digest,
-                conversations=found.conversations,
-                payloads=len(found.places),
-            )
-        )
         for start in range(0, len(found.places), _TOGETHER):
-            self.store.prune(found.places[start : start + _TOGETHER])
+            places = found.places[start : start + _TOGETHER]
+            self.journal.note(
+                TextsPruned(
+                    by=by,
+                    ground=ground,
+                    policy=self.policy.digest,
+                    conversations=len({stream for stream, _ in places}),
+                    payloads=len(places),
+                    texts=tuple(sorted(text_hash(stream, at.version, at.name) for stream, at in places)),
+                )
+            )
+            self.store.prune(places)
         self.store.scrub()
         return found

@@ -11,6 +11,7 @@ import pytest
 
 from interlock.cli.examine_keeping import keeping
 from interlock.contracts.errors import StreamMoved
+from interlock.contracts.keeping import TextsPruned
 from interlock.contracts.retention import RetentionPolicy, RetentionRule
 from interlock.persistence.evidence.bundle import Selection, bundled
 from interlock.persistence.evidence.checking import Outside, attested
@@ -21,6 +22,7 @@ from interlock.service.auditing import audited
 from interlock.service.clock import ManualClock
 from interlock.service.erasing import Eraser
 from interlock.service.forking import Wiring, forked
+from interlock.service.holding import placed, released
 from interlock.service.missing import Accounts
 from interlock.service.retention import Retention
 from support.archives import archived_to, pruned
@@ -167,8 +169,8 @@ def aged(path: Path) -> Iterator[tuple[SqliteStore, ManualClock]]:
         yield store, ManualClock()
 
 
-async def test_retention_accounts_for_as_many_as_it_recorded(aged: tuple[SqliteStore, ManualClock], path: Path) -> None:
-    """What it deleted alarms nobody; one text more that is gone does, whichever it is."""
+async def test_retention_accounts_for_what_it_recorded(aged: tuple[SqliteStore, ManualClock], path: Path) -> None:
+    """What it deleted alarms nobody; a text that was too young for it does."""
     store, clock = aged
     await talked(store, "anna", [1], clock=clock)
     clock.advance(timedelta(days=190).total_seconds())
@@ -183,18 +185,77 @@ async def test_retention_accounts_for_as_many_as_it_recorded(aged: tuple[SqliteS
     assert broken.what.startswith(MISSING.format(place.name))
 
 
-async def test_more_are_missing_than_retention_recorded(aged: tuple[SqliteStore, ManualClock], path: Path) -> None:
-    """Old enough all of them, and more than the records say."""
+@pytest.fixture
+async def spared(aged: tuple[SqliteStore, ManualClock]) -> tuple[SqliteStore, Retention]:
+    """What bert wrote is as old as what anna wrote, and a hold keeps it."""
     store, clock = aged
     await talked(store, "anna", [1], clock=clock)
-    clock.advance(timedelta(days=100).total_seconds())
     await talked(store, "bert", [2], clock=clock)
-    clock.advance(timedelta(days=90).total_seconds())
-    Retention(store, HALF_A_YEAR, clock).prune(by="dpo")
+    clock.advance(timedelta(days=190).total_seconds())
+    retention = Retention(store, HALF_A_YEAR, clock)
+    placed(retention.journal, subject="bert", conversation=None, by="counsel", ground="case 4")
+    return store, retention
+
+
+async def test_one_text_more_than_retention_took_is_missing(spared: tuple[SqliteStore, Retention], path: Path) -> None:
+    """The records name what went: a text that they do not name is missing, however old it is."""
+    store, retention = spared
+    retention.prune(by="dpo")
+    released(retention.journal, 0, by="counsel", ground="closed")
+    assert audited(store).ok
+    place = max(store.payloads("bert-2"), key=lambda at: at.version)
+    by_hand(path, f"DELETE FROM payload WHERE stream = 'bert-2' AND version = {place.version}")
+    (broken,) = audited(store).broken
+    assert (broken.stream, broken.version, broken.what) == ("bert-2", place.version, MISSING.format(place.name) + ".")
+
+
+async def test_another_text_instead_of_one_that_retention_took_is_missing(
+    spared: tuple[SqliteStore, Retention], path: Path
+) -> None:
+    """As many are gone as the record says, but one of them is another: its place was not in the record."""
+    store, retention = spared
+    with closing(sqlite3.connect(path)) as backup:
+        row = backup.execute("SELECT * FROM payload WHERE stream = 'anna-1' ORDER BY version LIMIT 1").fetchone()
+    count = len(retention.prune(by="dpo").places)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"INSERT INTO payload VALUES ({', '.join('?' * len(row))})", row)
+    found = audited(store)
+    assert (found.ok, found.erased) == (True, count - 1)
+    place = max(store.payloads("bert-2"), key=lambda at: at.version)
+    by_hand(path, f"DELETE FROM payload WHERE stream = 'bert-2' AND version = {place.version}")
+    (broken,) = audited(store).broken
+    assert (broken.stream, broken.what) == ("bert-2", MISSING.format(place.name) + ".")
+
+
+async def test_of_records_without_names_the_number_counts(spared: tuple[SqliteStore, Retention], path: Path) -> None:
+    """An older release wrote no names: no more may be missing than its records say, of any conversation."""
+    store, retention = spared
+    places = retention.overdue().places
+    retention.journal.note(TextsPruned(by="dpo", policy=HALF_A_YEAR.digest, conversations=1, payloads=len(places)))
+    store.prune(places)
+    assert audited(store).ok
     count = by_hand(path, "DELETE FROM payload WHERE stream = 'bert-2'")
     found = audited(store)
     assert {one.stream for one in found.broken} == {"anna-1", "bert-2"}
     assert all(f"; retention took {count} of {2 * count} such texts." in one.what for one in found.broken)
+
+
+async def test_a_name_in_a_record_covers_no_text_without_a_name(
+    spared: tuple[SqliteStore, Retention], path: Path
+) -> None:
+    """Records of both kinds: what the new ones name leaves no room for others, and the old ones keep theirs."""
+    store, retention = spared
+    retention.prune(by="dpo")
+    retention.journal.note(TextsPruned(by="dpo", policy=HALF_A_YEAR.digest, conversations=1, payloads=1))
+    first, second, *_ = sorted(store.payloads("bert-2"), key=lambda at: (at.version, at.name))
+    for at, ok in ((first, True), (second, False)):
+        by_hand(path, f"DELETE FROM payload WHERE stream = 'bert-2' AND version = {at.version} AND name = '{at.name}'")
+        assert audited(store).ok == ok
+    (broken,) = audited(store).broken
+    assert (broken.stream, broken.what) == (
+        "bert-2",
+        f"{MISSING.format(first.name)}; retention took 1 of 2 such texts.",
+    )
 
 
 async def test_retention_that_is_cut_off_alarms_nobody(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from interlock.contracts.errors import CallError, SetupError
-from interlock.contracts.keeping import TextsPruned
+from interlock.contracts.keeping import TextsPruned, text_hash
 from interlock.contracts.retention import RetentionPolicy, RetentionRule
 from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.sqlite_store import SqliteStore
@@ -36,7 +36,12 @@ async def test_a_day_before_nothing_goes_and_a_day_after_all_of_it(tmp_path: Pat
     assert retention.prune(by="dpo", ground="policy 3") == expected
     (act,) = retention.journal.acts()
     assert act.act == TextsPruned(
-        by="dpo", ground="policy 3", policy=HALF_A_YEAR.digest, conversations=2, payloads=len(expected.places)
+        by="dpo",
+        ground="policy 3",
+        policy=HALF_A_YEAR.digest,
+        conversations=2,
+        payloads=len(expected.places),
+        texts=tuple(sorted(text_hash(stream, at.version, at.name) for stream, at in expected.places)),
     )
     assert all(store.payloads(stream) == {} for stream in store.streams())
     assert found_in(tmp_path, range(2)) == []
@@ -83,6 +88,28 @@ async def test_the_first_rule_that_matches_wins() -> None:
     clock.advance(timedelta(days=100).total_seconds())
     Retention(store, policy, clock).prune(by="dpo")
     assert kinds() == everything - {"message", "fact", "reason"}
+
+
+def test_a_record_without_names_is_written_as_it_was() -> None:
+    """Records of an older release keep their bytes, and a name is the same everywhere and for ever."""
+    old = TextsPruned(by="dpo", policy="ab" * 32, conversations=1, payloads=2)
+    assert b"texts" not in old.canonical_bytes().replace(b"texts_pruned", b"")
+    assert text_hash("talk", 3, "message") == "08848253e69ca0c7eeb3781b7de82940"
+
+
+async def test_each_transaction_has_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are overdue, no record grows beyond what goes together; all of them name what went."""
+    monkeypatch.setattr("interlock.service.retention._TOGETHER", 3)
+    clock, store = ManualClock(), MemoryStore(origin="log")
+    await talked(store, "anna", [1, 2], clock=clock)
+    clock.advance(timedelta(days=190).total_seconds())
+    retention = Retention(store, HALF_A_YEAR, clock)
+    found = retention.prune(by="dpo")
+    acts = [one.act for one in retention.journal.acts() if isinstance(one.act, TextsPruned)]
+    assert [one.payloads for one in acts[:-1]] == [3] * (len(acts) - 1)
+    assert sum(one.payloads for one in acts) == len(found.places) > 6
+    named = {text for one in acts for text in one.texts}
+    assert named == {text_hash(stream, at.version, at.name) for stream, at in found.places}
 
 
 def test_a_rule_that_deletes_too_early_is_refused() -> None:
