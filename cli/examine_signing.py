@@ -12,6 +12,7 @@ from ..contracts.tree import TreeStore
 from ..persistence.evidence.anchors import FolderAnchor
 from ..persistence.evidence.notes import ED25519, ML_DSA, Note, checkpoint_of, note_of, signature_of
 from ..persistence.evidence.policy import NONE, Policy
+from ..persistence.evidence.recalled import fault_of, remark_of
 from ..persistence.merkle import root_at
 from ..persistence.sql_store import SqlStore
 from ..service.checkpointing import EVERY_ENTRIES, EVERY_SECONDS
@@ -75,6 +76,12 @@ def _key(store: SqlStore[Any], path: Path) -> Kept:
             algorithms = " and ".join({ED25519: "Ed25519", ML_DSA: "ML-DSA-44"}[one.kind] for one in key.verifiers())
     except InterlockError as error:
         return Kept("signing", "fail", f"{place}: {error.what}", error.fix)
+    newest = checkpoints[-1][0] if checkpoints else 0
+    if last and (gone := fault_of(last, newest, tree.size(), last.head.root)):
+        fix = "Keep the file as evidence: somebody took it away; `interlock verify` says what still holds."
+        return Kept("signing", "fail", gone, fix)
+    if last and (begun := remark_of(last, newest, tree.size())):
+        return Kept("signing", "warn", begun, "Run `interlock checkpoint`.")
     if not checkpoints and tree.size():
         return Kept(
             "signing",
@@ -83,7 +90,7 @@ def _key(store: SqlStore[Any], path: Path) -> Kept:
             "They were deleted, or the first was interrupted: then `interlock checkpoint` makes it.",
         )
     if not place.is_file():
-        if last or checkpoints:
+        if (last and last.head.size) or checkpoints:
             fix = "Give the key's file in INTERLOCK_SIGNING_KEY: until then, nothing new is signed."
             return Kept("signing", "warn", f"signed once, and its key is not here ({place})", fix)
         return Kept("signing", "ok", f"nothing here is signed ({place})", "`interlock key new` begins.")

@@ -186,7 +186,7 @@ def _show_verified(log: str, found: Verified, tree: Attested | None, around: Aro
     )
     if around.locked:
         terminal.hang(terminal.text((MARKS.warn, "bold yellow")), (safe(around.locked, 1000), "yellow"))
-    if tree is not None and (tree.checkpoints or tree.faults):
+    if tree is not None and (tree.checkpoints or tree.faults or tree.remarks):
         _show_tree(terminal, tree, verdict(found, tree), around.policy)
     if verdict(found, tree) == "BROKEN":
         terminal.hang(terminal.text((MARKS.bad, "bold red")), ("BROKEN", "bold red"))
@@ -203,6 +203,8 @@ def _unsigned(tree: Attested) -> str:
 def _show_tree(terminal: Terminal, tree: Attested, verdict: str, policy: str) -> None:
     for what in tree.faults:
         terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(what, 1000), "red"))
+    for what in tree.remarks:
+        terminal.hang(terminal.text((MARKS.warn, "bold yellow")), (safe(what, 1000), "yellow"))
     sign, style = (MARKS.bad, "bold red") if tree.faults else (MARKS.good, "bold green")
     waiting = f", {tree.waiting} more not yet in it" if tree.waiting else ""
     covers = [("signed", tree.signed), ("anchored", tree.anchored), ("witnessed", tree.witnessed)]

@@ -93,10 +93,10 @@ class Checkpointer:
         with self.tree.sequencing():
             signed_before = self.tree.checkpoints()
             self._refuse_another_key(signed_before)
+            self._recall(signed_before)
             self._drain()
             first = self._compared(signed_before)
             if signed_before and signed_before[-1][0] == self.tree.size():
-                extended(self.tree.size(), self.tree.nodes, self.memory)
                 note, fresh = note_of(signed_before[-1][1]), False
             else:
                 note, fresh = self._sign(), True
@@ -112,12 +112,14 @@ class Checkpointer:
         with self.tree.sequencing():
             signed_before = self.tree.checkpoints()
             self._refuse_another_key(signed_before)
+            self._recall(signed_before)
             self._drain()
             first = self._compared(signed_before)
             self._record(KeyRotated(statement=str(signed(text, *old, *new))))
             self._signers = (*old, *new)
             note = self._sign()
             memory.moved(lambda _: checkpoint_of(note))
+            memory.keep(checkpoint_of(note))
             self.memory.retire(place)
             self._signers, self.memory = new, memory
         return self._shown(note, True, first)
@@ -152,6 +154,13 @@ class Checkpointer:
         refuse_altered(self.tree, first)
         return first
 
+    def _recall(self, signed_before: Sequence[tuple[int, str]]) -> None:
+        """Before anything gets a place: an old copy is refused as it is, and of the first checkpoint it is remembered
+        that there is none yet. Where a crash came before the last one was noted as kept, that is made up for."""
+        extended(self.tree.size(), self.tree.nodes, self.memory)
+        if signed_before:
+            self.memory.keep(checkpoint_of(note_of(signed_before[-1][1])))
+
     def _drain(self) -> None:
         while self.tree.sequence():
             pass
@@ -162,6 +171,7 @@ class Checkpointer:
         self._record(heads)
         head, note = signed_head(self.tree.size(), self.tree.nodes, signers=self._signers, memory=self.memory)
         self.tree.add_checkpoint(head.size, str(note))
+        self.memory.keep(head)
         return note
 
     def _record(self, record: HeadsTaken | KeyRotated) -> None:

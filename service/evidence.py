@@ -13,9 +13,8 @@ from ..contracts.errors import SetupError
 from ..contracts.tree import TreeStore
 from ..persistence.evidence.anchors import Anchor, FolderAnchor, TimestampAnchor
 from ..persistence.evidence.keys import SigningKey
-from ..persistence.evidence.notes import Checkpoint
 from ..persistence.evidence.policy import Policy, policy_of
-from ..persistence.evidence.signing import FileMemory
+from ..persistence.evidence.signing import FileMemory, Remembered
 from ..persistence.evidence.signing import refuse_old_copy as extends
 from .checkpointing import Checkpointer
 from .clock import Clock
@@ -52,7 +51,7 @@ def memory_of(key: SigningKey, log: str) -> FileMemory:
     return FileMemory(key.path.with_name(f"{key.path.name}.head"), log)
 
 
-def remembered(db: Path, log: str) -> Checkpoint | None:
+def remembered(db: Path, log: str) -> Remembered | None:
     """What was signed last for this log, as it stands beside its key; None if nothing is remembered."""
     key = signing_key_path(db)
     return FileMemory(key.with_name(f"{key.name}.head"), log).last()
@@ -62,7 +61,7 @@ def refuse_old_copy(db: Path, tree: TreeStore) -> None:
     """Raises `SigningRefused` where what was signed last is remembered and the database does not extend it."""
     last = remembered(db, tree.log)
     if last is not None:
-        extends(last, tree.size(), tree.nodes)
+        extends(last.head, tree.size(), tree.nodes)
 
 
 def policy_in(path: Path, *, needed: bool = False) -> Policy:

@@ -28,6 +28,8 @@ from .notes import (
 )
 from .policy import Policy
 from .pruned import pruned_broken
+from .recalled import fault_of, remark_of
+from .signing import Remembered
 
 Level = Literal["NOT SIGNED", "SELF-ATTESTED", "ANCHORED", "WITNESSED"]
 CHUNK = 1000
@@ -37,14 +39,14 @@ CHUNK = 1000
 class Outside:
     """What the auditor brought: the log's keys, whom to believe, and checkpoints that were kept elsewhere.
 
-    `remembered` is what was signed last, as it stands beside the key. `expected`: the log is said to be signed, so
+    `remembered` is what was signed last, as stands beside the key. `expected`: the log is said to be signed, so
     that one without a checkpoint does not hold.
     """
 
     keys: tuple[VerifierKey, ...] = ()
     policy: Policy = field(default_factory=Policy)
     heads: tuple[str, ...] = ()
-    remembered: Checkpoint | None = None
+    remembered: Remembered | None = None
     expected: bool = False
 
     @property
@@ -59,7 +61,7 @@ class Attested:
     `signed`, `anchored` and `witnessed` are how many leaves each covers; `waiting` entries have no leaf yet. `keys` are
     those that are known, and what they were changed for; `eras` says from which leaf on each signs. Of `archived`
     entries the leaves are here alone; `archives` says how many conversations are in each archive, and `looked_at` which
-    archives were verified, too.
+    archives were verified, too. `remarks` are what one should know of it and breaks nothing.
     """
 
     leaves: int = 0
@@ -76,6 +78,7 @@ class Attested:
     archives: Mapping[str, int] = field(default_factory=dict)
     looked_at: tuple[str, ...] = ()
     eras: tuple[Era, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def level(self) -> Level:
@@ -115,6 +118,7 @@ def attested(tree: TreeStore, outside: Outside) -> Attested:
         keys=tuple(key for _, key in walk.eras),
         eras=tuple(walk.eras),
         faults=tuple(walk.faults),
+        remarks=tuple(walk.remarks),
         archived=walk.gone,
         archives=dict(sorted(Counter(one.archive for one in walk.archived.values()).items())),
     )
@@ -124,10 +128,11 @@ class _Walk:
     def __init__(self, tree: TreeStore, outside: Outside) -> None:
         self.tree, self.outside = tree, outside
         self.faults: list[str] = []
+        self.remarks: list[str] = []
         self.notes = {size: (text, list(tree.cosignatures(size))) for size, text in tree.checkpoints()}
         self.given = list(_read(outside.heads, self.faults))
         sizes = {*self.notes, *(one.size for one, _ in self.given)}
-        sizes |= {outside.remembered.size} if outside.remembered else set()
+        sizes |= {outside.remembered.head.size} if outside.remembered else set()
         self.roots: dict[int, bytes | None] = dict.fromkeys(sizes)
         self.eras: list[Era] = [(0, key) for key in outside.known]
         self.rotations: list[tuple[Leaf, str]] = []
@@ -262,22 +267,11 @@ class _Walk:
 
     def _there(self, size: int) -> None:
         """What was signed is still here: some checkpoint, and the tree of the last one."""
-        last = self.outside.remembered
-        if last is not None and last.size > size:
-            self.faults.append(
-                f"{last.size} leaves were signed for, as stands beside the signing key; this tree has {size}: the log "
-                "was cut, or this is an old copy."
-            )
-        elif last is not None and self.roots[last.size] != last.root:
-            self.faults.append(
-                f"The first {last.size} leaves are not those that were signed for, as stands beside the signing key: "
-                "the log was rewritten, or has forked."
-            )
-        elif last is not None and self.notes and last.size > max(self.notes):
-            self.faults.append(
-                f"{last.size} leaves were signed for, as stands beside the signing key, and that checkpoint is not in "
-                "the log: it was deleted, or interrupted (then `interlock checkpoint` makes the next)."
-            )
+        last, newest = self.outside.remembered, max(self.notes, default=0)
+        if last is not None and (fault := fault_of(last, newest, size, self.roots[last.head.size])):
+            self.faults.append(fault)
+        elif last is not None and (remark := remark_of(last, newest, size)):
+            self.remarks.append(remark)
         elif not self.notes and self.outside.expected:
             self.faults.append("Nothing in this log is signed, and you gave its key: its checkpoints were deleted.")
         elif not self.notes and size:
@@ -350,7 +344,10 @@ def _broken(leaf: Leaf, what: str) -> LogBroken:
 
 
 def document(found: Attested) -> Mapping[str, Any]:
-    """`{"attestation", "tree": {"leaves", "waiting", "checkpoints", "signed", "anchored", "witnessed", "faults"}}`."""
+    """`{"attestation", "tree": {"leaves", "waiting", "checkpoints", "signed", "anchored", "witnessed", "faults"}}`.
+
+    `tree` has `"remarks"`, too, where there are any.
+    """
     return {
         "attestation": str(found),
         "tree": {
@@ -361,6 +358,7 @@ def document(found: Attested) -> Mapping[str, Any]:
             "anchored": found.anchored,
             "witnessed": found.witnessed,
             "faults": list(found.faults),
+            **({"remarks": list(found.remarks)} if found.remarks else {}),
             **(_archives_document(found) if found.archives else {}),
         },
     }

@@ -8,9 +8,11 @@ import base64
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ...contracts.errors import LogError, SetupError
 from ..locks import ProcessLock
@@ -27,14 +29,29 @@ class SigningRefused(LogError):
     code = "signing_refused"
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """`head` is what was signed last, or begun to be. `kept` was seen in the log since: the same checkpoint, or an
+    earlier one where a crash came between; None where an older release wrote the memory, which did not note it."""
+
+    head: Checkpoint
+    kept: Checkpoint | None = None
+
+
 class HeadMemory(Protocol):
     """Remembers the newest head that was signed, for one log and key."""
 
-    def moved(self, advance: Callable[[Checkpoint], Checkpoint]) -> Checkpoint:
+    def moved(self, advance: Callable[[Checkpoint], Checkpoint], *, begun: bool = False) -> Checkpoint:
         """Replace what is remembered by what `advance` makes of it, alone and durably on return. Returns it.
 
-        What `advance` raises leaves all as it was.
+        Where it has `begun`, the checkpoint counts as in the log only once `keep` was told of it. What `advance` raises
+        leaves all as it was.
         """
+        ...
+
+    def keep(self, head: Checkpoint) -> None:
+        """The checkpoint is in the log, durably: if it is the one that is remembered, that is noted. What is lost of
+        this by a crash is noted at the next checkpoint."""
         ...
 
     def retire(self, successor: str = "") -> None:
@@ -52,7 +69,7 @@ class FileMemory:
         """What was signed last; the empty tree if nothing was. Raises `SetupError` for a file that is no memory."""
         try:
             said = json.loads(self.path.read_text("utf-8"))
-            head = Checkpoint(said["origin"], said["size"], base64.b64decode(said["root"], validate=True))
+            head = _head(said["origin"], said)
         except FileNotFoundError:
             return Checkpoint(self.origin, 0, EMPTY_ROOT)
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -78,34 +95,57 @@ class FileMemory:
             )
         return head
 
-    def last(self) -> Checkpoint | None:
-        """What the key signed last for this log, though it be retired; None if nothing. Raises `SetupError`."""
+    def last(self) -> Remembered | None:
+        """What the key signed last for this log, though it be retired; None where it never began. Raises
+        `SetupError`."""
         try:
             said = json.loads(self.path.read_text("utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
-            return self.read()  # says what is wrong
+            return Remembered(self.read())  # says what is wrong
         if not isinstance(said, dict) or said.get("origin") != self.origin:
             return None
         try:
-            head = Checkpoint(self.origin, int(said["size"]), base64.b64decode(said["root"], validate=True))
+            kept = said.get("kept")
+            return Remembered(_head(self.origin, said), _head(self.origin, kept) if kept else None)
         except (ValueError, KeyError, TypeError):
-            return self.read()
-        return head if head.size else None
+            return Remembered(self.read())
 
-    def moved(self, advance: Callable[[Checkpoint], Checkpoint]) -> Checkpoint:
+    def moved(self, advance: Callable[[Checkpoint], Checkpoint], *, begun: bool = False) -> Checkpoint:
+        with self._alone():
+            before = self.read()
+            head = advance(before)
+            if begun:
+                self._write(head, self._kept(before))
+            elif head != before or not self.path.exists():
+                self._write(head)
+            return head
+
+    def keep(self, head: Checkpoint) -> None:
+        with self._alone():
+            last = self.last()
+            if last is not None and last.head == head and last.kept != head:
+                self._write(head, head, named=False)
+
+    def _kept(self, head: Checkpoint) -> Checkpoint:
+        """What was seen in the log when `head` was signed last; of an older release's memory, that is `head`."""
+        last = self.last()
+        return head if last is None or last.kept is None else last.kept
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         lock = ProcessLock(self.path.with_name(self.path.name + ".lock"))
         try:
             with lock.held(WAIT_SECONDS):
-                head = advance(self.read())
-                self._write(head)
-                return head
+                yield
         finally:
             lock.close()
 
     def retire(self, successor: str = "") -> None:
-        self._write(self.read(), retired=True, **({"successor": successor} if successor else {}))
+        head = self.read()
+        more = {"successor": successor} if successor else {}
+        self._write(head, self._kept(head), more={"retired": True, **more})
 
     def retired_for(self) -> str | None:
         """Where the key lies that this one was changed for, empty if that was not noted; None if it is in force."""
@@ -116,13 +156,29 @@ class FileMemory:
             said = json.loads(self.path.read_text("utf-8"))
         return str(said.get("successor") or "") if said.get("retired") else None
 
-    def _write(self, head: Checkpoint, **more: bool | str) -> None:
-        said = {"origin": head.origin, "root": base64.b64encode(head.root).decode(), "size": head.size, **more}
-        written_whole(self.path, json.dumps(said).encode() + b"\n")
+    def _write(
+        self,
+        head: Checkpoint,
+        kept: Checkpoint | None = None,
+        *,
+        named: bool = True,
+        more: Mapping[str, bool | str] | None = None,
+    ) -> None:
+        said = {"origin": head.origin, **_said(head), **({"kept": _said(kept)} if kept else {}), **(more or {})}
+        written_whole(self.path, json.dumps(said).encode() + b"\n", named=named)
 
 
-def written_whole(path: Path, data: bytes) -> None:
-    """Replace the file by `data`, so that a crash leaves the old or the new one; durable on return."""
+def _said(head: Checkpoint) -> dict[str, Any]:
+    return {"root": base64.b64encode(head.root).decode(), "size": head.size}
+
+
+def _head(origin: str, said: dict[str, Any]) -> Checkpoint:
+    return Checkpoint(origin, int(said["size"]), base64.b64decode(said["root"], validate=True))
+
+
+def written_whole(path: Path, data: bytes, *, named: bool = True) -> None:
+    """Replace the file by `data`, so that a crash leaves the old or the new one; durable on return if it is `named`,
+    and else once the system gets to it."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -133,7 +189,7 @@ def written_whole(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    if os.name == "posix":
+    if named and os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # the name, too, must survive a power cut
@@ -144,6 +200,8 @@ def written_whole(path: Path, data: bytes) -> None:
 def signed_head(size: int, nodes: Nodes, *, signers: Sequence[Signer], memory: HeadMemory) -> tuple[Checkpoint, Note]:
     """The tree's first `size` leaves as a checkpoint, signed; remembered before the signature exists.
 
+    Whoever has put it into the log tells the memory to `keep` it.
+
     Raises `SigningRefused` if the tree does not extend what was signed last.
     """
 
@@ -151,7 +209,7 @@ def signed_head(size: int, nodes: Nodes, *, signers: Sequence[Signer], memory: H
         _compare(last, size, nodes)
         return Checkpoint(last.origin, size, root_at(size, nodes))
 
-    head = memory.moved(advance)
+    head = memory.moved(advance, begun=True)
     return head, signed(head.text, *signers)
 
 

@@ -194,7 +194,7 @@ def trial(place: Place, folder: Path, random: Random, came_to: Counter[str]) -> 
     place.restore()
     with closing(place.opened()) as store:
         filled(store, random.choice([0, 0, 1, 5]), seed=4, turns=2)
-        before = len(store.tree().checkpoints())
+        before, leaves = len(store.tree().checkpoints()), store.tree().size()
         memory = FileMemory(folder / "signed.head", ORIGIN)
         for refused, act in {
             "start": lambda: refuse_old_copy(memory.read(), store.tree().size(), store.tree().nodes),
@@ -205,6 +205,8 @@ def trial(place: Place, folder: Path, random: Random, came_to: Counter[str]) -> 
                 wrong.append(f"no {refused} refused")
         if len(store.tree().checkpoints()) != before or memory.read() != last.checkpoint:
             wrong.append("something was signed, or forgotten")
+        if store.tree().size() != leaves:
+            wrong.append("what was refused added leaves to the old copy")
         forged = checkpointer(store.tree()).checkpoint()  # the control: it remembers nothing
         came_to["signed by who forgot"] += 1
         came_to["that differ"] += forged.checkpoint != last.checkpoint

@@ -79,7 +79,7 @@ def what_it_came_to(path: Path, acknowledged: dict[int, bytes], refused: str) ->
             last = FileMemory(path.with_name("signed.head"), ORIGIN).last()
             try:
                 if last is not None:
-                    refuse_old_copy(last, tree.size(), tree.nodes)
+                    refuse_old_copy(last.head, tree.size(), tree.nodes)
             except SigningRefused:
                 return "signed head"
             return ("refused at once" if refused else "repaired") if intact else "MISSED"

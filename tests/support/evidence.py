@@ -9,6 +9,7 @@ from interlock.contracts.canonical import canonical, sha256_hex
 from interlock.contracts.envelope import Head
 from interlock.contracts.store import FlowRow, Store
 from interlock.contracts.tree import TreeStore
+from interlock.persistence.evidence import signing
 from interlock.persistence.evidence.keys import Signer
 from interlock.persistence.evidence.notes import ED25519, Checkpoint, VerifierKey
 from interlock.persistence.evidence.signing import FileMemory
@@ -42,11 +43,17 @@ class Remembered:
     """A memory of what was signed that lives as long as the test."""
 
     def __init__(self, origin: str = ORIGIN) -> None:
-        self.head = Checkpoint(origin, 0, EMPTY_ROOT)
+        self.head = self.kept = Checkpoint(origin, 0, EMPTY_ROOT)
 
-    def moved(self, advance):
+    def moved(self, advance, *, begun: bool = False):
         self.head = advance(self.head)
         return self.head
+
+    def keep(self, head: Checkpoint) -> None:
+        self.kept = head
+
+    def last(self) -> signing.Remembered:
+        return signing.Remembered(self.head, self.kept)
 
     def retire(self, successor: str = "") -> None:
         """A key of a test is not used again."""

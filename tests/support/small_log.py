@@ -83,7 +83,7 @@ async def written(store: SqlStore[Any], folder: Path) -> Outside:
         last.checkpoint()
         await runtime.say("held", "and more")
     policy = Policy(witnesses=(Witness("W", WITNESS.verifier()),), quorum="W")
-    return Outside(keys=(first.verifier(),), policy=policy, remembered=new.head, expected=True)
+    return Outside(keys=(first.verifier(),), policy=policy, remembered=new.last(), expected=True)
 
 
 async def _signed_for(store: Any, runtime: Runtime, clock: ManualClock, keys: dict[str, SigningKey]) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from base64 import b64encode
@@ -16,6 +17,7 @@ from interlock.contracts.errors import CallError
 from interlock.persistence.evidence import verify_bundle
 from interlock.persistence.evidence.notes import note_of
 from interlock.persistence.evidence.policy import policy_of
+from interlock.persistence.sql_tree import SqlTree
 from support.tampering import TREE, as_administrator
 
 
@@ -265,9 +267,17 @@ def test_a_log_whose_checkpoints_were_deleted_is_broken(run: Any, signed: Path, 
     key = run("key", "show", "--db", signed).out.strip()
     size = run("checkpoint", "--db", signed, "--json").json["size"]
     unsigned_by_an_administrator(signed, "checkpoint")
+    deleted = f"A checkpoint of {size} leaves was in the log, as stands beside the signing key, and is there no more"
+    for command in ("verify", "doctor"):
+        ran = run(command, "--db", signed)
+        assert (ran.code, f"{deleted}: it was deleted." in ran.words) == (1, True), ran.words
+    beside = signed.with_name(f"{signed.name}.signing-key.head")
+    remembered = beside.read_bytes()
+    beside.unlink()
     ran = run("verify", "--db", signed)
     assert (ran.code, f"The tree has {size} leaves and no checkpoint is left" in ran.words) == (1, True)
     assert "no checkpoint is left" in run("doctor", "--db", signed).words
+    beside.write_bytes(remembered)
     unsigned_by_an_administrator(signed, *TREE)
     ran = run("verify", "--db", signed)
     assert ran.code == 1
@@ -278,6 +288,60 @@ def test_a_log_whose_checkpoints_were_deleted_is_broken(run: Any, signed: Path, 
     assert (ran.code, "Nothing in this log is signed, and you gave its key" in ran.words) == (1, True)
     plain = run("verify", "--db", signed)
     assert (plain.code, "NOT SIGNED: nothing here is signed." in plain.words) == (0, True)
+
+
+def test_a_checkpoint_that_was_cut_off_is_no_alarm(
+    run: Any, signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first, and a later one: `verify` and `doctor` say what happened and what to do, and `checkpoint` does it."""
+
+    def cut_off() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(SqlTree, "add_checkpoint", lambda *_: (_ for _ in ()).throw(SystemExit(9)))
+            assert run("checkpoint", "--db", signed).code == 9
+
+    began = "begun and did not get into the log: whoever made it was interrupted."
+    cut_off()
+    size = json.loads(signed.with_name(f"{signed.name}.signing-key.head").read_text("utf-8"))["size"]
+    assert size > 1
+    ran, found = run("verify", "--db", signed), run("verify", "--db", signed, "--json").json
+    remark = f"A checkpoint of {size} leaves was {began} Nothing that was signed is gone; `interlock checkpoint` makes"
+    assert (ran.code, f"{remark} the next." in ran.words, "NOT SIGNED" in ran.words) == (0, True, True), ran.words
+    assert (found["ok"], found["tree"]["faults"], found["tree"]["remarks"]) == (True, [], [f"{remark} the next."])
+    assert remark in run("doctor", "--db", signed).words
+    assert run("checkpoint", "--db", signed).code == 0
+    assert began not in run("verify", "--db", signed).words + run("doctor", "--db", signed).words
+    run("chat", "bank", "--db", signed, stdin="hello\n")
+    signed_so_far = run("verify", "--db", signed, "--json").json["tree"]["signed"]
+    run("approver", "new", "ann", "--key", tmp_path / "ann", "--ground", "named", "--db", signed)
+    cut_off()
+    found = run("verify", "--db", signed, "--json").json
+    assert (found["ok"], found["attestation"], found["tree"]["signed"]) == (True, "SELF-ATTESTED", signed_so_far)
+    assert [one for one in found["tree"]["remarks"] if began in one] == found["tree"]["remarks"] != []
+    unsigned_by_an_administrator(signed, "checkpoint")
+    assert "is there no more: it was deleted." in run("verify", "--db", signed).words
+
+
+def test_what_is_refused_on_an_old_copy_adds_nothing_to_it(run: Any, signed: Path, tmp_path: Path) -> None:
+    """Entries that wait there get no place in the tree, by no command that signs."""
+    backup = tmp_path / "backup.db"
+    run("checkpoint", "--db", signed)
+    run("approver", "new", "bo", "--key", tmp_path / "bo", "--ground", "named", "--db", signed)
+    shutil.copy(signed, backup)
+    run("checkpoint", "--db", signed)
+    shutil.copy(backup, signed)
+
+    def kept() -> list[tuple[Any, ...]]:
+        with sqlite3.connect(signed) as connection:
+            return [connection.execute(f"SELECT count(*) FROM {table}").fetchone() for table in TREE]
+
+    before = kept()
+    for words in (("checkpoint",), ("export", "--all", "--bundle", tmp_path / "b"), ("chat", "bank")):
+        ran = run(*words, "--db", signed, stdin="hello\n")
+        assert (ran.code, "The tree does not extend what was signed last" in ran.words) == (1, True), (words, ran.words)
+        assert kept() == before, words
+    found = run("verify", "--db", signed, "--json").json
+    assert (found["tree"]["waiting"], found["attestation"]) == (1, "BROKEN")
 
 
 def test_what_is_broken_is_not_praised(run: Any, signed: Path) -> None:

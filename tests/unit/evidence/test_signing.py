@@ -57,11 +57,17 @@ def test_an_old_backup_is_refused(tmp_path: Path):
     with closing(SqliteStore(copy)) as store:
         with pytest.raises(SigningRefused, match="it has"):  # at once, though nothing is new in it
             checkpointer(store.tree(), tmp_path).checkpoint()
+        size = store.tree().size()
         filled(store, 2, seed=2)
         with pytest.raises(SigningRefused) as refused:
             checkpointer(store.tree(), tmp_path).checkpoint()
         assert refused.value.what.startswith("The tree does not extend what was signed last: it has ")
-        filled(store, 9, seed=3)  # longer than what was signed, and still another tree
+        filled(store, 9, seed=3)
+        with pytest.raises(SigningRefused, match="it has"):
+            checkpointer(store.tree(), tmp_path).checkpoint()
+        assert (store.tree().size(), len(store.tree().checkpoints())) == (size, 1)  # nothing got a place by it
+        while store.tree().sequence():
+            """Longer than what was signed, and still another tree."""
         with pytest.raises(SigningRefused, match="leaves are not those that were signed for"):
             checkpointer(store.tree(), tmp_path).checkpoint()
         assert len(store.tree().checkpoints()) == 1
