@@ -5,11 +5,13 @@
 Three things in one run, interleaved, on the same disk. *turns*: the whole runtime, which decides, hashes and records.
 *store*: the same appends, made beforehand, through the store alone. *raw*: the same rows of the same bytes, through
 `sqlite3` or `psycopg` and nothing else, one commit for each append, as many writers at once as there are conversations.
-Every commit is fsynced; a turn of this flow has two.
+Every commit is fsynced; a turn of this flow has two. The collector of garbage is set for a process that serves, as
+docs/resilience.md advises; `--collector-as-is` leaves it as Python has it.
 """
 
 import argparse
 import asyncio
+import gc
 import sqlite3
 import statistics
 import sys
@@ -19,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -29,8 +32,7 @@ import psycopg
 from interlock_side import program
 from workload import answer, message
 
-from interlock.agents.scripted import ScriptedAgent
-from interlock.contracts.agents import AgentReply
+from interlock.contracts.agents import AgentReply, AgentRequest
 from interlock.contracts.store import Append, Store
 from interlock.persistence.codec import conversation_row, event_row
 from interlock.persistence.memory_store import MemoryStore
@@ -53,6 +55,18 @@ TABLES = {
 """Columns of each table of the floor: keys and bytes as ours, without triggers or foreign keys."""
 
 
+class Answers:
+    """A model that answers at once, and keeps nothing of what it was asked."""
+
+    name = "answers"
+
+    def __init__(self) -> None:
+        self._said = count()
+
+    async def run(self, request: AgentRequest) -> AgentReply:
+        return AgentReply(text=answer(next(self._said)))
+
+
 class Remembers(MemoryStore):
     """Keeps the appends of a run, to be made again."""
 
@@ -67,9 +81,7 @@ class Remembers(MemoryStore):
 
 async def run_turns(store: Store, conversations: int, turns: int) -> float:
     """Turns a second; the conversations are begun before the clock runs."""
-    said = iter(range(10**9))
-    agent = ScriptedAgent(lambda _: AgentReply(text=answer(next(said))))
-    async with Runtime(store, program(), agent) as runtime:
+    async with Runtime(store, program(), Answers()) as runtime:
         begun = [(await runtime.start()).conversation for _ in range(conversations)]
 
         async def talk(conversation: str) -> None:
@@ -210,7 +222,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=2_000, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--collector-as-is", action="store_true", help="leave Python's collector of garbage as it is")
     chosen = parser.parse_args()
+    if not chosen.collector_as_is:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
     print(f"{'':12} {'at once':>8} {'turns/s':>10} {'store/s':>10} {'raw/s':>10} {'turns:raw':>10} {'store:raw':>10}")
     for engine in ("SQLite", "PostgreSQL"):
         for conversations in AT_ONCE:

@@ -14,6 +14,7 @@ would be null are absent.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, create_model
@@ -149,11 +150,11 @@ class _Frame:
             by,
             at.encode(),
             head.length,
-            canonical(code),
+            _quoted(code),
         )
         self._flow = b',"flow":"%b"' % flow.encode()
-        self._log = b',"log":%b' % canonical(log)
-        self._stream = canonical(head.stream)
+        self._log = b',"log":%b' % _quoted(log)
+        self._stream = _quoted(head.stream)
 
     def around(self, event: Event, version: int, key: str | None, previous: bytes) -> bytes:
         kind = event.type
@@ -182,6 +183,12 @@ class _Frame:
                 fix="Move text into a payload.",
             )
         return data
+
+
+@lru_cache(maxsize=4096)
+def _quoted(text: str) -> bytes:
+    """Names that stand in every envelope: each is written once."""
+    return canonical(text)
 
 
 def opened(data: bytes, upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS) -> tuple[Envelope, Event]:

@@ -109,4 +109,8 @@ class Price(Value):
     dated: str = ""
 
     def cost(self, usage: Usage) -> int:
-        return usage.input_tokens * self.input_nano + usage.output_tokens * self.output_nano
+        return self.of(usage.input_tokens, usage.output_tokens)
+
+    def of(self, input_tokens: int, output_tokens: int) -> int:
+        """What so many tokens cost."""
+        return input_tokens * self.input_nano + output_tokens * self.output_nano

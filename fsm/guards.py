@@ -18,6 +18,7 @@ A flow's own guard of the same name goes first, so that no flow changes its mean
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -237,7 +238,13 @@ def tried(
     verdicts: list[Verdict] = []
     for index, row in rows:
         result: Any = "not_reached" if taken else verdict_of(row.guard, facts, functions)
-        verdicts.append(Verdict(row=index, guard=str(row.guard), result=result))
+        verdicts.append(_said_of(index, str(row.guard), result))
         if result == "holds":
             taken = (index, row)
     return taken, tuple(verdicts)
+
+
+@lru_cache(maxsize=4096)
+def _said_of(row: int, guard: str, result: Any) -> Verdict:
+    """The same verdicts come at every turn of every conversation: each is validated once."""
+    return Verdict(row=row, guard=guard, result=result)

@@ -6,6 +6,7 @@ is tried on all of history. Numbers are compared as whole millionths: the log ho
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..contracts.flow import RouterSpec
 from ..contracts.routing import (
@@ -132,7 +133,7 @@ def choose(spec: RouterSpec, evidence: RoutingEvidence) -> RoutingDecision:
     for stage, said in _stages(spec, evidence):
         open_to_it = not decided.chosen or (not decided.final and stage in ("model", "sticky"))
         reached = open_to_it and not asks
-        verdicts.append(StageVerdict(stage=stage, said=said.words if reached else "not reached"))
+        verdicts.append(_said_of(stage, said.words if reached else "not reached"))
         if reached and said.chosen:
             decided, by = said, stage
         asks = asks or (reached and stage == "model" and evidence.modelled is None)
@@ -272,3 +273,9 @@ def _candidates(spec: RouterSpec, evidence: RoutingEvidence) -> tuple[str, ...]:
     """The two labels to ask about: what rules found first, then the best scores."""
     found = (*(hit.label for hit in evidence.rules), *(score.label for score in evidence.scores))
     return distinct(label for label in found if label in spec.labels)[:2]
+
+
+@lru_cache(maxsize=4096)
+def _said_of(stage: RouteStage, words: str) -> StageVerdict:
+    """The same verdicts come at every turn: each is validated once."""
+    return StageVerdict(stage=stage, said=words)

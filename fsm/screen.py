@@ -7,6 +7,7 @@ only. What holds whatever the text says is that no tool outside the state's list
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from ..contracts.flow import RouterSpec
@@ -104,7 +105,7 @@ def screened(spec: RouterSpec, text: str, screener: Classifier | None = None) ->
 
     Fails closed: a rule or classifier that does not exist, that is another one, or that raises, counts as blocked.
     """
-    verdicts = tuple(ScreenVerdict(rule=rule, blocked=_blocks(rule, spec, text)) for rule in spec.screen)
+    verdicts = tuple(_said_of(rule, _blocks(rule, spec, text)) for rule in spec.screen)
     if spec.screen_classifier is None:
         return verdicts
     if any(verdict.blocked for verdict in verdicts):
@@ -120,6 +121,12 @@ def _by_classifier(spec: RouterSpec, text: str, screener: Classifier | None) -> 
     except Exception:  # noqa: BLE001 - fails closed: what could not be examined does not pass
         return ScreenVerdict(rule="classifier", blocked=True)
     return ScreenVerdict(rule="classifier", blocked=millionths(score) >= millionths(spec.screen_threshold), score=score)
+
+
+@lru_cache(maxsize=256)
+def _said_of(rule: str, blocked: bool) -> ScreenVerdict:
+    """The same verdicts come at every turn: each is validated once."""
+    return ScreenVerdict(rule=rule, blocked=blocked)
 
 
 def _blocks(rule: str, spec: RouterSpec, text: str) -> bool:

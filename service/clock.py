@@ -1,6 +1,7 @@
 """Where time and randomness come from: the only place, so that tests and replays can hold them."""
 
 import os
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -13,6 +14,7 @@ from ..contracts.values import written_time
 
 log = structlog.get_logger("interlock.clock")
 _TOLERATED = timedelta(seconds=1)
+RANDOM_BYTES, DRAWN_AT_ONCE = 32, 128
 CHILD_VERSION = 8
 """Of the UUIDs that children's ids are."""
 
@@ -83,4 +85,23 @@ def chosen_id(conversation: str) -> str:
 
 def minted(name: str, kind: PayloadClass, plaintext: bytes) -> Payload:
     """A payload with fresh random bytes for its commitment."""
-    return Payload(name=name, kind=kind, r=os.urandom(32), plaintext=plaintext)
+    return Payload(name=name, kind=kind, r=_fresh(), plaintext=plaintext)
+
+
+_drawn: deque[bytes] = deque()
+if hasattr(os, "register_at_fork"):  # where processes are forked, two must not use the same
+    os.register_at_fork(after_in_child=_drawn.clear)
+
+
+def _fresh() -> bytes:
+    """32 random bytes that nobody had before, drawn from the system for many payloads at once.
+
+    Each draw lets go of the interpreter, and where another thread writes it takes long to get it back.
+    """
+    try:
+        return _drawn.popleft()
+    except IndexError:
+        many = os.urandom(RANDOM_BYTES * DRAWN_AT_ONCE)
+        first, *rest = (many[at : at + RANDOM_BYTES] for at in range(0, len(many), RANDOM_BYTES))
+        _drawn.extend(rest)
+        return first

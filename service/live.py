@@ -10,6 +10,8 @@ from ..contracts.events import (
     AgentReturned,
     AgentToolEnded,
     Event,
+    FactForgotten,
+    FactsRecorded,
     FlowChanged,
     MessageReceived,
     ReplySent,
@@ -26,6 +28,8 @@ from ..fsm.evolve import fold, known_after
 from ..fsm.program import Program
 
 RoundEvent = AgentRequested | AgentReturned | AgentToolEnded | ToolRequested | ToolRefused | ToolReturned
+_ROUND = (AgentReturned, AgentToolEnded, ToolRequested, ToolRefused, ToolReturned)
+_TELLS_FACTS = (FactsRecorded, FactForgotten)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,8 @@ class Live:
             if version == 0:
                 self.started_at = at
             self.at = at
-            known = known_after(known, event)
+            if isinstance(event, _TELLS_FACTS):
+                known = known_after(known, event)
             if isinstance(event, RoutingDecided) and event.agent is None:
                 candidates = event.decision.candidates
             self._note(version, event, known, candidates)
@@ -100,9 +105,7 @@ class Live:
     def _note(self, version: int, event: Event, known: Mapping[str, KnownFact], candidates: tuple[str, ...]) -> None:
         if isinstance(event, TransitionTaken):
             self.rounds.clear()
-        elif isinstance(event, AgentReturned | AgentToolEnded | ToolRequested | ToolRefused | ToolReturned) or (
-            isinstance(event, AgentRequested) and event.purpose in ("tool", "summary")
-        ):
+        elif isinstance(event, _ROUND) or (isinstance(event, AgentRequested) and event.purpose in ("tool", "summary")):
             self.rounds.append((version, event))
         elif isinstance(event, ReplySent) or (isinstance(event, MessageReceived) and event.disposition != "refused"):
             self.lines.append(_line(version, event, known, candidates))

@@ -35,10 +35,7 @@ class Prompts:
         program = live.program
         contract = _contract(program, request, spec)
         end = bisect_left(live.lines, request.history.upto, key=lambda line: line.version) - request.history.kept
-        lines = live.lines[max(0, end - request.history.count) : end] if request.history.count else []
-        history = [
-            ChatMessage("assistant" if line.ours else "user", await self._texts.line(live, line)) for line in lines
-        ]
+        history = await self._said(live, end - request.history.count, end)
         if request.task is not None:
             history.append(
                 ChatMessage("user", await self._texts.text(live.id, request.task.version, request.task.name))
@@ -80,6 +77,15 @@ class Prompts:
             max_output_tokens=spec.max_output_tokens,
             timeout_seconds=request.timeout_seconds,
         )
+
+    async def _said(self, live: Live, start: int, end: int) -> list[ChatMessage]:
+        """What was said from message `start` to `end`; what is in memory, without waiting for it."""
+        messages = []
+        for line in live.lines[max(0, start) : end] if start < end else ():
+            text = self._texts.kept(live, line)
+            text = await self._texts.line(live, line) if text is None else text
+            messages.append(ChatMessage("assistant" if line.ours else "user", text))
+        return messages
 
     async def _summary(self, live: Live, request: AgentRequested) -> str:
         at = request.history.summary

@@ -67,6 +67,14 @@ class Texts:
                 found[name] = said(specs[name], fact.value, flow.currency)
         return found
 
+    def kept(self, live: Live, line: Line) -> str | None:
+        """The full text of one message of the history, if it is in memory."""
+        place = (live.id, line.at if line.payload else line.version, line.payload)
+        text = self._cache.get(place)
+        if text is not None:
+            self._cache.move_to_end(place)
+        return text
+
     async def line(self, live: Live, line: Line) -> str:
         """The full text of one message of the history."""
         if line.payload:

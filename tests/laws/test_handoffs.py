@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -145,7 +146,7 @@ async def _play(said: list[str], attacks: tuple[Callable[[AgentRequest], None], 
     program = handed(front="history: summary, window: 2, summariser: scribe", back="history: verbatim")
     store, clock = MemoryStore(), ManualClock()
     agent = ScriptedAgent({"front": front, "back": back, "scribe": "Short."})
-    with patch("interlock.service.clock.os.urandom", counted_bytes()):
+    with patch("interlock.service.clock.os.urandom", counted_bytes()), patch("interlock.service.clock._drawn", deque()):
         async with Runtime(store, program, agent, clock=clock, presence=OnlyProcess()) as runtime:
             await runtime.start("handed", conversation="6f1f3c9e-0000-4000-8000-000000000001", subject="somebody")
             for number, text in enumerate(said):

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -356,6 +357,7 @@ def held_still(monkeypatch: pytest.MonkeyPatch) -> Any:
         numbers = itertools.count()
         fixed = SimpleNamespace(urandom=lambda size: next(numbers).to_bytes(size, "big"))
         monkeypatch.setattr(clock, "os", fixed)
+        monkeypatch.setattr(clock, "_drawn", deque())
         monkeypatch.setattr(perform, "time", SimpleNamespace(perf_counter=lambda: 0.0))
 
     return hold
