@@ -263,18 +263,13 @@ def test_who_has_lost_the_server_is_dead_to_the_others(two: tuple[PostgresStore,
     assert one.is_alive(other.owner)
     assert other.is_alive(one.owner)
     assert not one.is_alive("f" * 32)
+    assert other._connection is not None
     with psycopg.connect(url, autocommit=True) as operator:
-        operator.execute(
-            "SELECT pg_terminate_backend(min(pid), 30000) FROM pg_locks WHERE locktype = 'advisory' "
-            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
-    survivors: list[bool | None] = []
-    for mine, theirs in ((one, other), (other, one)):
-        try:
-            survivors.append(mine.is_alive(theirs.owner))
-        except StorageError:
-            survivors.append(None)
-    assert sorted(survivors, key=str) == [False, None]
+        gone = operator.execute("SELECT pg_terminate_backend(%s, 30000)", (other._connection.info.backend_pid,))
+        assert gone.fetchone() == (True,)
+    assert not one.is_alive(other.owner)
+    with pytest.raises(StorageError, match="The connection to the database failed"):
+        other.is_alive(one.owner)
     assert one.is_alive(one.owner)
     assert other.is_alive(other.owner)
     assert one.is_alive(other.owner)
