@@ -1,12 +1,15 @@
 """`interlock checkpoint`, `receipt`, `key` and `witness`: what is signed, by whom, and who has seen it."""
 
+import json
+import signal
 import sys
-import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
-from ..contracts.errors import CallError, SetupError
+from ..contracts.errors import CallError, InterlockError, SetupError
 from ..persistence.evidence.keys import SigningKey, new_key
 from ..persistence.evidence.notes import COSIGNATURE, ED25519, ML_DSA, verifier_keys
 from ..persistence.evidence.receipts import receipt as receipt_note
@@ -16,7 +19,7 @@ from ..service.evidence import anchors_at, checkpointer_of, memory_of, signing_k
 from ..service.wiring import db_path
 from ..service.witnesses import served
 from .finding import existing_log, stream_named, writable_log
-from .terminal import MARKS, Terminal, counted, write_json
+from .terminal import MARKS, Terminal, counted, safe, write_json
 
 
 def checkpoint(
@@ -29,24 +32,60 @@ def checkpoint(
     watch: bool,
     as_json: bool,
 ) -> int:
-    """1 if a witness or an anchor did not take it; the checkpoint stands."""
+    """1 if a witness or an anchor did not take it; the checkpoint stands. `watch` goes on until it is stopped, and
+    tells of each; its code is that of the last."""
     with existing_log(db) as store:
         places = anchors_at(anchors, authorities)
         signing = checkpointer_of(db_path(db), store.tree(), key=key, policy=policy, anchors=places)
         found = signing.checkpoint()
-        _show(found, as_json)
         if watch:
-            _watch(signing)
+            return _watch(signing, found, as_json)
+        _show(found, as_json)
     return 1 if found.failures else 0
 
 
-def _watch(signing: Checkpointer) -> None:
-    signing.start()
+def _watch(signing: Checkpointer, first: Signed, as_json: bool) -> int:
+    """Sign until Ctrl-C or SIGTERM, then once more over everything."""
+    stop, codes = Event(), [0]
+
+    def tell(found: Signed | InterlockError) -> None:
+        codes.append(1 if isinstance(found, InterlockError) or found.failures else 0)
+        _tell(found, as_json)
+
+    stopping = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(one, lambda *_: stop.set()) for one in stopping]
     try:
-        while True:
-            time.sleep(1)
-    finally:
+        tell(first)
+        signing.start(tell=tell)
+        while not stop.wait(1.0):
+            pass
         signing.close()
+    finally:
+        for one, was in zip(stopping, before, strict=True):
+            signal.signal(one, was)
+    return codes[-1]
+
+
+def _tell(found: Signed | InterlockError, as_json: bool) -> None:
+    """One line of what happened, for who reads them all: a JSON document to stdout, or words to stderr."""
+    when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(found, InterlockError):
+        lines = [f"{when} {MARKS.bad} {safe(found.what)} {safe(found.fix)}".rstrip()]
+    else:
+        lines = [f"{when} {MARKS.good} {_signed_words(found)}"]
+        lines += (f"{when} {MARKS.bad} {safe(one)}" for one in found.failures)
+        if as_json:
+            sys.stdout.write(json.dumps(checkpoint_document(found)) + "\n")
+            sys.stdout.flush()
+            lines = lines[1:]
+    sys.stderr.write("".join(f"{one}\n" for one in lines))
+    sys.stderr.flush()
+
+
+def _signed_words(found: Signed) -> str:
+    was = "" if found.fresh else "; nothing is new since it was signed"
+    size = counted(found.checkpoint.size, "leaf", "leaves")
+    return f"{size}, {counted(len(found.note.signatures), 'signature')}{was}"
 
 
 def checkpoint_document(found: Signed) -> dict[str, Any]:
@@ -70,10 +109,7 @@ def _show(found: Signed, as_json: bool) -> None:
         return
     sys.stdout.write(str(found.note))
     terminal = Terminal(error=True)
-    signers = counted(len(found.note.signatures), "signature")
-    was = "" if found.fresh else "; nothing is new since it was signed"
-    said = f"{counted(found.checkpoint.size, 'leaf', 'leaves')}, {signers}{was}"
-    terminal.hang(terminal.text((MARKS.good, "bold green")), said)
+    terminal.hang(terminal.text((MARKS.good, "bold green")), _signed_words(found))
     if found.compared_from:
         seen = (
             f"Leaves from {found.compared_from} on were compared with their entries; `interlock verify` compares all."

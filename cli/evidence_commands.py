@@ -161,7 +161,10 @@ def checkpoint(
         list[str] | None, typer.Option("--tsa", metavar="URL", help="Have it time-stamped there (RFC 3161).")
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on: after every 1,000 entries, and after 60 s, until Ctrl-C.")
+        bool,
+        typer.Option(
+            "--watch", help="Go on until Ctrl-C or SIGTERM: after every 1,000 entries, and after 60 s; a line for each."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:

@@ -25,6 +25,12 @@ _SERVER = compiled(
     text("SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')")
 )
 CLOCK = compiled(text("SELECT clock_timestamp()"))
+MAY_SEQUENCE = compiled(
+    text(
+        "SELECT has_table_privilege('leaf', 'INSERT') AND has_table_privilege('checkpoint', 'INSERT') "
+        "AND has_table_privilege('pending', 'DELETE')"
+    )
+)
 _SIZE = compiled(text("SELECT pg_database_size(current_database())"))
 
 

@@ -30,9 +30,8 @@ _MEANINGS: tuple[tuple[type[psycopg.Error], str, str], ...] = (
         errors.InsufficientPrivilege,
         "The database's user may not do this.",
         (
-            "Run as a member of `interlock_app`, which writes and reads the log, and of `interlock_sequencer` where a "
-            "signing key is configured: it keeps the tree and its "
-            "checkpoints. The owner brings the schema to a release."
+            "Run as a member of `interlock_app`, which writes and reads the log. The owner brings the schema to a "
+            "release; docs/postgresql.md lists which command takes which role."
         ),
     ),
     (
@@ -61,6 +60,16 @@ _MEANINGS: tuple[tuple[type[psycopg.Error], str, str], ...] = (
         f"Check that the server runs and can be reached. {_IN_DOUBT}",
     ),
 )
+_ROLES = {
+    **dict.fromkeys(
+        ("leaf", "checkpoint", "cosignature", "anchor", "head", "head_node", "pending"),
+        "What gives places in the tree and signs it runs as a member of `interlock_sequencer`.",
+    ),
+    "record": "This is recorded before it is done, and whoever records is a member of `interlock_sequencer`, too.",
+    "meta": "The log has no name yet: open it once as the owner of its tables, such as by `interlock doctor`.",
+    "archived": "What prunes runs as a member of `interlock_eraser`, too.",
+}
+"""What to do about a table that may not be written."""
 _UNKNOWN = ("The database failed.", f"See the cause. {_IN_DOUBT}")
 
 DATABASE_ERRORS = (SQLAlchemyError, psycopg.Error)
@@ -81,5 +90,7 @@ def translated(error: Exception, where: str) -> StorageError:
     for kind, what, fix in _MEANINGS:
         if isinstance(cause, kind):
             state = getattr(cause, "sqlstate", None)
+            if kind is errors.InsufficientPrivilege:
+                fix = _ROLES.get(said.rpartition(" for table ")[2], fix)
             return StorageError(f"{what} ({state or type(cause).__name__}: {said})", where=where, fix=fix)
     return StorageError(f"{_UNKNOWN[0]} ({type(cause).__name__}: {said})", where=where, fix=_UNKNOWN[1])

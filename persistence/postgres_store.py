@@ -17,7 +17,7 @@ from .connection import Failures
 from .description import Description
 from .keyfile import KeyFile
 from .postgres_connection import PostgresConnection
-from .postgres_description import CLOCK, described
+from .postgres_description import CLOCK, MAY_SEQUENCE, described
 from .postgres_errors import DATABASE_ERRORS, is_refused_row, translated
 from .postgres_patience import ANSWER_SECONDS
 from .postgres_presence import PostgresPresence
@@ -67,6 +67,10 @@ class PostgresStore(SqlStore[PostgresConnection]):
     def server_time(self) -> datetime | None:
         found: datetime = self._rows(CLOCK)[0][0]
         return found
+
+    def may_sequence(self) -> bool:
+        """Whether the user of the URL is a member of `interlock_sequencer`, or owns the tables."""
+        return bool(self._rows(MAY_SEQUENCE)[0][0])
 
     def tree(self) -> SqlTree[PostgresConnection]:
         """The Merkle tree over this log's entries."""

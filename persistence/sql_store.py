@@ -56,6 +56,10 @@ class SqlStore(ABC, Generic[C]):
         """The database server's time; None where the database has no clock but this machine's."""
         return None
 
+    def may_sequence(self) -> bool:
+        """Whether this process may give places in the tree and keep checkpoints."""
+        return True
+
     def try_writing(self) -> None:
         """Write a row and take it back. Raises `StorageError` where the log cannot be written."""
 

@@ -5,7 +5,7 @@ acknowledged is without a signed checkpoint for longer than that.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Protocol
@@ -64,6 +64,18 @@ class Signed:
     compared_from: int = 0
 
 
+Told = Callable[[Signed | InterlockError], None]
+"""Hears of each checkpoint that was made, and of why one was not."""
+
+
+def _to_own_log(found: Signed | InterlockError) -> None:
+    if isinstance(found, InterlockError):
+        log.error("checkpoint_failed", error=found.code, what=found.what, fix=found.fix)
+        return
+    for failure in found.failures:
+        log.error("checkpoint_not_shown", size=found.checkpoint.size, why=failure)
+
+
 class Checkpointer:
     """Signs for one log. Safe in several processes: one of them sequences at a time."""
 
@@ -83,6 +95,7 @@ class Checkpointer:
         self._clock = clock or SystemClock()
         self._stop = Event()
         self._thread: Thread | None = None
+        self._tell: Told = _to_own_log
 
     def checkpoint(self) -> Signed:
         """Sequence everything that waits and sign the head; where nothing is new, the last checkpoint again.
@@ -201,8 +214,7 @@ class Checkpointer:
     def checkpoint_told(self) -> Signed:
         """`checkpoint`, for who does not look at it: what did not take it is written to this process's own log."""
         found = self.checkpoint()
-        for failure in found.failures:
-            log.error("checkpoint_not_shown", size=found.checkpoint.size, why=failure)
+        _to_own_log(found)
         return found
 
     def receipt(self, stream: str, version: int, leaf: bytes, at: str) -> str:
@@ -218,8 +230,11 @@ class Checkpointer:
 
     # -- while a server runs ------------------------------------------------------------------------
 
-    def start(self, *, every_seconds: float = EVERY_SECONDS, every_entries: int = EVERY_ENTRIES) -> None:
-        """Make checkpoints in a thread of its own until `close`."""
+    def start(
+        self, *, every_seconds: float = EVERY_SECONDS, every_entries: int = EVERY_ENTRIES, tell: Told = _to_own_log
+    ) -> None:
+        """Make checkpoints in a thread of its own until `close`. `tell` hears of each, in that thread."""
+        self._tell = tell
         self._thread = Thread(target=self._run, args=(every_seconds, every_entries), name="checkpoints", daemon=True)
         self._thread.start()
 
@@ -232,19 +247,24 @@ class Checkpointer:
             self._try()
 
     def _run(self, every_seconds: float, every_entries: int) -> None:
-        last = time.monotonic()
+        last, said = time.monotonic(), ""
         while not self._stop.wait(min(1.0, every_seconds)):
             try:
                 waiting = self.tree.waiting()
             except InterlockError as error:
-                log.error("checkpoint_failed", error=error.code, what=error.what)
+                if error.what != said:  # not every second again, for as long as a server is away
+                    self._tell(error)
+                said = error.what
                 continue
+            said = ""
             if waiting and (waiting >= every_entries or time.monotonic() - last >= every_seconds):
                 self._try()
                 last = time.monotonic()
 
     def _try(self) -> None:
         try:
-            self.checkpoint_told()
+            found = self.checkpoint()
         except InterlockError as error:
-            log.error("checkpoint_failed", error=error.code, what=error.what, fix=error.fix)
+            self._tell(error)
+        else:
+            self._tell(found)

@@ -8,6 +8,9 @@ last is remembered beside the key.
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from ..contracts.errors import SetupError
 from ..contracts.tree import TreeStore
@@ -16,9 +19,12 @@ from ..persistence.evidence.keys import SigningKey
 from ..persistence.evidence.policy import Policy, policy_of
 from ..persistence.evidence.signing import FileMemory, Remembered
 from ..persistence.evidence.signing import refuse_old_copy as extends
+from ..persistence.sql_store import SqlStore
 from .checkpointing import Checkpointer
 from .clock import Clock
 from .witnesses import HttpWitness, stamped
+
+log = structlog.get_logger("interlock.evidence")
 
 
 def signing_key_path(db: Path, given: Path | None = None) -> Path:
@@ -94,3 +100,24 @@ def checkpointer_of(
     memory = memory_of(signer, tree.log)
     memory.read()  # a key that was changed for another signs nothing, not even what is not new
     return Checkpointer(tree, signer.signers, memory, witnesses=witnesses, anchors=anchors, clock=clock)
+
+
+def signing_beside(db: Path, store: SqlStore[Any]) -> Checkpointer | None:
+    """What signs while conversations run, where the log has a signing key: checkpoints in a thread of their own, and
+    one when it is closed. On PostgreSQL who is no sequencer signs receipts alone, and says so once.
+
+    Raises `SigningRefused` at once for a database that does not extend what was signed last.
+    """
+    tree = store.tree()
+    if not signing_key_path(db).is_file():
+        refuse_old_copy(db, tree)
+        return None
+    made = checkpointer_of(db, tree, anchors=anchors_at(anchor_folders()))
+    if store.may_sequence():
+        made.checkpoint_told()
+        made.start()
+    else:
+        refuse_old_copy(db, tree)
+        made.refuse_another_key()
+        log.warning("checkpoints_left_to_the_sequencer", why="the database's user is no member of interlock_sequencer")
+    return made

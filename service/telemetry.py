@@ -5,6 +5,7 @@ processor at the end of the chain lets only known fields through. The one except
 somebody switched on, and which passes only as the type that redaction makes.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -54,6 +55,7 @@ def configured(environment: Mapping[str, str] | None = None) -> None:
     env = os.environ if environment is None else environment
     level = _level(env)
     renderer: Any = structlog.processors.JSONRenderer() if env.get("INTERLOCK_LOG") == "json" else _line
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # what a statement met is raised, and said once
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

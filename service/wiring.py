@@ -27,7 +27,7 @@ from ..persistence.sqlite_store import SqliteStore
 from .checkpointing import Checkpointer
 from .clock import Clock
 from .codes import codes_of
-from .evidence import anchor_folders, anchors_at, checkpointer_of, refuse_old_copy, signing_key_path
+from .evidence import signing_beside
 from .loading import recorded_flow
 from .project import Project, load_project
 from .redactor import redactor_named
@@ -337,7 +337,7 @@ def wired(
     signing: Checkpointer | None = None
     try:
         store.try_key()
-        signing = _signing(path, store)
+        signing = signing_beside(path, store)
         presence = store.presence()
         others = tuple(others)
         programs, sources = _programs(project, others)
@@ -365,20 +365,6 @@ def wired(
         if signing is not None:
             signing.close()
         store.close()
-
-
-def _signing(path: Path, store: SqlStore[Any]) -> Checkpointer | None:
-    """Where the log has a signing key: checkpoints while it runs, and one at the end.
-
-    Raises `SigningRefused` at once for a database that does not extend what was signed last.
-    """
-    if not signing_key_path(path).is_file():
-        refuse_old_copy(path, store.tree())
-        return None
-    made = checkpointer_of(path, store.tree(), anchors=anchors_at(anchor_folders()))
-    made.checkpoint_told()
-    made.start()
-    return made
 
 
 def _programs(project: Project, others: Iterable[FoundFlow]) -> tuple[dict[str, Program], Mapping[str, str]]:

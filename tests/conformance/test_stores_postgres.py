@@ -12,9 +12,12 @@ import pytest
 
 from interlock.contracts.envelope import Head
 from interlock.contracts.errors import StorageError, StreamMoved
+from interlock.contracts.keeping import HoldReleased
 from interlock.contracts.store import FlowRow
+from interlock.persistence.postgres_presence import PostgresPresence
 from interlock.persistence.postgres_store import PostgresStore
 from interlock.persistence.verify import verify
+from interlock.service.journal import Journal
 from support.postgres import database, url_of
 from support.stores import LOG, after, decided
 
@@ -263,6 +266,7 @@ def test_who_has_lost_the_server_is_dead_to_the_others(two: tuple[PostgresStore,
     assert one.is_alive(other.owner)
     assert other.is_alive(one.owner)
     assert not one.is_alive("f" * 32)
+    assert isinstance(other, PostgresPresence)
     assert other._connection is not None
     with psycopg.connect(url, autocommit=True) as operator:
         gone = operator.execute("SELECT pg_terminate_backend(%s, 30000)", (other._connection.info.backend_pid,))
@@ -341,15 +345,24 @@ def test_the_work_goes_on_under_the_roles(url: str) -> None:
         assert app.append(decided(after(begun))) == 4
         with pytest.raises(StorageError, match="The database's user may not do this") as refused:
             app.tree().sequence()
-        assert "and of `interlock_sequencer` where a signing key is configured" in refused.value.fix
+        assert refused.value.fix == (
+            "What gives places in the tree and signs it runs as a member of `interlock_sequencer`."
+        )
+        with pytest.raises(StorageError, match="permission denied for table record") as refused:
+            Journal(app).note(HoldReleased(by="ops", ground="", hold=0))
+        assert refused.value.fix == (
+            "This is recorded before it is done, and whoever records is a member of `interlock_sequencer`, too."
+        )
+        assert [one.may_sequence() for one in (app, sequencer, auditor)] == [False, True, False]
         with sequencer.tree().sequencing():
             while sequencer.tree().sequence():
                 pass
         assert auditor.tree().waiting() == 0
         assert auditor.tree().index_of("roles", 3) is not None
         assert len(auditor.read("roles")) == 4
-        with pytest.raises(StorageError, match="may not do this"):
+        with pytest.raises(StorageError, match="may not do this") as refused:
             auditor.payloads("roles")
+        assert refused.value.fix.startswith("Run as a member of `interlock_app`, which writes and reads the log.")
         with pytest.raises(StorageError, match="may not do this"):
             auditor.append(decided(Head("forged")))
 

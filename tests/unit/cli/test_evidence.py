@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -453,3 +455,46 @@ def test_the_report_says_who_acted(run: Any, signed: Path, tmp_path: Path) -> No
     said = {row["who"].split()[0] for row in rows if row["what"].startswith("says ")}
     replied = {row["who"].split(", upon ")[0] for row in rows if row["what"].startswith("replies ")}
     assert (said, replied) == ({"human"}, {"the flow"})
+
+
+# -- the sequencer as a service -----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM")
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_sequencer_that_is_stopped_signs_what_is_there(
+    run: Any, log: Path, tmp_path: Path, stop: signal.Signals
+) -> None:
+    """A line for each checkpoint, the last one over everything, and 0: a service that was stopped did not fail."""
+    assert run("key", "new", "--db", log, "--key", tmp_path / "key").code == 0
+    command = [sys.executable, "-m", "interlock", "checkpoint", "--watch", "--db", str(log)]
+    with subprocess.Popen([*command, "--key", str(tmp_path / "key"), "--json"], **STREAMS) as sequencer:
+        assert sequencer.stdout
+        first = json.loads(sequencer.stdout.readline())
+        assert run("chat", "bank", "--db", log, stdin="hello\n").code == 0
+        sequencer.send_signal(stop)
+        out, err = sequencer.communicate(timeout=60)
+        last = json.loads(out.splitlines()[-1])
+    assert (sequencer.returncode, err) == (0, "")
+    assert (last["fresh"], last["size"] > first["size"]) == (True, True)
+    assert run("verify", "--db", log, "--json").json["tree"]["waiting"] == 0
+
+
+STREAMS: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM")
+def test_a_sequencer_says_what_it_signed(run: Any, log: Path, tmp_path: Path) -> None:
+    """In words, to stderr; and 1 where the last was not taken by a witness or an anchor."""
+    assert run("key", "new", "--db", log, "--key", tmp_path / "key").code == 0
+    (tmp_path / "no folder").write_text("")
+    command = [sys.executable, "-m", "interlock", "checkpoint", "--watch", "--db", str(log)]
+    command += ["--key", str(tmp_path / "key"), "--anchor", str(tmp_path / "no folder")]
+    with subprocess.Popen(command, **STREAMS) as sequencer:
+        assert sequencer.stderr
+        first, failed = sequencer.stderr.readline(), sequencer.stderr.readline()
+        sequencer.terminate()
+        out, err = sequencer.communicate(timeout=60)
+    assert re.fullmatch(r"[-0-9]{10}T[:0-9]{8}Z ✓ [0-9]+ leaves, 1 signature\n", first)
+    assert re.fullmatch(r"[-0-9]{10}T[:0-9]{8}Z ✗ anchor: .*\n", failed)
+    assert (sequencer.returncode, out, "nothing is new since it was signed" in err) == (1, "", True)

@@ -1,6 +1,7 @@
 """The command line on PostgreSQL: the file that `--db` names holds the database's URL."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -38,6 +39,34 @@ def test_the_demo_and_all_that_looks_at_its_log(run: Any, place: Path) -> None:
     assert found["durability"]["says"] == "fsync on, synchronous_commit on"
     assert found["append-only"]["result"] == found["chain"]["result"] == found["texts"]["result"] == "ok"
     assert (place.with_name("log.url.key").stat().st_mode & 0o077) == 0
+
+
+def test_who_may_only_append_leaves_the_tree_to_the_sequencer(run: Any, place: Path, tmp_path: Path) -> None:
+    """With the signing key at hand, too: the conversation goes on, and one line says who signs; the sequencer needs
+    neither the other role nor the key of the texts."""
+    url = place.read_text().strip()
+    places = {}
+    for role in ("app", "sequencer"):
+        (tmp_path / role).mkdir()
+        places[role] = tmp_path / role / "log.url"
+        places[role].touch(mode=0o600)
+        places[role].write_text(f"{url}&options=-crole%3Dinterlock_{role}\n")
+    unnamed = run("key", "new", "--db", places["sequencer"])
+    assert "The log has no name yet: open it once as the owner of its tables" in unnamed.words
+    open_log(place).close()
+    assert run("key", "new", "--db", places["sequencer"]).code == 0
+    shutil.copy(tmp_path / "sequencer" / "log.url.signing-key", tmp_path / "app")
+    for _ in range(2):  # the second time, entries wait from the beginning
+        told = run("chat", "bank", "--db", places["app"], stdin="hello\nopening hours please\n/quit\n")
+        assert (told.code, told.out.count("Our branches are open")) == (0, 1), told.err
+        assert told.err == (
+            "interlock: warning: checkpoints_left_to_the_sequencer "
+            "why=the database's user is no member of interlock_sequencer\n"
+        )
+    signed = run("checkpoint", "--db", places["sequencer"])
+    assert (signed.code, "1 signature" in signed.err) == (0, True), signed.err
+    assert not (tmp_path / "sequencer" / "log.url.key").exists()
+    assert run("verify", "--db", place, "--json").json["tree"]["waiting"] == 0
 
 
 def test_what_is_rewritten_by_the_owner_is_found(run: Any, place: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,6 +180,30 @@ def test_checkpoints_are_made_while_a_server_runs_and_when_it_stops(tmp_path: Pa
         signing.close()
         signing.close()
         assert (tree.waiting(), tree.checkpoints()[-1][0]) == (0, tree.size())
+
+
+def test_a_server_that_is_away_is_told_once(monkeypatch: pytest.MonkeyPatch):
+    """And again when it goes away again; each checkpoint is told, too."""
+    store, told = MemoryStore(origin=ORIGIN), list[Any]()
+    answers: list[int | str] = ["away", "away", "away", 0, "away", "gone", 1]
+    filled(store, 1)
+    signing = checkpointer(store.tree())
+
+    def waiting() -> int:
+        answer = answers.pop(0) if answers else 0
+        if isinstance(answer, str):
+            raise StorageError(answer)
+        return answer
+
+    monkeypatch.setattr(signing.tree, "waiting", waiting)
+    signing.start(every_seconds=0.001, tell=told.append)
+    while answers:
+        signing._stop.wait(0.01)
+    signing.close()
+    assert [one.what if isinstance(one, StorageError) else one.fresh for one in told] == [
+        *("away", "away", "gone"),
+        *(True, False),
+    ]
 
 
 def test_a_witness_that_is_down_holds_nothing_up():
