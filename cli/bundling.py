@@ -1,6 +1,6 @@
 """`interlock export --bundle`: conversations with everything that an outsider needs to check them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -152,17 +152,8 @@ def _show(path: Path, found: Any, as_json: bool) -> None:
     terminal.line(("Checked by `python verify_bundle.py BUNDLE --key VKEY`, without Interlock.", "dim"), indent=2)
 
 
-def check(
-    path: Path,
-    keys: Sequence[str],
-    policy: Path | None,
-    heads: Sequence[Path],
-    anchors: Sequence[Path],
-    receipts: Sequence[Path],
-    as_json: bool,
-) -> int:
-    """Check a bundle, as `verify_bundle.py` does, with its exit code."""
-    words = [str(path), *(["--json"] if as_json else []), *(["--policy", str(policy)] if policy else [])]
-    for option, values in (("--key", keys), ("--head", heads), ("--anchors", anchors), ("--receipt", receipts)):
-        words += [word for value in values for word in (option, str(value))]
+def check(path: Path, options: Mapping[str, Sequence[object]], *, as_json: bool) -> int:
+    """Check a bundle, as `verify_bundle.py` does with these options, each with its values; with its exit code."""
+    words = [str(path), *(["--json"] if as_json else [])]
+    words += [f"--{option}={value}" for option, values in options.items() for value in values]
     return int(verify_bundle.main(words))

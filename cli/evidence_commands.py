@@ -47,6 +47,25 @@ Receipts = Annotated[
     typer.Option("--receipt", metavar="FILE", help="A receipt that the log gave you; may be repeated."),
 ]
 
+Archives = Annotated[
+    list[Path] | None,
+    typer.Option("--archive", metavar="PATH", help="Look at this archive of what was pruned, too; repeatable."),
+]
+PageOption = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="Of a bundle: write a page for people from what was checked."),
+]
+Require = Annotated[
+    str, typer.Option("--require", metavar="LEVEL", help="Of a bundle: exit with 0 for it, and what is stronger.")
+]
+TsaCa = Annotated[
+    Path | None,
+    typer.Option("--tsa-ca", metavar="FILE", help="Of a bundle: certificates of the time-stamping authority."),
+]
+NotBefore = Annotated[
+    str, typer.Option("--not-before", metavar="TIME", help="Of a bundle: count only witnesses that saw it later.")
+]
+
 keys = typer.Typer(cls=Commands, name="key", help="The key that signs the log's checkpoints.", no_args_is_help=True)
 witnessing = typer.Typer(
     cls=Commands, name="witness", help="Be a witness to other logs (c2sp.org/tlog-witness).", no_args_is_help=True
@@ -64,22 +83,32 @@ def verify(
     heads: Heads = None,
     anchors: Anchors = None,
     receipts: Receipts = None,
-    archives: Annotated[
-        list[Path] | None,
-        typer.Option("--archive", metavar="PATH", help="Look at this archive of what was pruned, too; repeatable."),
-    ] = None,
+    archives: Archives = None,
+    report: PageOption = None,
+    require: Require = "",
+    tsa_ca: TsaCa = None,
+    not_before: NotBefore = "",
     json: Json = False,
 ) -> None:
     """Check every entry, chain, column, commitment, the tree and what was signed; name the first broken position.
 
     Says how far others vouch for it: NOT SIGNED, SELF-ATTESTED, ANCHORED (--head, --anchors) or WITNESSED(k of n)
-    (--policy), the weakest over all entries. With --bundle, the exit code is that of `verify_bundle.py`.
+    (--policy), the weakest over all entries. With --bundle, the exit code is that of `verify_bundle.py`, and
+    CONVERSATION, in full, must be in it.
     """
+    of_a_bundle = {"report": report, "require": require, "tsa-ca": tsa_ca, "not-before": not_before}
     if bundle is not None:
         from .bundling import check
 
-        _end(check(bundle, vkeys or [], policy, heads or [], anchors or [], receipts or [], json))
+        if archives:
+            raise CallError("--archive is of a log.", fix="Check an archive alone: `verify --bundle ARCHIVE`.")
+        several = {"key": vkeys, "head": heads, "anchors": anchors, "receipt": receipts}
+        alone = {"policy": policy, "conversation": conversation, **of_a_bundle}
+        options = {name: values or () for name, values in several.items()}
+        _end(check(bundle, options | {name: [one] for name, one in alone.items() if one}, as_json=json))
         return
+    if strange := [name for name, value in of_a_bundle.items() if value]:
+        raise CallError(f"--{strange[0]} is of a bundle.", fix="Name the bundle with --bundle PATH, or leave it out.")
     from .proof import Brought
     from .proof import verify as run
 

@@ -10,7 +10,8 @@ from ..contracts.errors import CallError, KeyUnavailable
 from ..persistence.evidence.anchors import FolderAnchor
 from ..persistence.evidence.checking import Attested, Outside, attested, document
 from ..persistence.evidence.keys import SigningKey
-from ..persistence.evidence.notes import verifier_keys
+from ..persistence.evidence.notes import NoteRefused, checkpoint_of, note_of, verifier_keys
+from ..persistence.evidence.receipts import origin_of
 from ..persistence.evidence.receipts import unkept as unkept_receipt
 from ..persistence.sql_store import SqlStore
 from ..persistence.verify import Verified
@@ -63,11 +64,15 @@ class Brought:
     def outside(self, db: Path, log: str) -> Outside:
         """The log's own key stands in where no other is given: it says at least that the log is signed with it."""
         policy = policy_in(policy_path(db, self.policy), needed=self.policy is not None)
-        keys = tuple(key for one in self.vkeys for key in verifier_keys(_contents(one)))
+        given = tuple(key for one in self.vkeys for key in verifier_keys(_contents(one)))
+        keys = tuple(key for key in given or policy.logs if key.name == log)
+        if (given or policy.logs) and not keys:
+            names = sorted({key.name for key in given or policy.logs})
+            raise _of_another("The key", names[0], log, " ".join(self.vkeys)[:80] or str(policy_path(db, self.policy)))
         own = signing_key_path(db)
-        if not keys and not policy.logs and own.is_file():
+        if not keys and own.is_file():
             keys = SigningKey(own).verifiers()
-        heads = [one.read_text("utf-8") for one in self.heads]
+        heads = [_head(one, log) for one in self.heads]
         for folder in self.anchors:
             kept = FolderAnchor(folder).kept(log)
             if not kept:
@@ -86,6 +91,39 @@ class Around:
     policy: str = ""
 
 
+def _head(path: Path, log: str) -> str:
+    """A checkpoint that was got elsewhere. Raises `CallError` for one of another log."""
+    text = path.read_text("utf-8")
+    try:
+        origin = checkpoint_of(note_of(text)).origin
+    except NoteRefused:  # what is wrong with it is said with the rest
+        return text
+    if origin != log:
+        raise _of_another("The checkpoint", origin, log, str(path))
+    return text
+
+
+def _receipt(path: Path, log: str) -> str:
+    """A receipt that was handed out. Raises `CallError` for one of another log, and for what is none."""
+    text = path.read_text("utf-8")
+    try:
+        origin = origin_of(text)
+    except NoteRefused as error:
+        raise CallError(f"{error.what}", where=str(path), fix="Give the file as it was handed out.") from error
+    if origin != log:
+        raise _of_another("The receipt", origin, log, str(path))
+    return text
+
+
+def _of_another(what: str, origin: str, log: str, where: str) -> CallError:
+    """What was brought along says nothing about this log, good or bad."""
+    return CallError(
+        f"{what} is of the log {origin!r}, and this log is {log!r}.",
+        where=where,
+        fix="Give this log's, or name the other database with --db; nothing was checked.",
+    )
+
+
 def _contents(given: str) -> str:
     path = Path(given)
     return path.read_text("utf-8") if len(given) < 1000 and path.is_file() else given
@@ -97,15 +135,14 @@ def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None 
         misfits = tuple(map(str, store.misfits()))
         if misfits:
             return _unreadable(store.log, misfits, as_json)
-        found = audited(store, streams=[stream_named(store, prefix)] if prefix else None)
         log, tree, brought = store.log, None, brought or Brought()
         outside = brought.outside(db_path(db), log)
+        receipts = [(str(one), _receipt(one, log)) for one in brought.receipts]
+        found = audited(store, streams=[stream_named(store, prefix)] if prefix else None)
         if not prefix:
             tree = with_archives(store, attested(store.tree(), outside), brought.archives)
         keys = outside.known if tree is None else tree.keys
-        unkept = [
-            unkept_receipt(store, keys, str(one), one.read_text("utf-8"), store.tree()) for one in brought.receipts
-        ]
+        unkept = [unkept_receipt(store, keys, name, text, store.tree()) for name, text in receipts]
         around = Around(_locked(store) if found.unopened else "", brought.policy_used(db_path(db)))
         found = replace(found, beside=(*found.beside, *filter(None, unkept)))
     if as_json:

@@ -67,6 +67,12 @@ def opened(path: Path, eras: Sequence[Era]) -> Opened:
         keys = in_force(eras, _size_said(files))
         trust = verify_bundle.Trust([verify_bundle.Key(str(key)) for key in keys], writes_report=True)
         report = verify_bundle.check(files, trust)
+    except verify_bundle.WrongCall as error:
+        raise CallError(
+            "The archive is of another log: its name is not that of this log's key.",
+            where=str(path),
+            fix="Give an archive that `interlock archive` wrote of this log.",
+        ) from error
     except (OSError, ValueError, verify_bundle.Bad) as error:
         raise CallError(
             f"The archive cannot be read: {error}.", where=str(path), fix="Name its folder or zip file."

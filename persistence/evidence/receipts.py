@@ -86,6 +86,14 @@ def unkept(store: Store, keys: Iterable[VerifierKey], name: str, data: str, tree
     return f"{name} was not signed with a key of this log: {problems[0] if problems else 'no key of it is known.'}"
 
 
+def origin_of(data: str) -> str:
+    """The log that a receipt says it is of, whoever signed it. Raises `NoteRefused` for what is no receipt."""
+    lines = note_of(data).text[:-1].split("\n")
+    if lines[0] != FIRST_LINE or len(lines) != 6:
+        raise NoteRefused("This is no receipt.", fix="Give the file as it was handed out.")
+    return lines[1]
+
+
 def _asked_first(keys: Sequence[VerifierKey]) -> Sequence[VerifierKey]:
     """Those of Ed25519, with which every receipt is signed; the others where no such key is known."""
     return [key for key in keys if key.kind == ED25519] or keys

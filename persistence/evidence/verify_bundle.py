@@ -11,8 +11,13 @@ The verdict is the weakest of three, and its exit code tells which:
     10  ANCHORED           a checkpoint that you got elsewhere (--head, --anchors, --tsa-ca) is of this very tree
     20  SELF-ATTESTED      consistent, by the word of who holds the signing key
     1   BROKEN             something does not hold; every reason is printed
-    3   NOT SHOWN          nothing is wrong, but the bundle does not hold what one of your checkpoints asks about
-    2   the call was wrong, the bundle cannot be read, or this Python is too old to check it
+    3   NOT SHOWN          nothing is wrong, but the bundle does not hold what one of your checkpoints asks about, or
+                           nothing that you brought says whose it is
+    2   the call was wrong (a key, receipt or checkpoint of another log), the bundle cannot be read, or this Python is
+        too old to check it
+
+What you name vouches for the bundle, and nothing in it does: the log's key (--key, or a log line of your --policy), a
+checkpoint that you got elsewhere (--head, --anchors), or a quorum of witnesses (--policy).
 
 With --require LEVEL the exit code is 0 for that verdict and every stronger one.
 """
@@ -70,6 +75,10 @@ class NotTold(Bad):
     def __init__(self, stream, version, error) -> None:
         self.version = version
         super().__init__(f"{stream} version {version} cannot be told ({type(error).__name__}: {error})")
+
+
+class WrongCall(Bad):
+    """What was brought is of another log: that says nothing about the bundle."""
 
 
 class NotShown(Exception):
@@ -1109,7 +1118,8 @@ LEVELS = {
     "WITNESSED": "The witnesses that you named have seen this tree: nobody was shown another one.",
     "ANCHORED": "A checkpoint that you got elsewhere is of this very tree.",
     "SELF-ATTESTED": "Everything fits together, by the word of who holds the signing key.",
-    "NOT SHOWN": "Nothing is wrong, but the bundle does not answer for something that you brought.",
+    "NOT SHOWN": "Nothing is wrong, but the bundle does not answer for something that you brought, or nothing that you "
+    "brought says whose it is.",
     "BROKEN": "Something does not hold. Do not rely on what follows.",
 }
 
@@ -1420,6 +1430,8 @@ class Check:
         self.archived = {}  # stream -> (index, leaf hash) of its entries, which are in an archive
 
     def run(self):
+        """Raises `WrongCall`."""
+        self.belongs()
         for part in (self.opening, self.verifier, self.tree, self.rotations, self.signatures, self.chains,
                      self.complete, self.asked_for, self.archives, self.approvals, self.payloads, self.flows,
                      self.readable, self.outside, self.receipts, self.attested):  # fmt: skip
@@ -1442,6 +1454,31 @@ class Check:
             raise Bad(f"the bundle has no {name!r}")
         return self.files[name]
 
+    def belongs(self):
+        """What the auditor brought is of the log that the bundle is of. Raises `WrongCall` where it is not."""
+        try:
+            origin = Checkpoint(self.file("checkpoint")).origin
+        except Bad:  # then the bundle is of no log; `opening` says so
+            return
+        mine = f"the bundle is of the log {origin!r}"
+        named = {"key": self.trust.keys, "policy": self.trust.policy.logs if self.trust.policy else []}
+        for what, keys in named.items():
+            others = sorted({key.name for key in keys})
+            if others and origin not in others:
+                raise WrongCall(f"the {what} that you gave is for the log {', '.join(map(repr, others))}, and {mine}")
+        for name, data in self.trust.receipts:
+            other = origin_of(data)
+            if other is None:
+                raise WrongCall(f"{name} is no receipt")
+            if other != origin:
+                raise WrongCall(f"{name} is a receipt of the log {other!r}, and {mine}")
+        heads = [(name, tree_of(text)) for name, text in ((name, _text_of(data)) for name, data in self.trust.heads)]
+        others = [(name, tree[0]) for name, tree in heads if tree and tree[0] != origin]
+        if others and len(others) == len(heads):
+            raise WrongCall(f"{others[0][0]} is a checkpoint of the log {others[0][1]!r}, and {mine}")
+        if others:
+            self.report.says.append(f"{counted(len(others), 'checkpoint')} of other logs that you gave: not looked at.")
+
     def opening(self):
         """The checkpoint, whose keys are trusted, and the manifest with every file's digest."""
         self.checkpoint = Checkpoint(self.file("checkpoint"))
@@ -1455,10 +1492,11 @@ class Check:
             self.keys = [key for key in self.keys if key.kind != ML_DSA]
             if not self.keys:
                 raise NotShown("Only a key of ML-DSA-44 was given, which nothing here can check")
+        self.named = bool(given)
         if not given:
-            self.report.says.append("The key is the bundle's own: this shows that its parts fit, not whose they are.")
+            self._vouched_by_heads()
         if not self.keys:
-            raise Bad(f"the bundle is of the log {self.origin!r}, for which you gave no key")
+            raise Bad(f"the bundle has no key of the log {self.origin!r}")
         manifest = Note(self.file("MANIFEST"))
         first, _, said = manifest.text.partition("\n")
         self.manifest = strict_json(said[:-1].encode())
@@ -1477,6 +1515,18 @@ class Check:
         if (self.manifest["size"], self.manifest["root"]) != (self.checkpoint.size, self.checkpoint.root.hex()):
             raise Bad("the manifest is of another checkpoint")
         self.whole = self.manifest["scope"] == "all"
+
+    def _vouched_by_heads(self):
+        """Of the bundle's own keys, those count that signed a checkpoint which the auditor got elsewhere."""
+        notes = []
+        for _, data in self.trust.heads:
+            try:
+                notes.append(Checkpoint(data))
+            except Bad:  # `outside` says so
+                continue
+        signed = [key for key in self.keys if any(n.origin == self.origin and n.signed_by(key) for n in notes)]
+        if signed:
+            self.keys, self.named = signed, True
 
     def verifier(self):
         """The bundle's copy of this file is this very file, or nobody has checked it."""
@@ -1928,7 +1978,7 @@ class Check:
 
     def outside(self):
         """Checkpoints from elsewhere: the bundle's tree must extend each of them."""
-        self.anchored = 0
+        self.anchored = self.headed = 0
         for name, data in self.trust.heads:
             one = Checkpoint(data)
             if one.origin != self.origin:
@@ -1938,7 +1988,7 @@ class Check:
             if one.size > self.checkpoint.size and not any(one.signed_by(key) for _, key in self.eras):
                 raise NotShown(f"{name} (size {one.size}) is signed with a key that this bundle does not know")
             self._extends(one, name)
-            self.anchored = max(self.anchored, one.size)
+            self.anchored = self.headed = max(self.anchored, one.size)
         for name in sorted(self.files):
             if name.startswith("anchors/") and name.endswith(".tsr"):
                 self._stamped(name)
@@ -2015,10 +2065,36 @@ class Check:
                 )
         if 0 < self.anchored < self.checkpoint.size:
             self.report.says.append(f"Anchored up to leaf {self.anchored} of {self.checkpoint.size}.")
+        given = self.trust.keys or (policy and policy.logs)
         if policy and policy.quorum != "none" and policy.met(seen):
             self.report.level, self.report.seen, self.report.of = "WITNESSED", len(seen), len(policy.witnesses)
-        elif self.anchored == self.checkpoint.size:
-            self.report.level = "ANCHORED"
+            vouch = "the witnesses that you named vouch for its head"
+        elif self.anchored == self.checkpoint.size and (self.named or self.headed == self.checkpoint.size):
+            self.report.level, vouch = "ANCHORED", "the checkpoint that you got elsewhere vouches for its head"
+        elif self.named:
+            vouch = "it was checked with the one that signed the checkpoint which you got elsewhere"
+        else:
+            raise NotShown(
+                "Everything fits together by the bundle's own key, which does not show whose it is: give the log's key "
+                "(--key, or a log line of your --policy), a checkpoint that you got elsewhere (--head), or a --policy "
+                "whose witnesses have seen this one"
+            )
+        if not given:
+            self.report.says.append(f"You gave no key of the log {self.origin!r}: {vouch}.")
+
+
+def origin_of(data):
+    """The log that a receipt is of; None of another text."""
+    lines = _text_of(data).split("\n")
+    return lines[1] if lines[0] == RECEIPT and len(lines) == 7 else None
+
+
+def _text_of(data):
+    """The text of a note, without its signature lines; empty where it is none."""
+    try:
+        return Note(data).text
+    except Bad:
+        return ""
 
 
 def relatives(value):

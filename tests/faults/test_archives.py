@@ -219,7 +219,10 @@ def test_an_archive_of_another_log_prunes_nothing(tmp_path: Path) -> None:
             _, signing, *_ = log_with_archive(mine, folder, seed=number + 5)
             with pytest.raises(CallError) as refused:
                 pruned(mine, path, signing)
-            foreign, unknown = "The archive is of another tree than this log's first", "for which you gave no key"
+            foreign, unknown = (
+                "The archive is of another tree than this log's first",
+                "The archive is of another log: its name",
+            )
             assert (foreign if origin == ORIGIN else unknown) in refused.value.what
             assert mine.archived() == ()
 

@@ -405,7 +405,8 @@ def test_a_bundle_is_its_owners_alone(run: Any, signed: Path, tmp_path: Path) ->
     found = [tmp_path / "b.zip", tmp_path / "b", *(tmp_path / "b").rglob("*")]
     assert {one.stat().st_mode & 0o777 for one in found if one.is_file()} == {0o600}
     assert {one.stat().st_mode & 0o777 for one in found if one.is_dir()} == {0o700}
-    assert verify_bundle.main([str(tmp_path / "b.zip")]) == 20
+    vkey = run("key", "show", "--db", signed).out.strip()
+    assert verify_bundle.main([str(tmp_path / "b.zip"), "--key", vkey]) == 20
 
 
 def test_what_the_verifier_says_of_one_and_of_no_anchor(
