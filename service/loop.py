@@ -14,7 +14,7 @@ from typing import Self
 import structlog
 
 from ..contracts.agents import Agent
-from ..contracts.commands import SYSTEM, Actor, AgentEnded, Command, CommandBody, Routed
+from ..contracts.commands import SYSTEM, Actor, AgentEnded, Command, CommandBody, Fire, Routed
 from ..contracts.envelope import Entry, Head, sealed
 from ..contracts.errors import LogError, NotEncodable, StreamMoved
 from ..contracts.events import AgentRequested, EffectResolved, ToolRequested
@@ -187,7 +187,7 @@ class TurnLoop:
         todo: list[tuple[str, Actor, CommandBody, tuple[Payload, ...]]] = [(key, actor, body, payloads)]
         while todo:
             key, actor, body, payloads = todo.pop(0)
-            command = Command(key=key, at=self._time_of(live.id, head.length), actor=actor, body=body)
+            command = Command(key=key, at=self._time_of(live, head.length, body), actor=actor, body=body)
             self._clock_watch.look(command.at, entries[-1].at if entries else live.at, live.id)
             decision = decide(program, conversation, command)
             if not decision.events:
@@ -216,9 +216,14 @@ class TurnLoop:
             await self._append(live, entries, conversation, head)
         return outside
 
-    def _time_of(self, conversation: str, version: int) -> datetime:
-        """When the command is given whose first event gets `version`."""
-        return self.clock.now()
+    def _time_of(self, live: Live, version: int, body: CommandBody) -> datetime:
+        """When the command is given whose first event gets `version`.
+
+        Of a deadline no sooner than it was due: the clock said so when it was asked, and may stand before it now.
+        """
+        now = self.clock.now()
+        due = dict(live.conversation.timers).get(body.timer) if isinstance(body, Fire) else None
+        return now if due is None else max(now, due)
 
     def _code_of(self, conversation: str, version: int, program: Program) -> str:
         """The code that decides it: this release, and the digest of the flow's own code where it is known."""

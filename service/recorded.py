@@ -232,10 +232,10 @@ class Rerun(Runtime):
             await self._end()
             raise
 
-    def _time_of(self, conversation: str, version: int) -> datetime:
-        tape = self.tapes.get(conversation)
+    def _time_of(self, live: Live, version: int, body: CommandBody) -> datetime:
+        tape = self.tapes.get(live.id)
         told = tape.at.get(version) if tape else None
-        return told.at if told else super()._time_of(conversation, version)
+        return told.at if told else super()._time_of(live, version, body)
 
     def _code_of(self, conversation: str, version: int, program: Program) -> str:
         tape = self.tapes.get(conversation)

@@ -99,7 +99,7 @@ async def test_no_clock_changes_the_order_or_the_record(conversations: int) -> N
             program = await talked(wild, WildClock(seed), texts)
         await talked(steady, ManualClock(), texts)
         check_log(wild, program)
-        wrong += fired_wrongly(wild)
+        wrong += [f"seed {seed}: {one}" for one in fired_wrongly(wild)]
         if not any(isinstance(entry.event, TimerFired) for entry in recorded(wild.read("talk"))):
             compared += 1
             if path_of(wild, "talk") != path_of(steady, "talk"):
@@ -203,3 +203,29 @@ async def test_who_sets_the_clock_back_is_told_once() -> None:
                 await runtime.say("talk", "what")
     told = [one for one in logs if one["event"] == "clock_behind"]
     assert [(one["conversation"], one["seconds"], one["log_level"]) for one in told] == [("talk", 3600, "warning")]
+
+
+class SetBackWhenAsked(ManualClock):
+    """Stands at `late` for the first who asks, and an hour before it for everybody after."""
+
+    late: datetime | None = None
+
+    def now(self) -> datetime:
+        if self.late is None:
+            return self.moment
+        told, self.late = self.late, None
+        return told
+
+
+async def test_a_deadline_is_not_recorded_before_it_was_due() -> None:
+    """The clock said that it had passed, and was set back before the deadline was recorded."""
+    clock, store = SetBackWhenAsked(), MemoryStore()
+    async with Runtime(store, mini(Bank()), slow_script(), clock=clock) as runtime:
+        await runtime.start(conversation="talk")
+        (timer,) = store.due_timers("9999")
+        due = datetime.fromisoformat(timer.due)
+        clock.moment, clock.late = due - timedelta(hours=1), due + timedelta(seconds=1)
+        assert await runtime.fire_due() == 1
+    (fired,) = (entry for entry in recorded(store.read("talk")) if isinstance(entry.event, TimerFired))
+    assert fired.envelope.at == due
+    assert fired_wrongly(store) == []
