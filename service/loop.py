@@ -14,7 +14,7 @@ from typing import Self
 import structlog
 
 from ..contracts.agents import Agent
-from ..contracts.commands import SYSTEM, Actor, AgentEnded, Command, CommandBody, Fire, Routed
+from ..contracts.commands import SYSTEM, Actor, AgentEnded, Command, CommandBody, Routed
 from ..contracts.envelope import Entry, Head, sealed
 from ..contracts.errors import LogError, NotEncodable, StreamMoved
 from ..contracts.events import AgentRequested, EffectResolved, ToolRequested
@@ -217,13 +217,8 @@ class TurnLoop:
         return outside
 
     def _time_of(self, live: Live, version: int, body: CommandBody) -> datetime:
-        """When the command is given whose first event gets `version`.
-
-        Of a deadline no sooner than it was due: the clock said so when it was asked, and may stand before it now.
-        """
-        now = self.clock.now()
-        due = dict(live.conversation.timers).get(body.timer) if isinstance(body, Fire) else None
-        return now if due is None else max(now, due)
+        """When the command is given whose first event gets `version`."""
+        return self._waits.time_of(live.conversation, body)
 
     def _code_of(self, conversation: str, version: int, program: Program) -> str:
         """The code that decides it: this release, and the digest of the flow's own code where it is known."""

@@ -6,9 +6,10 @@ the same key, so one of them does.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
-from ..contracts.commands import Fire
+from ..contracts.commands import CommandBody, Fire
 from ..fsm.conversation import Conversation
 from ..fsm.draft import CallAgent, RunTool, Wait
 from .clock import Clock
@@ -40,6 +41,13 @@ class Waits:
                 self._sleeping.pop(place, None)
                 pause.cancel()
         return Fire(timer=wait.effect)
+
+    def time_of(self, conversation: Conversation, body: CommandBody) -> datetime:
+        """When a command is given. Of a deadline no sooner than it was due: the clock said so when it was asked, and
+        may stand before it now."""
+        now = self._clock.now()
+        due = dict(conversation.timers).get(body.timer) if isinstance(body, Fire) else None
+        return now if due is None else max(now, due)
 
     def look(self, conversation: Conversation) -> None:
         """After a commit: end the waits of the conversation that nobody wants any more."""
