@@ -6,18 +6,15 @@ and with what happened in the world outside.
 """
 
 import asyncio
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -26,6 +23,7 @@ from interlock.contracts.store import Store
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.service.runtime import Runtime
 from support.figures import record
+from support.fork_server import ForkServer
 from support.kill_child import slow_script, world_program
 from support.runtime import CLERK, check_log, of_type
 
@@ -50,61 +48,30 @@ class Promised:
         return [(name, key, text) for (name, key), text in self.sent.items() if (name, key) not in self.acked]
 
 
-class Children:
-    """The fork server: one interpreter for all cycles."""
-
-    def __init__(self) -> None:
-        path = os.pathsep.join([str(CHILD.parents[1]), *(entry for entry in sys.path if entry)])
-        self._process = subprocess.Popen(
-            [sys.executable, str(CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            env={**os.environ, "PYTHONPATH": path},
-            cwd=CHILD.parents[1],
-        )
-
-    @property
-    def _pipes(self) -> tuple[IO[str], IO[str]]:
-        assert self._process.stdin
-        assert self._process.stdout
-        return self._process.stdin, self._process.stdout
-
-    def killed(self, order: dict[str, Any], *, after: float, even_before_it_is_ready: bool) -> Promised:
-        """Run a child, kill it, and give what it said."""
-        into, out = self._pipes
-        into.write(json.dumps(order) + "\n")
-        into.flush()
-        pid = json.loads(out.readline())["pid"]
-        promised = Promised()
-        if not even_before_it_is_ready:
-            assert json.loads(out.readline()) == {"ready": True}
-        time.sleep(after)
-        os.kill(pid, signal.SIGKILL)
-        for line in out:
-            said = json.loads(line)
-            if "ended" in said:
-                promised.code = said["ended"]
-                return promised
-            if "sending" in said:
-                name, key, text = said["sending"]
-                promised.sent[name, key] = text
-            elif "acked" in said:
-                name, key, version, length, _ = said["acked"]
-                promised.acked[name, key] = version, length
-        raise AssertionError("the fork server went away")
-
-    def close(self) -> None:
-        into, out = self._pipes
-        into.close()
-        self._process.wait(10)
-        out.close()
+def killed(children: ForkServer, order: dict[str, Any], *, after: float, even_before_it_is_ready: bool) -> Promised:
+    """Run a child, kill it, and give what it said."""
+    said = children.order(order)
+    pid, promised = next(said)["pid"], Promised()
+    if not even_before_it_is_ready:
+        assert next(said) == {"ready": True}
+    time.sleep(after)
+    os.kill(pid, signal.SIGKILL)
+    for line in said:
+        if "ended" in line:
+            promised.code = line["ended"]
+            break
+        if "sending" in line:
+            name, key, text = line["sending"]
+            promised.sent[name, key] = text
+        elif "acked" in line:
+            name, key, version, length, _ = line["acked"]
+            promised.acked[name, key] = version, length
+    return promised
 
 
 @pytest.fixture(scope="module")
-def children() -> Iterator[Children]:
-    server = Children()
+def children() -> Iterator[ForkServer]:
+    server = ForkServer(CHILD)
     yield server
     server.close()
 
@@ -212,7 +179,7 @@ def miscounted(store: Store, promised: Promised) -> list[str]:
 
 
 def cycle(
-    children: Children, folder: Path, number: int, seed: int, seen: Seen, *, late_seconds: float = 0, how: str = ""
+    children: ForkServer, folder: Path, number: int, seed: int, seen: Seen, *, late_seconds: float = 0, how: str = ""
 ) -> list[str]:
     """One kill and everything after it; returns what was broken."""
     chance = random.Random(seed)
@@ -227,7 +194,7 @@ def cycle(
     if not path.exists():
         SqliteStore(path).close()
     before = len(world_lines(world))
-    promised = children.killed(order, after=chance.uniform(0, 0.12), even_before_it_is_ready=chance.random() < 0.1)
+    promised = killed(children, order, after=chance.uniform(0, 0.12), even_before_it_is_ready=chance.random() < 0.1)
     assert promised.code == -signal.SIGKILL, f"the child ended by itself with {promised.code}"
     store = SqliteStore(path)
     try:
@@ -250,7 +217,7 @@ def cycle(
 
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_a_kill_loses_nothing_that_was_acknowledged_and_does_nothing_twice(
-    children: Children, tmp_path: Path, batch: int
+    children: ForkServer, tmp_path: Path, batch: int
 ) -> None:
     """At any moment: the log holds what was acknowledged, verifies, decides again the same, and goes on."""
     run_cycles(children, tmp_path, range(batch * CYCLES, (batch + 1) * CYCLES))
@@ -258,12 +225,12 @@ def test_a_kill_loses_nothing_that_was_acknowledged_and_does_nothing_twice(
 
 @pytest.mark.full
 @pytest.mark.parametrize("batch", range(100))
-def test_thousands_of_kills_lose_nothing(children: Children, tmp_path: Path, batch: int) -> None:
+def test_thousands_of_kills_lose_nothing(children: ForkServer, tmp_path: Path, batch: int) -> None:
     """The same, for a bound ten times as narrow."""
     run_cycles(children, tmp_path, range(1_000 + batch * 100, 1_100 + batch * 100))
 
 
-def run_cycles(children: Children, folder: Path, numbers: range) -> None:
+def run_cycles(children: ForkServer, folder: Path, numbers: range) -> None:
     seen = Seen()
     for number in numbers:
         seed = random.randrange(2**32)
@@ -275,7 +242,7 @@ def run_cycles(children: Children, folder: Path, numbers: range) -> None:
     record("F1", "SIGKILL of a process that runs conversations", tried=seen.cycles, wrong=0, seen=seen.figures)
 
 
-def test_control_a_store_that_acknowledges_before_it_writes_is_caught(children: Children, tmp_path: Path) -> None:
+def test_control_a_store_that_acknowledges_before_it_writes_is_caught(children: ForkServer, tmp_path: Path) -> None:
     """The same checks on a store that says *durable* 80 ms too early: turns are lost, and tools act unlogged."""
     broken: list[str] = []
     harmed = 0
@@ -288,7 +255,7 @@ def test_control_a_store_that_acknowledges_before_it_writes_is_caught(children: 
     pytest.fail(f"{MOST} kills of a store that lies, and the checks found only {broken}")
 
 
-def test_control_repeating_an_undecided_call_is_caught(children: Children, tmp_path: Path) -> None:
+def test_control_repeating_an_undecided_call_is_caught(children: ForkServer, tmp_path: Path) -> None:
     """The same checks with an operator who always says `again`: the tool without a key pays twice."""
     for number in range(MOST):
         broken = cycle(children, tmp_path, number, random.randrange(2**32), Seen(), how="again")

@@ -6,11 +6,8 @@ idempotency key may be made again with that key; one that takes none is listed, 
 """
 
 import asyncio
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,6 +19,7 @@ from interlock.contracts.events import ToolRequested, ToolReturned
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.service.runtime import Runtime
 from support.figures import record
+from support.fork_server import ForkServer
 from support.keys import KNOWN
 from support.runtime import check_log, mini, of_type
 from support.step_child import TALK, World, paying
@@ -32,42 +30,17 @@ TEXTS = {"pay": "pay", "once": "pay_unkeyed", "help tool": "pay"}
 """What is said, and the tool that it calls: by a state of its own, or by an agent."""
 
 
-class Children:
-    """The fork server."""
-
-    def __init__(self) -> None:
-        path = os.pathsep.join([str(CHILD.parents[1]), *(entry for entry in sys.path if entry)])
-        self._process = subprocess.Popen(
-            [sys.executable, str(CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            env=os.environ | {"PYTHONPATH": path},
-        )
-
-    def ended(self, folder: Path, text: str, dies_at: int) -> dict[str, int]:
-        """How a child ended that was to die at that step, and how many steps it took if it lived."""
-        assert self._process.stdin
-        assert self._process.stdout
-        order = {"log": str(folder / "log.db"), "world": str(folder / "world"), "text": text, "dies_at": dies_at}
-        self._process.stdin.write(json.dumps(order) + "\n")
-        found: dict[str, int] = json.loads(self._process.stdout.readline())
-        return found
-
-    def close(self) -> None:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-
-
 @pytest.fixture(scope="module")
-def children() -> Iterator[Children]:
-    server = Children()
+def children() -> Iterator[ForkServer]:
+    server = ForkServer(CHILD)
     yield server
     server.close()
+
+
+def ended(children: ForkServer, folder: Path, text: str, dies_at: int) -> dict[str, int]:
+    """How a child ended that was to die at that step, and how many steps it took if it lived."""
+    order = {"log": str(folder / "log.db"), "world": str(folder / "world"), "text": text, "dies_at": dies_at}
+    return next(children.order(order))
 
 
 async def gone_on(folder: Path, text: str, seen: Counter[str], how: str = "") -> list[str]:
@@ -106,19 +79,19 @@ async def gone_on(folder: Path, text: str, seen: Counter[str], how: str = "") ->
     return wrong
 
 
-def trial(children: Children, folder: Path, text: str, dies_at: int, seen: Counter[str], how: str = "") -> list[str]:
+def trial(children: ForkServer, folder: Path, text: str, dies_at: int, seen: Counter[str], how: str = "") -> list[str]:
     folder.mkdir()
     SqliteStore(folder / "log.db", master=KNOWN).close()
-    found = children.ended(folder, text, dies_at)
+    found = ended(children, folder, text, dies_at)
     if found["ended"] != -signal.SIGKILL:
         return [f"it ended by itself: {found}"]
     return [f"{text!r}, step {dies_at}: {one}" for one in asyncio.run(gone_on(folder, text, seen, how))]
 
 
-def steps_of(children: Children, folder: Path, text: str) -> int:
+def steps_of(children: ForkServer, folder: Path, text: str) -> int:
     """How many steps the turn has, counted in a child that is left alive."""
     folder.mkdir()
-    found = children.ended(folder, text, 0)
+    found = ended(children, folder, text, 0)
     assert found["ended"] == 0
     assert found["steps"] >= 8
     return found["steps"]
@@ -126,7 +99,7 @@ def steps_of(children: Children, folder: Path, text: str) -> int:
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(25, marks=pytest.mark.full)])
 def test_a_kill_at_any_step_leaves_a_call_that_is_listed_and_never_made_twice(
-    children: Children, tmp_path: Path, rounds: int
+    children: ForkServer, tmp_path: Path, rounds: int
 ) -> None:
     wrong, seen, kills = list[str](), Counter[str](), 0
     for text in TEXTS if rounds > 1 else ("once", "help tool"):
@@ -140,7 +113,7 @@ def test_a_kill_at_any_step_leaves_a_call_that_is_listed_and_never_made_twice(
     record("F18", "SIGKILL at each step of a turn with a tool", tried=kills, wrong=0, seen=seen)
 
 
-def test_control_saying_again_to_what_takes_no_key_does_it_twice(children: Children, tmp_path: Path) -> None:
+def test_control_saying_again_to_what_takes_no_key_does_it_twice(children: ForkServer, tmp_path: Path) -> None:
     """An operator who has every undecided call made again."""
     wrong, seen, steps = list[str](), Counter[str](), steps_of(children, tmp_path / "once", "once")
     for step in range(1, steps + 1):
