@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ..contracts.archive import Archived
 from ..contracts.commands import Actor, Command
 from ..contracts.envelope import Entry, Head, sealed
-from ..contracts.errors import CallError, StreamMoved
+from ..contracts.errors import CallError, LogBroken, StreamMoved
 from ..contracts.keeping import (
     Erase,
     Erased,
@@ -28,6 +28,8 @@ from ..contracts.protection import KeepingStore
 from ..contracts.store import Append, StoredEntry
 from ..contracts.values import SubjectId
 from ..persistence.codec import stored
+from ..persistence.refusals import stream_moved
+from ..persistence.verify import verify
 from .auditing import projection_of
 from .clock import Clock, SystemClock
 from .journal import Journal, Recorded
@@ -196,21 +198,34 @@ class Eraser:
     def _delete(self, erasing: Erasing) -> None:
         """The one transaction; decided anew where somebody wrote meanwhile. Nothing, where it was done before."""
         subject = erasing.asked.subject
-        for _ in range(MOST_RACES):
+        for attempt in range(MOST_RACES):
             noted = self._erased(erasing)
-            appends = [
-                self._append(stream, erasing) for stream in self.store.streams_of(subject) if stream not in noted
-            ]
             try:
+                appends = [
+                    self._append(stream, erasing) for stream in self.store.streams_of(subject) if stream not in noted
+                ]
                 if appends or self.store.archived(subject):  # of these the keys go, and no entry can say so
                     self.store.erase(appends, subject)
             except StreamMoved:
+                if not attempt:
+                    self._refuse_broken(subject)
                 continue
             return
         raise CallError(
             f"The conversations of {subject!r} moved under {MOST_RACES} attempts.",
             fix="Ask again when they are quiet; nothing was deleted.",
         )
+
+    def _refuse_broken(self, subject: str) -> None:
+        """Raises `LogBroken` where nobody moved a conversation but somebody changed its rows."""
+        broken = verify(self.store, streams=self.store.streams_of(subject)).first
+        if broken is not None:
+            raise LogBroken(
+                f"A conversation of {subject!r} is broken, and to erase would hide how: {broken.what}",
+                stream=broken.stream,
+                version=broken.version,
+                fix="Nothing was deleted. Keep the file as evidence, and erase in a backup that verifies.",
+            )
 
     def _append(self, stream: str, erasing: Erasing) -> Append:
         entries = self.store.read(stream)
@@ -219,8 +234,14 @@ class Eraser:
         made = self._entry(stream, entries, erasing, payloads)
         summary = self.store.summary(stream)
         projected = projection_of([*entries, stored(made)])
-        owner = summary.owner if summary else ""
-        return Append(entries=(made,), expected=len(entries), summary=replace(projected, owner=owner))
+        append = Append(
+            entries=(made,),
+            expected=len(entries),
+            summary=replace(projected, owner=summary.owner if summary else ""),
+        )
+        if summary is not None and summary.length != len(entries):  # somebody wrote, or cut the end off
+            raise stream_moved(append, summary.length)
+        return append
 
     def _entry(self, stream: str, entries: Sequence[StoredEntry], erasing: Erasing, payloads: int) -> Entry:
         opened = recorded(entries)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from interlock.contracts.errors import CallError
+from interlock.contracts.errors import CallError, LogBroken
 from interlock.contracts.keeping import ErasureDone, ErasureRefused
 from interlock.persistence import settings, sqlite_file
 from interlock.persistence.memory_store import MemoryStore
@@ -214,6 +214,33 @@ async def test_a_hold_placed_between_asking_and_approving_stands(store: SqliteSt
     with pytest.raises(CallError, match="stands against erasing"):
         eraser.finish(asked)
     assert texts_of(store, "anna")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM event WHERE stream = 'anna-3' AND version = 7",
+        "DELETE FROM event WHERE stream = 'anna-3' AND version = (SELECT max(version) FROM event)",
+        "UPDATE conversation SET length = length + 2 WHERE stream = 'anna-3'",
+    ],
+    ids=["an entry", "the last entry", "the length"],
+)
+async def test_a_broken_conversation_is_named_and_nothing_goes(store: SqliteStore, path: Path, change: str) -> None:
+    """Its new entry would stand where the missing one stood, under a projection that fits again."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {trigger}")
+        assert connection.execute(change).rowcount == 1
+    texts = texts_of(store, "anna")
+    with pytest.raises(LogBroken) as refused:
+        erase(store)
+    broken = audited(store, streams=streams_of(store, "anna")).first
+    assert broken is not None
+    assert refused.value.what == f"A conversation of 'anna' is broken, and to erase would hide how: {broken.what}"
+    assert (refused.value.stream, refused.value.version) == ("anna-3", broken.version)
+    assert refused.value.fix == ("Nothing was deleted. Keep the file as evidence, and erase in a backup that verifies.")
+    assert texts_of(store, "anna") == texts
+    assert audited(store, streams=["anna-3"]).first == broken
 
 
 async def test_nobody_of_that_name(store: SqliteStore) -> None:
