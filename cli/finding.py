@@ -95,6 +95,7 @@ def task_document(
         "shown": opened.shown,
         "approves": opened.approves,
         "approvals": opened.approvals,
+        "signed": opened.signed,
         "endorsed": list(endorsed),
         "issues": list(opened.issues),
         "due": opened.model_dump(mode="json")["due"],

@@ -57,7 +57,9 @@ def _what(act: Act) -> str:
         case PruneRefused():
             return f"was refused to prune what is archived in {act.archive}: hold {act.hold} stands against it"
         case KeysChanged():
-            return f"{'encrypted' if act.how == 'encrypted' else 'wrapped anew'} {act.count}"
+            if act.how == "encrypted":
+                return f"encrypted {counted(act.count, 'text')}"
+            return f"wrapped {counted(act.count, 'data key')} by a new master key"
         case ApproverNamed():
             return f"{'named' if act.key else 'took the key of'} approver {act.person}"
         case _:

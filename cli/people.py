@@ -73,6 +73,8 @@ def tasks(db: Path | None, as_json: bool) -> None:
     example = f"interlock decide {named} --as YOU --role {first['role']}"
     if first["approves"]:
         example += f" --shown {first['shown'][:SHORT]}"
+    if first["signed"]:
+        example += " --sign KEYFILE"
     terminal.line((f"{counted(len(found), 'task')}. Decide as in: ", "dim"), (example, "green"))
 
 
@@ -84,6 +86,8 @@ def _asked(task: dict[str, Any]) -> Iterator[str]:
         yield f"also asked about: {', '.join(task['issues'])}"
     if task["approves"]:
         yield f"shown: {task['shown'][:SHORT]}"
+    if task["signed"]:
+        yield "to be signed"
     if task["approvals"] > 1:
         by = f" ({', '.join(task['endorsed'])})" if task["endorsed"] else ""
         yield f"approvals: {len(task['endorsed'])} of {task['approvals']}{by}"

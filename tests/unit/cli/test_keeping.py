@@ -121,7 +121,7 @@ def test_keys_are_shown_rotated_and_old_texts_encrypted(run: Any, log: Path, ids
     assert (len(again["master_keys"]), again["master_keys"] != shown["master_keys"]) == (1, True)
     with closing(SqliteStore(log)) as store:
         assert store.payloads(stream) == before
-    assert "wrapped anew 14: yearly" in run("access", "--db", log).words
+    assert "wrapped 14 data keys by a new master key: yearly" in run("access", "--db", log).words
     ran = run("keys", "rotate", "--db", log)
     assert (ran.code, "This needs a ground." in ran.words) == (2, True)
 

@@ -19,7 +19,7 @@ def test_open_tasks_are_listed_with_how_to_decide_them(run: Any, log: Path, ids:
     assert {one["conversation"] for one in found} >= {ids[DESK]}
     assert set(found[0]) == {
         *("conversation", "task", "role", "decisions", "state", "facts", "shows", "due"),
-        *("shown", "approves", "approvals", "endorsed", "issues"),
+        *("shown", "approves", "approvals", "endorsed", "issues", "signed"),
     }
     assert found == sorted(found, key=lambda one: (one["due"], one["conversation"]))
     ran = run("tasks", "--db", log)
@@ -204,3 +204,13 @@ def test_two_people_at_one_terminal(run: Any, tmp_path: Path) -> None:
     assert "(1 of 2 approvals)" in ran.words
     assert "decide by anna (supervisor) is refused: same person" in ran.words
     assert "is on its way" in ran.words
+
+
+def test_a_task_that_is_to_be_signed_says_so(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its row, and in the command that decides it."""
+    page = (Path(__file__).parents[3] / "docs" / "people.md").read_text("utf-8")
+    flow = tmp_path / "pay.yaml"
+    flow.write_text(page.partition("```yaml\n")[2].partition("```")[0], "utf-8")
+    assert run("chat", flow, "--db", tmp_path / "pay.db", stdin="The invoice of May\n").code == 0
+    told = run("tasks", "--db", tmp_path / "pay.db")
+    assert ("to be signed" in told.words, told.words.endswith("--sign KEYFILE")) == (True, True), told.words

@@ -121,6 +121,25 @@ def test_a_rule_that_deletes_too_early_is_refused() -> None:
     assert allowed.checked() == allowed
 
 
+def test_the_policy_of_the_documentation_is_one(tmp_path: Path) -> None:
+    """Copied from the page, it loads."""
+    page = (Path(__file__).parents[3] / "docs" / "privacy.md").read_text("utf-8")
+    (tmp_path / "retention.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0], "utf-8")
+    found = policy_in(tmp_path / "retention.yaml")
+    assert (len(found.rules), found.least_days) == (3, 183)
+
+
+def test_a_rule_for_an_event_that_is_none_is_refused() -> None:
+    """It would keep for ever what somebody wanted to go."""
+    with pytest.raises(CallError) as refused:
+        RetentionPolicy(rules=(RetentionRule(days=200, event="mesage_received"),)).checked()
+    assert refused.value.what == "Rule 1 is for texts that 'mesage_received' brought, and no event is called so."
+    assert refused.value.fix == "Did you mean 'message_received'?"
+    with pytest.raises(CallError) as refused:
+        RetentionPolicy(rules=(RetentionRule(days=200), RetentionRule(days=200, event="qqq"))).checked()
+    assert refused.value.fix == "`interlock log ID --json` shows the types."
+
+
 def test_a_rule_that_can_never_match_is_refused() -> None:
     """It stands below one that takes everything that it would."""
     with pytest.raises(CallError, match="Rule 2 can never match"):
