@@ -1,7 +1,7 @@
 """`interlock log`: what conversations there are, and what happened in one of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from ..contracts.events import TaskOpened
 from ..contracts.imported import IMPORTED
+from ..contracts.payload import Payload, PayloadAt
 from ..contracts.store import Store, Summary
 from ..fsm.evolve import fold
 from ..fsm.replay import Recorded
@@ -18,7 +19,7 @@ from ..service.loading import recorded
 from . import timeline
 from .archiving import archived_in, archives_of, archives_said, read_from
 from .finding import flow_of, stream_named
-from .seeing import Looking, texts_seen
+from .seeing import Looking, missing_said, texts_seen
 from .story import Told, told
 from .terminal import MARKS, Terminal, counted, write_json
 
@@ -161,16 +162,23 @@ def tell_one(db: Path | None, prefix: str, show: Shown, archive: Path | None = N
         summary = store.summary(stream)
         entries = recorded(store.read(stream))
         flow = flow_of(store, entries[0].envelope.flow)
-        texts = None
+        texts: Mapping[PayloadAt, Payload] | None = None
+        missing: Sequence[PayloadAt] = ()
         if show.texts:  # recorded in the log, wherever they are read from
-            texts = texts_seen(log, stream, "log", show.texts)
-            texts = texts if store is log else store.payloads(stream)
+            texts = seen = texts_seen(log, stream, "log", show.texts)
+            missing = sorted(seen.missing, key=lambda at: (at.version, at.name))
+            if store is not log:
+                texts, missing = store.payloads(stream), ()
         events = told(entries, flow, texts, partial(flow_of, store))
     if show.as_json:
-        write_json(told_document(stream, summary, entries, events, broken))
+        lost = [{"version": at.version, "name": at.name} for at in missing]
+        write_json(told_document(stream, summary, entries, events, broken) | ({"missing": lost} if lost else {}))
     else:
         _show(stream, summary, events, hashes=show.hashes, texts=texts is not None, all_events=show.all_events)
-    return 0 if broken is None else 1
+        if missing:
+            terminal = Terminal(error=True)
+            terminal.hang(terminal.text((MARKS.bad, "bold red")), (missing_said(len(missing)), "red"))
+    return 0 if broken is None and not missing else 1
 
 
 def _warn(broken: Broken) -> None:

@@ -10,8 +10,12 @@ from ..contracts.errors import CallError
 from ..contracts.keeping import ReadThrough, TextsRead
 from ..contracts.payload import Payload, PayloadAt
 from ..contracts.protection import KeepingStore
+from ..fsm.render import ERASED
+from ..persistence.verify import verify
+from ..service.auditing import missing_texts
 from ..service.journal import Journal
 
+MISSING = "[missing]"
 _NAME = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -39,13 +43,33 @@ class Looking:
     ground: str = ""
 
 
-def texts_seen(
-    store: KeepingStore, stream: str, through: ReadThrough, looking: Looking | None = None
-) -> dict[PayloadAt, Payload]:
+class Texts(dict[PayloadAt, Payload]):
+    """The texts of a conversation. `missing` are those that are gone, with no erasure of them on the record."""
+
+    missing: frozenset[PayloadAt] = frozenset()
+
+    def absent(self, at: PayloadAt) -> str:
+        """What stands for a text that is not here."""
+        return MISSING if at in self.missing else ERASED
+
+
+def texts_seen(store: KeepingStore, stream: str, through: ReadThrough, looking: Looking | None = None) -> Texts:
     """The texts of a conversation, after the reading was recorded. Raises `CallError` for a ground that is no line."""
     looking = looking or Looking()
     ground = checked_ground(looking.ground)
-    return Journal(store).read_texts(stream, by=acting(looking.who), through=through, ground=ground)
+    found = Texts(Journal(store).read_texts(stream, by=acting(looking.who), through=through, ground=ground))
+    lost, _ = missing_texts(store, verify(store, streams=[stream]))
+    found.missing = frozenset(PayloadAt(version=at.version, name=at.name) for _, at in lost)
+    return found
+
+
+def missing_said(missing: int) -> str:
+    """What to tell whoever sees that texts are missing."""
+    are = "text is" if missing == 1 else "texts are"
+    return (
+        f"{missing} {are} missing: nothing on the record says that they were erased. Keep the file as evidence, and "
+        "restore a backup; `interlock verify` names the first."
+    )
 
 
 def noted_reading(store: KeepingStore, streams: Iterable[str], through: ReadThrough) -> None:

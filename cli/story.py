@@ -53,6 +53,7 @@ from ..fsm.describe import guard_sentence
 from ..fsm.evolve import evolve, fold
 from ..fsm.render import CHOICES, ERASED, filled, places_in, said, template_of
 from ..fsm.replay import Recorded
+from .seeing import Texts
 from .story_children import came_up, child_words
 from .story_imported import imported_words
 from .story_lineage import lineage_words
@@ -247,7 +248,11 @@ class _Teller:
         if self.payloads is None:
             return f"({counted(length, 'byte')})"
         found = self.payloads.get(at)
-        return ERASED if found is None else f"“{safe(found.text, 1000)}”"
+        return self.absent(at) if found is None else f"“{safe(found.text, 1000)}”"
+
+    def absent(self, at: PayloadAt) -> str:
+        """What stands for a text that is gone."""
+        return self.payloads.absent(at) if isinstance(self.payloads, Texts) else ERASED
 
     def reason(self, version: int, event: Event) -> str:
         if not isinstance(event, TaskDecided | TaskEndorsed) or event.reason is None:
@@ -267,7 +272,7 @@ class _Teller:
             fact, spec = known.get(name), self.facts.get(name)
             if fact is not None and fact.sealed is not None:
                 payload = self.payloads.get(fact.sealed)
-                values[name] = ERASED if payload is None else payload.text
+                values[name] = self.absent(fact.sealed) if payload is None else payload.text
             elif fact is not None and fact.value is not None and spec is not None:
                 values[name] = said(spec, fact.value, self.flow.currency)
         words = {label: text for router in self.flow.routers for label, text in router.labels.items()}

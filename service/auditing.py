@@ -17,6 +17,7 @@ from ..fsm.replay import check_import
 from ..persistence.beside import Stray
 from ..persistence.sql_store import SqlStore
 from ..persistence.verify import Broken, Verified, verify
+from ..persistence.whole import Place
 from .approvers import Approvers, approvers_of, signatures_broken
 from .journal import is_keeping
 from .loading import recorded
@@ -157,16 +158,20 @@ def _flows_broken(flows: Mapping[str, Kept], used: dict[str, list[str]]) -> Iter
             yield Broken(streams[0], 0, f"{what}: this conversation can no longer be decided again{others}.")
 
 
-def _untold(store: Store, report: Verified) -> list[Broken]:
-    """Texts that are gone without an erasure, as far as the records do not account for them either."""
+def missing_texts(store: Store, report: Verified) -> tuple[Sequence[tuple[str, Place]], int]:
+    """Stream and place of each text that is gone without an erasure, and that no record accounts for either; and how
+    many texts retention has recorded without their names."""
     if not report.untold or not is_keeping(store):
-        told, left = "", list(report.untold)
-    else:
-        accounts = Accounts(store)
-        for stream, of_stream in groupby(report.untold, itemgetter(0)):
-            accounts.judge(store.read(stream), [place for _, place in of_stream])
-        left, pruned = accounts.missing(), accounts.pruned
-        told = f"; retention took {pruned} of {len(left)} such texts" if 0 < pruned < len(left) else ""
+        return report.untold, 0
+    accounts = Accounts(store)
+    for stream, of_stream in groupby(report.untold, itemgetter(0)):
+        accounts.judge(store.read(stream), [place for _, place in of_stream])
+    return accounts.missing(), accounts.pruned
+
+
+def _untold(store: Store, report: Verified) -> list[Broken]:
+    left, pruned = missing_texts(store, report)
+    told = f"; retention took {pruned} of {len(left)} such texts" if 0 < pruned < len(left) else ""
     says = "is missing: nothing on the record says that it was erased"
     return [Broken(stream, at.version, f"The payload {at.name!r} {says}{told}.") for stream, at in left]
 

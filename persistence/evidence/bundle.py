@@ -35,9 +35,11 @@ from ...contracts.tree import Leaf, TreeStore
 from ..merkle import consistency_proof, inclusion_proof
 from ..whole import Place
 from . import verify_bundle
+from .accounting import Gone
 from .keys import Signer, signed
 from .notes import Checkpoint, Note, checkpoint_of, note_of, signature_of
 from .policy import Policy
+from .telling import told_all
 from .tiles import WIDTH, entry_tile, tile_path
 
 Lost = Callable[[Sequence[StoredEntry], Sequence[Place]], Sequence[Place]]
@@ -98,27 +100,27 @@ def bundled(
     """
     note = _newest(tree)
     checkpoint = checkpoint_of(note)
-    bundle = Bundle(put)
+    bundle, streams = Bundle(put), _streams(store, selection)
     bundle.add("policy", str(policy).encode())
     bundle.add("verify_bundle.py", VERIFIER.read_bytes())
     _add_signed(bundle, tree, note, selection)
-    streams = _streams(store, selection)
-    records = list(_records(tree, checkpoint.size, selection))
     if selection.streams is None:
         _add_tiles(bundle, tree, checkpoint.size)
         _add_archived(bundle, tree)
     else:
-        _add_records(bundle, tree, checkpoint, note, records)
         for stream in streams:
             _add_proved(bundle, store, tree, checkpoint, note, stream)
     _add_anchors(bundle, tree, checkpoint.size)
-    listed = _add_contents(bundle, store, streams, selection, lost)
-    _add_readable(bundle, store, note, selection, listed, [entry for _, _, entry in records])
+    told, gone = told_all(store, _add_contents(bundle, store, streams, selection, lost))
+    records = list(_records(tree, checkpoint.size, selection, gone))
+    if selection.streams is not None:
+        _add_records(bundle, tree, checkpoint, note, records)
+    _add_readable(bundle, note, selection, told, [entry for _, _, entry in records])
     for name, data in more:
         bundle.add(name, data)
     manifest = canonical(
         {
-            "conversations": sorted(streams),
+            "conversations": streams,
             "disclosed": sorted(selection.disclose),
             "files": dict(sorted(bundle.digests.items())),
             "origin": checkpoint.origin,
@@ -228,15 +230,16 @@ def _places(tree: TreeStore, one: Archived) -> list[int]:
     return [place for place in places if place is not None]
 
 
-def _records(tree: TreeStore, size: int, selection: Selection) -> Iterator[tuple[int, int, bytes]]:
-    """Number, place and entry of the records that go into the bundle: all, or the last map and changes of the key."""
+def _records(tree: TreeStore, size: int, selection: Selection, gone: Gone) -> Iterator[tuple[int, int, bytes]]:
+    """Number, place and entry of the records that go into the bundle: all, or the last map, changes of the key, and
+    what accounts for the texts that are gone."""
     for number in range(tree.last_record()[0]):
         index = tree.index_of(RECORDS, number)
         if index is None or index >= size:
             continue
         entry = next(_leaves(tree, index, index + 1))[1]
         wanted = selection.streams is None or index == size - 1 or b'"type":"key_rotated"' in entry
-        if wanted and entry:
+        if entry and (wanted or gone.is_told_by(entry)):
             yield number, index, entry
 
 
@@ -298,18 +301,12 @@ def _add_contents(
 
 def _add_readable(
     bundle: Bundle,
-    store: Store,
     note: Note,
     selection: Selection,
-    listed: Iterator[tuple[str, Sequence[StoredEntry], list[dict[str, Any]]]],
+    told: Sequence[verify_bundle.Conversation],
     records: Sequence[bytes],
 ) -> None:
     """The report for people, by the very code that checks it."""
-    told, flows = [], _Flows(store)
-    for stream, entries, texts in listed:
-        values = [(verify_bundle.entry_value(one.data), leaf_hash(one.data)) for one in entries]
-        if values:
-            told.append(_told(stream, values, texts, flows))
     readable = verify_bundle.Readable(
         verify_bundle.Checkpoint(str(note).encode()),
         "all" if selection.streams is None else "conversations",
@@ -319,35 +316,6 @@ def _add_readable(
     )
     bundle.add("report.csv", readable.csv())
     bundle.add("report.html", readable.html())
-
-
-def _told(
-    stream: str, values: list[tuple[Any, bytes]], texts: list[dict[str, Any]], flows: Mapping[str, Any]
-) -> verify_bundle.Conversation:
-    """The conversation in words. Raises `LogBroken` for an entry that is none of ours."""
-    try:
-        return verify_bundle.Conversation(stream, values, texts, flows)
-    except verify_bundle.NotTold as error:
-        raise LogBroken(
-            f"An entry cannot be told: {error}.",
-            stream=stream,
-            version=error.version,
-            fix="Keep the file as evidence, and restore a backup; `interlock verify` lists every break.",
-        ) from error
-
-
-class _Flows(dict[str, Any]):
-    """Flows by digest, each read once."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__()
-        self._store = store
-
-    def get(self, digest: str, default: Any = None) -> Any:
-        if digest not in self:
-            row = self._store.flow(digest)
-            self[digest] = default if row is None else json.loads(row.body)
-        return self[digest]
 
 
 def _listed(

@@ -37,7 +37,7 @@ import sys
 import unicodedata
 import urllib.parse
 import zipfile
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ CODES = {"WITNESSED": 0, "ANCHORED": 10, "SELF-ATTESTED": 20, "BROKEN": 1, "NOT 
 WRONG_CALL = 2
 RECEIPT, MANIFEST = "interlock receipt v1", "interlock bundle v1"
 PRUNE = "interlock prune v1"
+PRUNED_TEXT = "interlock pruned text v1"
 ROTATION, ROTATION_OF_SEVERAL = "interlock key rotation v1", "interlock key rotation v2"
 LENGTHS = {1: 32, 4: 32, 6: 1312}
 """The bytes of a public key, by its type: Ed25519, a witness's Ed25519, ML-DSA-44."""
@@ -1388,7 +1389,7 @@ class Report:
     def __init__(self):
         self.faults, self.missing, self.says = [], [], []
         self.archived = 0
-        self.entries = self.conversations = self.disclosed = self.withheld = self.erased = self.size = 0
+        self.entries = self.conversations = self.disclosed = self.withheld = self.erased = self.lost = self.size = 0
         self.level, self.seen, self.of = "SELF-ATTESTED", 0, 0
         self.readable, self.absent = "not looked at", []
 
@@ -1406,6 +1407,7 @@ class Report:
             "verdict": str(self), "faults": self.faults, "not_shown": self.missing, "says": self.says,
             "leaves": self.size, "entries": self.entries, "conversations": self.conversations,
             "texts_disclosed": self.disclosed, "texts_withheld": self.withheld, "texts_erased": self.erased,
+            "texts_missing": self.lost,
             "report": self.readable, "archived": self.archived, "not_in_the_bundle": self.absent,
         }  # fmt: skip
 
@@ -1894,7 +1896,9 @@ class Check:
             raise Bad(f"{where} is by a key that the log does not name for {signed['person']}")
 
     def payloads(self):
-        """Every text that an entry commits to is disclosed and fits, or is said to be withheld or erased."""
+        """Every text that an entry commits to is disclosed and fits, or is said to be withheld, or erased as the log
+        records it."""
+        self.erasures = Erasures(self.records)
         for stream, entries in self.entries.items():
             wanted = {}
             for _, value, _ in entries:
@@ -1906,6 +1910,35 @@ class Check:
                 raise Bad(f"{name} lists other texts than the entries commit to")
             for one in shown:
                 self._payload(stream, one, wanted[one["version"], one["name"]])
+        if self.erasures.too_many():
+            self._lose(f"{len(self.erasures.taken)} texts are called erased by retention, and fewer are on the record")
+        for parent, count in sorted(self.erasures.inherited.items()):
+            self.report.says.append(
+                f"{counted(count, 'text')} that a fork took over from {parent} {'is' if count == 1 else 'are'} called "
+                "erased: whether that is on the record, a bundle with that conversation shows."
+            )
+
+    def _lose(self, what):
+        """A text that is gone, and nothing on the record says why."""
+        self.report.faults.append(f"payloads: {what}.")
+
+    def _is_erased(self, stream, version, name):
+        """Whether the log says that this text was erased: in the conversation, in its records, or in the conversation
+        that a fork took it over from, which is judged itself."""
+        entries = [value for _, value, _ in self.entries[stream]]
+        if version < len(entries) and self.erasures.account(stream, entries, version, name):
+            return True
+        forks = entries[0]["data"].get("forks") or ()
+        parent = forks[-1]["conversation"] if forks and version < max(forks[-1]["version"], 1) else None
+        if parent is None or parent in self.archived:
+            return parent is not None
+        if parent in self.entries:
+            texts = json.loads(self.files.get(f"payloads/{file_name(parent)}.json", b"[]"))
+            gone = {(one["version"], one["name"]) for one in texts if one.get("not_disclosed") in ("erased", "missing")}
+            return (version, name) in gone
+        if not self.whole:
+            self.erasures.inherited[parent] = self.erasures.inherited.get(parent, 0) + 1
+        return not self.whole
 
     def _payload(self, stream, one, ref):
         where = f"the text {one['name']!r} of {stream} version {one['version']}"
@@ -1913,14 +1946,18 @@ class Check:
             raise Bad(f"{where} is listed otherwise than its entry says")
         if "plaintext" not in one:
             if one.get("not_disclosed") == "missing":
-                self.report.faults.append(f"payloads: {where} is missing, and no erasure of it is recorded.")
+                self.report.lost += 1
+                self._lose(f"{where} is missing, and no erasure of it is recorded")
                 return
             if one.get("not_disclosed") not in ("withheld", "erased"):
                 raise Bad(f"{where} is neither disclosed nor said to be withheld or erased")
-            if one["not_disclosed"] == "erased":
+            if one["not_disclosed"] == "withheld":
+                self.report.withheld += 1
+            elif self._is_erased(stream, one["version"], one["name"]):
                 self.report.erased += 1
             else:
-                self.report.withheld += 1
+                self.report.lost += 1
+                self._lose(f"{where} is called erased, and no erasure of it is recorded: it is missing, or withheld")
             return
         plaintext, r = unbase64(one["plaintext"]), bytes.fromhex(one["r"])
         if len(plaintext) != ref["length"] or hmac.new(r, plaintext, hashlib.sha256).hexdigest() != ref["commit"]:
@@ -2083,6 +2120,64 @@ class Check:
             self.report.says.append(f"You gave no key of the log {self.origin!r}: {vouch}.")
 
 
+class Erasures:
+    """What the log's records say of texts that are gone: which people were erased, and what retention took."""
+
+    def __init__(self, records) -> None:
+        acts = [(number, value, leaf) for _, number, value, leaf in sorted(records, key=lambda one: one[1])]
+        asked = {number: (value["data"]["subject"], leaf.hex())
+                 for number, value, leaf in acts if value["type"] == "erasure_asked"}  # fmt: skip
+        self.requests = {leaf: subject for subject, leaf in asked.values()}
+        self.done, self.named, self.counts = {}, {}, []
+        for _, value, _ in acts:
+            at, data = value["at"], value["data"]
+            if value["type"] == "erasure_done" and data["request"] in asked:
+                self.done[asked[data["request"]][0]] = at
+            elif value["type"] == "texts_pruned" and data.get("texts"):
+                self.named.update(dict.fromkeys(data["texts"], at))
+            elif value["type"] == "texts_pruned":
+                self.counts.append((at, data["payloads"]))
+        self.taken: list[str] = []
+        self.inherited: dict[str, int] = {}
+
+    def account(self, stream, entries, version, name):
+        """Whether a record accounts for the text: by an `erased` entry behind it in the conversation, which names the
+        request, by an erasure that was complete later, or as one that retention took."""
+        subject = entries[0]["data"].get("subject", "")
+        erased = [value for value in entries if value["type"] == "erased"]
+        requests = {leaf for leaf, whose in self.requests.items() if whose == subject}
+        if any(one["ver"] > version and one["data"]["request"] in requests for one in erased):
+            return True
+        if not erased and entries[version]["at"] <= self.done.get(subject, ""):
+            return True
+        if not any(one["type"] in ("conversation_ended", "conversation_imported") for one in entries):
+            return False
+        since = _a_day_after(max(one["at"] for one in entries[: version + 1]))
+        place = f"{PRUNED_TEXT}\n{stream}\n{version}\n{name}".encode("utf-8", "surrogatepass")
+        if self.named.get(sha256(place).hex()[:32], "") > since:
+            return True
+        if any(at > since for at, _ in self.counts):
+            self.taken.append(since)
+            return True
+        return False
+
+    def too_many(self):
+        """Whether more texts are gone than the records say that do not name them."""
+        room, counts = 0, sorted(self.counts)
+        for number, since in enumerate(sorted(self.taken, reverse=True), 1):
+            while counts and counts[-1][0] > since:
+                room += counts.pop()[1]
+            if number > room:
+                return True
+        return False
+
+
+def _a_day_after(at):
+    """Before that, no policy of retention deletes what was written then."""
+    then = datetime.fromisoformat(at.replace("Z", "+00:00")) + timedelta(days=1)
+    return then.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def origin_of(data):
     """The log that a receipt is of; None of another text."""
     lines = _text_of(data).split("\n")
@@ -2226,6 +2321,7 @@ def main(argv=None) -> int:
         sys.stdout.write(line + "\n")
     texts = [counted(report.disclosed, "text fits its commitment", "texts fit their commitments")]
     texts += [f"{report.withheld} not disclosed", *([f"{report.erased} erased"] if report.erased else [])]
+    texts += [f"{report.lost} MISSING"] if report.lost else []
     of = f"{counted(report.entries, 'entry', 'entries')} of {counted(report.conversations, 'conversation')}"
     sys.stdout.write(
         f"{report}: {counted(report.size, 'leaf', 'leaves')}; {of}; {', '.join(texts)}{READ[report.readable]}\n"

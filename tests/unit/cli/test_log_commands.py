@@ -68,6 +68,17 @@ def test_an_erased_text_says_so(run: Any, log: Path, ids: Any) -> None:
     with closing(sqlite3.connect(log)) as connection:
         connection.execute("DELETE FROM payload WHERE stream = ?", (ids[DESK],))
         connection.commit()
+    for options in (("--texts",), ("--texts", "--at", "3")):
+        told = run("log", ids[DESK], "--db", log, *options).words
+        assert ("[missing]" in told, "[erased]" in told) == (True, False), told
+    told = run("log", ids[DESK], "--db", log, "--texts")
+    lost = run("log", ids[DESK], "--db", log, "--texts", "--json").json["missing"]
+    assert (told.code, lost[0]["name"]) == (1, "message")
+    assert (
+        f"{len(lost)} texts are missing: nothing on the record says that they were erased. Keep the file as evidence, "
+        "and restore a backup; `interlock verify` names the first."
+    ) in told.words
+    assert "missing" not in run("log", ids[BIG], "--db", log, "--texts", "--json").json
     found = run("verify", ids[DESK], "--db", log)
     assert found.code == 1
     assert "is missing: nothing on the record says that it was erased" in found.words

@@ -102,7 +102,7 @@ def asked(run: Any, tmp_path: Path) -> tuple[Path, str, int]:
 
 
 def test_a_task_shows_what_its_person_must_know(run: Any, asked: tuple[Path, str, int]) -> None:
-    """Each fact that the flow shows, in words; an erased text says that it is."""
+    """Each fact that the flow shows, in words; a text that somebody took away says that it is missing."""
     db, _, _ = asked
     task = run("tasks", "--db", db, "--json").json["tasks"][0]
     shows = {one["name"]: one["says"] for one in task["shows"]}
@@ -115,7 +115,7 @@ def test_a_task_shows_what_its_person_must_know(run: Any, asked: tuple[Path, str
     with closing(sqlite3.connect(db)) as connection:
         connection.execute("DELETE FROM payload")
         connection.commit()
-    assert {"name": "full_name", "says": "[erased]"} in run("tasks", "--db", db, "--json").json["tasks"][0]["shows"]
+    assert {"name": "full_name", "says": "[missing]"} in run("tasks", "--db", db, "--json").json["tasks"][0]["shows"]
 
 
 def test_an_unknown_decision_is_answered_with_those_there_are(run: Any, asked: tuple[Path, str, int]) -> None:
