@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,7 +14,7 @@ from ..contracts.errors import CallError, InterlockError, SetupError
 from ..persistence.evidence.keys import SigningKey, new_key
 from ..persistence.evidence.notes import COSIGNATURE, ED25519, ML_DSA, verifier_keys
 from ..persistence.evidence.receipts import receipt as receipt_note
-from ..persistence.evidence.witnessing import Witness
+from ..persistence.evidence.witnessing import Answer, Witness
 from ..service.checkpointing import Checkpointer, Signed
 from ..service.evidence import anchors_at, checkpointer_of, memory_of, signing_key, signing_key_path
 from ..service.wiring import db_path
@@ -210,12 +211,33 @@ def witness_serve(key: Path, logs: Sequence[str], folder: Path, host: str, port:
     known = [key for one in logs for key in verifier_keys(_text(one))]
     if any(one.kind == COSIGNATURE for one in known):
         raise CallError("A witness's key was given as a log's.", fix="Give what `interlock key show` prints.")
-    server = served(Witness(folder, signer, known), host, port)
+    server = served(Witness(folder, signer, known), host, port, tell=_answered)
     sys.stderr.write(f"{signer.verifier()}\nlistening on http://{host}:{server.server_address[1]}\n")
     try:
         server.serve_forever()
     finally:
         server.server_close()
+
+
+def _answered(answer: Answer) -> None:
+    """A line for each checkpoint of a known log: when, of which log and size, and what was answered. None where the log
+    only asked, by a 409 of the protocol, from which size on it must prove that it extends."""
+    head = answer.about
+    if head is None:
+        return
+    said = "signed"
+    if answer.kept is not None:
+        said = f"REFUSED, kept in {answer.kept}: the log has forked, unless its proof was wrong"
+    elif answer.status == HTTPStatus.CONFLICT:
+        seen = int(answer.body)
+        if seen <= head.size:
+            return
+        said = f"REFUSED: {seen} leaves were seen of it; it was cut, or is an old copy"
+    elif answer.status != HTTPStatus.OK:
+        said = f"REFUSED: {answer.status} {answer.body.strip()}"
+    when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    sys.stderr.write(f"{when} {safe(head.origin)} {counted(head.size, 'leaf', 'leaves')}: {safe(said)}\n")
+    sys.stderr.flush()
 
 
 def _text(given: str) -> str:

@@ -2,7 +2,7 @@
 
 import http.client
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.error import HTTPError, URLError
@@ -13,7 +13,7 @@ from ..contracts.errors import LogError, SetupError
 from ..contracts.tree import TreeStore
 from ..persistence.evidence.anchors import AnchorFailed
 from ..persistence.evidence.notes import Note, NoteRefused, Signature, VerifierKey, checkpoint_of, signature_of
-from ..persistence.evidence.witnessing import Witness, request_body
+from ..persistence.evidence.witnessing import Answer, Witness, request_body
 from ..persistence.merkle import consistency_proof
 
 TIMEOUT_SECONDS = 10.0
@@ -107,8 +107,11 @@ def _posted(url: str, body: bytes, kind: str) -> tuple[int, bytes]:
         ) from error
 
 
-def served(witness: Witness, host: str, port: int) -> ThreadingHTTPServer:
+def served(
+    witness: Witness, host: str, port: int, *, tell: Callable[[Answer], None] = lambda _: None
+) -> ThreadingHTTPServer:
     """A server that answers as the witness; the caller runs `serve_forever` and closes it. Port 0 takes a free one.
+    `tell` hears of each answer to a checkpoint, in the thread that gives it.
 
     Beside the protocol's `POST /add-checkpoint` it shows, to whoever audits a log, the newest checkpoint it signed:
     `GET /<SHA-256 of the origin>/checkpoint`.
@@ -125,6 +128,7 @@ def served(witness: Witness, host: str, port: int) -> ThreadingHTTPServer:
                 return
             body = self.rfile.read(int(length)).decode("utf-8", "replace")
             answer = witness.add_checkpoint(body, int(time.time()))
+            tell(answer)
             self._answer(answer.status, answer.body, answer.kind)
 
         def do_GET(self) -> None:
@@ -141,6 +145,6 @@ def served(witness: Witness, host: str, port: int) -> ThreadingHTTPServer:
             self.wfile.write(data)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-            """Says nothing: what was signed stands in the folder."""
+            """Says nothing: `tell` does."""
 
     return ThreadingHTTPServer((host, port), Handler)

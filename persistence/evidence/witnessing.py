@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...contracts.errors import InterlockError
@@ -19,6 +19,8 @@ from .notes import Checkpoint, Note, NoteRefused, VerifierKey, checkpoint_of, no
 from .signing import FileMemory, written_whole
 
 MOST_PROOF_LINES = 63
+MOST_KEPT = 100
+"""Refused checkpoints of one log that are kept, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,20 @@ class Answer:
     status: int
     body: str
     kind: str = "text/plain; charset=utf-8"
+    about: Checkpoint | None = None
+    """The checkpoint that it answers, if it is of a log that the witness knows; not sent."""
+    kept: Path | None = None
+    """Where a checkpoint was put that the log signed and that does not extend what was seen of it; not sent."""
 
 
 class _Refused(InterlockError):
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         super().__init__(answer.body)
+
+
+class _Contradicts(_Refused):
+    """Signed by the log, and another history than the one that was seen: with what was seen, the proof of a fork."""
 
 
 class Witness:
@@ -54,13 +64,28 @@ class Witness:
             checkpoint = self._known(note)
             if old > checkpoint.size:
                 raise _Refused(Answer(400, "the old size is larger than the checkpoint's\n"))
-            self._memory(checkpoint.origin).moved(lambda last: _advanced(last, old, proof, checkpoint))
         except _Refused as refused:
             return refused.answer
+        try:
+            self._memory(checkpoint.origin).moved(lambda last: _advanced(last, old, proof, checkpoint))
+        except _Contradicts as refused:
+            return replace(refused.answer, about=checkpoint, kept=self._keep(checkpoint.origin, note))
+        except _Refused as refused:
+            return replace(refused.answer, about=checkpoint)
         # Only now that it is remembered: what was cosigned is never forgotten.
         line = f"{cosigned(checkpoint.text, self._signer, now)}\n"
         written_whole(self._latest(checkpoint.origin), f"{note}{line}".encode())
-        return Answer(200, line)
+        return Answer(200, line, about=checkpoint)
+
+    def _keep(self, origin: str, note: Note) -> Path | None:
+        """The refused note in a file of its own; None where there are enough of this log."""
+        name = _file_name(origin)
+        file = self._folder / f"{name}.{hashlib.sha256(note.text.encode()).hexdigest()[:16]}.refused"
+        if not file.is_file():
+            if len(list(self._folder.glob(f"{name}.*.refused"))) >= MOST_KEPT:
+                return None
+            written_whole(file, str(note).encode())
+        return file
 
     def latest(self, origin: str) -> str | None:
         """The newest checkpoint of a log that this witness signed, with its cosignature; for who audits that log."""
@@ -97,9 +122,9 @@ def _advanced(last: Checkpoint, old: int, proof: Sequence[bytes], new: Checkpoin
     if last.size != old:
         raise _Refused(Answer(409, f"{last.size}\n", "text/x.tlog.size"))
     if old == new.size and last.root != new.root:
-        raise _Refused(Answer(409, f"{last.size}\n", "text/x.tlog.size"))
+        raise _Contradicts(Answer(409, f"{last.size}\n", "text/x.tlog.size"))
     if not is_consistent(old, new.size, proof, last.root, new.root):
-        raise _Refused(Answer(422, "the consistency proof does not hold\n"))
+        raise _Contradicts(Answer(422, "the consistency proof does not hold\n"))
     return new
 
 

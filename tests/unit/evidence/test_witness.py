@@ -1,5 +1,6 @@
 """The witness: it signs what extends what it saw, and refuses a rollback and a fork."""
 
+import re
 import urllib.request
 from collections.abc import Iterator
 from hashlib import sha256
@@ -8,6 +9,7 @@ from threading import Thread
 
 import pytest
 
+from interlock.cli.evidence import _answered
 from interlock.contracts.errors import SetupError
 from interlock.persistence import merkle
 from interlock.persistence.evidence.anchors import AnchorFailed, FolderAnchor, TimestampAnchor, stamped_bytes
@@ -68,6 +70,47 @@ def test_a_rollback_is_a_conflict(witness: Witness):
     fork = grown(3, 4, 5)
     same = signed(Checkpoint(ORIGIN, sizes[1], bytes(32)).text, LOG)
     assert asked(witness, fork, sizes[1], proof=[], note=same).status == 409
+
+
+def test_what_contradicts_is_kept(witness: Witness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A fork that the log's key signed, beside what was seen of it: two notes that prove it, and a bounded number."""
+    store, fork = grown(1), grown(2, 3, 4)
+    size = store.tree().size()
+    asked(witness, store, 0)
+    assert asked(witness, store, 0).kept is None  # what the protocol asks first
+    refused = sorted({asked(witness, fork, size, at, proof=[]).kept for at in (1, 2, 2)}, key=str)
+    kept = {file.read_text("utf-8") for file in (tmp_path / "seen").glob("*.refused")}
+    assert None not in refused
+    assert kept == {note for _, note in fork.tree().checkpoints()[1:]}
+    monkeypatch.setattr("interlock.persistence.evidence.witnessing.MOST_KEPT", 2)
+    same = signed(Checkpoint(ORIGIN, size, bytes(32)).text, LOG)
+    full = asked(witness, fork, size, proof=[], note=same)
+    assert (full.status, full.kept) == (409, None)
+    assert len(list((tmp_path / "seen").glob("*.refused"))) == 2
+    unsigned = signed(Checkpoint(ORIGIN, size, bytes(32)).text, TestKey(seed=5))
+    assert asked(witness, fork, size, proof=[], note=unsigned).status == 403
+
+
+def test_the_witness_says_what_it_answered(witness: Witness, capsys: pytest.CaptureFixture[str]):
+    """A line for each checkpoint of a log that it knows; none where the log only asks what was seen of it."""
+    store, fork = grown(1, 2), grown(3, 4, 5)
+    sizes = [size for size, _ in store.tree().checkpoints()]
+    for answer in (
+        *(asked(witness, store, 0, 0), asked(witness, store, 0, 1), asked(witness, store, sizes[0], 1)),
+        *(asked(witness, store, 0, 0), asked(witness, fork, sizes[1])),
+        *(asked(witness, store, 9_999), witness.add_checkpoint("", 0)),
+    ):
+        _answered(answer)
+    told = capsys.readouterr().err
+    assert [re.sub(r"^[-0-9]{10}T[:0-9]{8}Z ", "", line) for line in told.splitlines()] == [
+        f"{ORIGIN} {sizes[0]} leaves: signed",
+        f"{ORIGIN} {sizes[1]} leaves: signed",
+        f"{ORIGIN} {sizes[0]} leaves: REFUSED: {sizes[1]} leaves were seen of it; it was cut, or is an old copy",
+        (
+            f"{ORIGIN} {fork.tree().checkpoints()[-1][0]} leaves: REFUSED, kept in "
+            f"{next(witness._folder.glob('*.refused'))}: the log has forked, unless its proof was wrong"
+        ),
+    ]
 
 
 def test_a_fork_is_unprocessable(witness: Witness):
