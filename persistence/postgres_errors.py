@@ -65,7 +65,8 @@ _ROLES = {
         ("leaf", "checkpoint", "cosignature", "anchor", "head", "head_node", "pending"),
         "What gives places in the tree and signs it runs as a member of `interlock_sequencer`.",
     ),
-    "record": "This is recorded before it is done, and whoever records is a member of `interlock_sequencer`, too.",
+    "record": "This is recorded before it is done. A member of `interlock_app` records readings; the rest takes "
+    "`interlock_sequencer`, too.",
     "meta": "The log has no name yet: open it once as the owner of its tables, such as by `interlock doctor`.",
     "archived": "What prunes runs as a member of `interlock_eraser`, too.",
 }
@@ -91,6 +92,6 @@ def translated(error: Exception, where: str) -> StorageError:
         if isinstance(cause, kind):
             state = getattr(cause, "sqlstate", None)
             if kind is errors.InsufficientPrivilege:
-                fix = _ROLES.get(said.rpartition(" for table ")[2], fix)
+                fix = _ROLES.get(said.partition(" for table ")[2].partition(" ")[0], fix)
             return StorageError(f"{what} ({state or type(cause).__name__}: {said})", where=where, fix=fix)
     return StorageError(f"{_UNKNOWN[0]} ({type(cause).__name__}: {said})", where=where, fix=_UNKNOWN[1])

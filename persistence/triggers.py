@@ -58,6 +58,7 @@ ON_POSTGRES: Mapping[str, str] = {
     "meta_refuses_truncate": "a4ae5cd103f03fdc7d555d9befa615c3",
     "record_refuses_change": "0425104e406b29bbf054e37aacdfef02",
     "record_refuses_gap": "9a3d0fb214a2382aa090aff3dae8ebe8",
+    "record_refuses_others": "9a8bb09128a23315e321a5f440ba98c9",
     "record_refuses_truncate": "f142bdde0e06ce615fd06c00f8cf421b",
 }
 

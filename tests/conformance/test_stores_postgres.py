@@ -288,6 +288,7 @@ def test_who_has_lost_the_server_is_dead_to_the_others(two: tuple[PostgresStore,
 
 
 ROLES = ("interlock_app", "interlock_sequencer", "interlock_auditor", "interlock_eraser")
+_RECORD = "INSERT INTO record SELECT (SELECT coalesce(max(number), -1) + 1 FROM record),"
 ACTS = {
     "append": "INSERT INTO event (stream, version, type, at, leaf, entry) VALUES ('{fresh}', 0, 't', '', '\\x00', '')",
     "rewrite": "UPDATE event SET entry = '\\x00' WHERE stream = 'a'",
@@ -298,6 +299,9 @@ ACTS = {
     "erase": "DELETE FROM payload WHERE stream = '{fresh}'",
     "alter": "UPDATE payload SET body = ''",
     "place": "INSERT INTO leaf SELECT (SELECT coalesce(max(position), -1) + 1 FROM leaf), '{fresh}', 0, '\\x00', ''",
+    "record": f"{_RECORD} 'hold_placed', '', '\\x01', '{{{{\"type\": \"hold_placed\"}}}}'",
+    "disguise": f"{_RECORD} 'texts_read', '', '\\x01', '{{{{\"type\": \"hold_placed\"}}}}'",
+    "note a reading": f"{_RECORD} 'texts_read', '', '\\x01', '{{{{\"type\": \"texts_read\"}}}}'",
     "sign": "INSERT INTO checkpoint SELECT coalesce(max(size), 0) + 1, 'note' FROM checkpoint",
     "project": "UPDATE conversation SET updated_at = updated_at",
     "rename": "UPDATE meta SET value = 'other'",
@@ -307,8 +311,8 @@ ACTS = {
     "drop": "DROP TABLE event CASCADE",
 }
 MAY = {
-    "interlock_app": {"append", "read", "listen", "project"},
-    "interlock_sequencer": {"read", "place", "sign", "forget"},
+    "interlock_app": {"append", "read", "listen", "project", "note a reading"},
+    "interlock_sequencer": {"read", "place", "sign", "forget", "record", "disguise", "note a reading"},
     "interlock_auditor": {"read"},
     "interlock_eraser": {"read", "listen", "erase"},
 }
@@ -351,8 +355,10 @@ def test_the_work_goes_on_under_the_roles(url: str) -> None:
         with pytest.raises(StorageError, match="permission denied for table record") as refused:
             Journal(app).note(HoldReleased(by="ops", ground="", hold=0))
         assert refused.value.fix == (
-            "This is recorded before it is done, and whoever records is a member of `interlock_sequencer`, too."
+            "This is recorded before it is done. A member of `interlock_app` records readings; the rest takes "
+            "`interlock_sequencer`, too."
         )
+        assert Journal(app).read_texts("roles", by="anna", through="log")
         assert [one.may_sequence() for one in (app, sequencer, auditor)] == [False, True, False]
         with sequencer.tree().sequencing():
             while sequencer.tree().sequence():
