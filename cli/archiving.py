@@ -28,6 +28,8 @@ from .seeing import acting, checked_ground, noted_reading
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 ATTEMPTS = 5
+REFUSED = 2
+"""The exit code where there is nothing to archive: of a dry run as of the real one."""
 MOST_SHOWN = 20
 """Conversations that stay, of which each is named with its reason."""
 
@@ -48,16 +50,17 @@ def archive(
     """Write the archive and check it with its own verifier, or say what it would hold."""
     wanted = Range(_moment(before), through)
     with writable_log(db) as store:
-        if dry_run:
-            _show_archive(None, "", chosen(store, wanted, in_clear=in_clear), as_json)
-            return 0
         place = db_path(db)
         signer = signing_key(place, store.log, key)
+        called = _checked_name(name or path.stem)
+        if dry_run:
+            found = chosen(store, wanted, in_clear=in_clear)
+            _show_archive(None, "", found, as_json)
+            return 0 if found.conversations or store.tree().waiting() else REFUSED
         given = policy_in(policy_path(place, policy), needed=policy is not None)
         own = signer.verifiers()
         logs = (*own, *(one for one in given.logs if one not in own))
         trusted = Policy(logs, given.witnesses, given.groups, given.quorum)
-        called = _checked_name(name or path.stem)
         signing = checkpointer_of(place, store.tree(), key=key, policy=policy)
         with written_to(path) as put:
             with sealed(store.tree(), signing):

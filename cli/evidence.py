@@ -20,6 +20,7 @@ from ..service.evidence import anchors_at, checkpointer_of, memory_of, signing_k
 from ..service.wiring import db_path
 from ..service.witnesses import served
 from .finding import existing_log, stream_named, writable_log
+from .standing import check_version
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 
@@ -124,10 +125,12 @@ def receipt(db: Path | None, key: Path | None, prefix: str, version: int | None)
     """Print the receipt of an event."""
     with writable_log(db) as store:
         stream = stream_named(store, prefix)
-        last = store.head(stream).length - 1
+        length = store.head(stream).length
+        version = length - 1 if version is None else version
+        check_version(stream, version, length)
         signer = signing_key(db_path(db), store.log, key)
         memory_of(signer, store.log).read()
-        note = receipt_note(store, signer.signers, stream, last if version is None else version)
+        note = receipt_note(store, signer.signers, stream, version)
     sys.stdout.write(str(note))
 
 

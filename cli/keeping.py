@@ -18,7 +18,9 @@ from .seeing import acting, checked_ground
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 HELD = 2
-"""The exit code where a hold stands in the way of an erasure or a prune: of a dry run as of the real one."""
+"""The exit code where an erasure is refused, by a hold or as it was called: of a dry run as of the real one."""
+WAITS = 1
+"""The exit code of an erasure that others must approve first."""
 
 # -- erase ----------------------------------------------------------------------------------------------
 
@@ -40,7 +42,8 @@ def erase(
         eraser = Eraser(store)
         extent = eraser.extent(subject)
         if dry_run:
-            return _shown_extent(extent, eraser.waiting(subject), as_json)
+            waiting = eraser.waiting(subject)
+            return _shown_extent(extent, waiting, _would_end(extent, waiting, by, approve, approvals), as_json)
         if approve:
             erasing = eraser.approve(subject, by=by)
         else:
@@ -63,7 +66,7 @@ def erase(
         )
     else:
         _show_erasing(erasing, None if done is None else (done.conversations, done.payloads), extent)
-    return 0 if done is not None else 1
+    return 0 if done is not None else WAITS
 
 
 def _extent_document(extent: Extent) -> dict[str, Any]:
@@ -82,7 +85,19 @@ def _extent_document(extent: Extent) -> dict[str, Any]:
     }
 
 
-def _shown_extent(extent: Extent, waiting: Erasing | None, as_json: bool) -> int:
+def _would_end(extent: Extent, waiting: Erasing | None, by: str, approve: bool, approvals: int) -> int:
+    """The exit code that the real command would have."""
+    if extent.holds:
+        return HELD
+    if waiting is None:
+        return HELD if approve else WAITS if approvals > 1 else 0
+    people = {one.casefold() for one in waiting.approved}
+    if approve and by.casefold() in people:
+        return HELD
+    return 0 if len(people) + approve >= waiting.asked.approvals else WAITS
+
+
+def _shown_extent(extent: Extent, waiting: Erasing | None, code: int, as_json: bool) -> int:
     """The extent, and the request for it that waits: `"waiting": {"record", "needed", "by": [name]}`, or null."""
     document = _extent_document(extent)
     document["waiting"] = None
@@ -105,7 +120,9 @@ def _shown_extent(extent: Extent, waiting: Erasing | None, as_json: bool) -> int
             )
         for number, one in extent.holds.items():
             terminal.line((f"Hold {number} stands against it: {safe(one.ground)}", "bold red"))
-    return HELD if extent.holds else 0
+        if code == WAITS:
+            terminal.line("It would wait until others approve.")
+    return code
 
 
 def _show_archived(terminal: Terminal, extent: Extent) -> None:

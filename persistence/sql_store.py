@@ -308,6 +308,10 @@ class SqlStore(ABC, Generic[C]):
         """What the schema says otherwise than this release's, but for missing triggers: `describe` names them."""
         return ()
 
+    def strange_settings(self) -> Sequence[str]:
+        """Names in the table `meta` that no release writes: the log's own name is all there is."""
+        return tuple(str(name) for (name,) in self._rows(sql.STRANGE_META))
+
     def misfits(self) -> list[Misfit]:
         """Rows that hold what their table does not admit: none, where the database itself sees to that."""
         return []

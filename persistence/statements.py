@@ -101,6 +101,7 @@ ADD_TIMER = compiled(insert(TIMER), columns(TIMER))
 DROP_TIMERS = compiled(delete(TIMER).where(TIMER.c.stream == _stream))
 ADD_FLOW = compiled(insert(FLOW), columns(FLOW))
 ADD_META = compiled(insert(META), columns(META))
+STRANGE_META = compiled(select(META.c.name).where(META.c.name != "log").order_by(META.c.name))
 GET_META = compiled(select(META.c.value).where(META.c.name == bindparam("called")))
 
 

@@ -215,6 +215,8 @@ def _beside(
         if about.altered_triggers:
             yield f"Somebody replaced the triggers that refuse changes: {', '.join(about.altered_triggers)}."
         yield from store.unlike_ours()
+        for name in store.strange_settings():
+            yield f"The table meta holds {name[:60]!r}, which no release of Interlock writes: somebody put it there."
         for key in store.altered_keys():
             yield f"The key {key} of a person's texts was altered: the master key does not open it."
     for digest in sorted(flows.keys() - used.keys()):

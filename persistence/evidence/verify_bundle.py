@@ -2068,7 +2068,9 @@ class Check:
             if first != RECEIPT or origin != self.origin or not self._receipt_signed(note, name):
                 raise Bad(f"{name} is no receipt that this log signed")
             if stream not in self.entries and not self.whole:
-                raise NotShown(f"The conversation of {name} is not in the bundle")
+                raise NotShown(
+                    f"{name} is of the conversation {stream}, which is not in this bundle: ask for one that holds it"
+                )
             leaves = [one[-1] for one in self.entries.get(stream) or sorted(self.archived.get(stream, []))]
             if int(version) >= len(leaves) or leaves[int(version)] != unbase64(leaf):
                 raise Bad(f"the entry that {name} promises ({stream} version {version}) is not in the log")

@@ -81,6 +81,21 @@ def test_without_what_is_kept_beside_the_key_a_deleted_newest_checkpoint_is_miss
     assert why.endswith("was in the log, as stands beside the signing key, and is there no more: it was deleted.")
 
 
+def test_a_row_in_meta_that_no_release_writes_is_named(log: Honest) -> None:
+    """The log's name is all that is there; another value of that is found in every entry."""
+    unknown = "The table meta holds 'trust', which no release of Interlock writes: somebody put it there."
+    for change, said in (
+        ("INSERT INTO meta VALUES ('trust', 'everybody')", unknown),
+        ("UPDATE meta SET value = 'other'", "The entry says log 'log.example/small', the database 'other'."),
+    ):
+        connection = opened(log.file)
+        made = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'meta_refuses_update'").fetchone()[0]
+        connection.execute("DROP TRIGGER meta_refuses_update")
+        connection.execute(change)
+        connection.execute(made)
+        assert log.verdict(closed(connection)) == ("detected", said)
+
+
 def test_a_rewritten_log_is_missed_without_the_key(log: Honest) -> None:
     """Chained again and with a tree of its own: the chain alone finds nothing, and the oracle says so."""
     knows_nothing = without_a_check(log, keys=(), policy=Outside().policy, remembered=None, expected=False)

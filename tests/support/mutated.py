@@ -43,8 +43,6 @@ EVIDENCE = {
     "checkpoint": ("size", "note"),
     "meta": ("name", "value"),
 }  # fmt: skip
-ONLY = {"meta": "WHERE name = 'log'"}
-"""The rows that are read at all."""
 IN_ORDER = {"event": "id"}
 """Tables whose rows are told in an order of their own; the others in that of all their columns."""
 _WAL = slice(18, 20)
@@ -76,7 +74,7 @@ def evidence(file: bytes) -> dict[str, Any] | str:
             for table, columns in EVIDENCE.items():
                 listed = ", ".join(columns)
                 order = IN_ORDER.get(table, listed)
-                scan = f"SELECT {listed} FROM {table} NOT INDEXED {ONLY.get(table, '')} ORDER BY {order}"
+                scan = f"SELECT {listed} FROM {table} NOT INDEXED ORDER BY {order}"
                 found[table] = [_typed(row) for row in connection.execute(scan)]
                 for index in _indexes(connection, table):
                     names = [row[2] for row in connection.execute(f"PRAGMA index_info({index})")]

@@ -67,6 +67,26 @@ def test_a_dry_run_says_what_would_go_and_what_stays(run: Any, signed: Path, end
     assert "'Anna K.' cannot be an archive's name: it stands in the log for good." in named
 
 
+def test_a_dry_run_of_an_archive_or_a_prune_ends_as_the_real_one(
+    run: Any, signed: Path, archived: Path, tmp_path: Path
+) -> None:
+    """0 or 2: nothing in the range, a name that cannot be, another key, what ended too lately, a hold."""
+    path = signed.with_name("x.zip")
+    for more in (
+        ("--before", "2001-01-01"),
+        ("--name", "Anna K."),
+        ("--key", tmp_path / "no.key"),
+    ):
+        words = ("archive", path, *more, "--db", signed)
+        assert [run(*words, *dry).code for dry in (("--dry-run",), ())] == [2, 2], more
+        assert not path.exists()
+    old = ("prune", "--archive", archived, "--as", "dpo", "--ground", "rule 4", "--db", signed)
+    assert [run(*old, *dry).code for dry in (("--dry-run",), ())] == [2, 2]
+    (one, *_) = run("archive", path, "--dry-run", "--db", signed, "--json").json["conversations"]
+    run("hold", "--conversation", one, "--ground", "case 4", "--db", signed)
+    assert [prune(run, signed, archived, *dry).code for dry in (("--dry-run",), ())] == [2, 2]
+
+
 def test_the_archive_verifies_alone(run: Any, signed: Path, archived: Path, ended: list[str]) -> None:
     """By the verifier that lies in it, without this package; and it holds no text that can be read."""
     key = run("key", "show", "--db", signed).out.strip()

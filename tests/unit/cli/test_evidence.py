@@ -392,6 +392,17 @@ def test_an_old_backup_is_neither_written_nor_signed(run: Any, signed: Path, ids
     assert run("receipt", one, "--db", signed).code == 0
 
 
+def test_a_receipt_of_an_event_that_is_not_there_says_which_are(run: Any, signed: Path, ids: Any) -> None:
+    one = next(iter(ids.values()))
+    last = len(run("log", one, "--db", signed, "--json").json["events"]) - 1
+    ran = run("receipt", one, last + 1, "--db", signed)
+    said = f"There is no event {last + 1}: the conversation has {last + 1} events, from 0 to {last}."
+    assert (ran.code, said in ran.words, "shows the events with their numbers" in ran.words) == (2, True, True)
+    assert (
+        f"\n{one}\n{last}\n" in run("receipt", one, last, "--db", signed).out == run("receipt", one, "--db", signed).out
+    )
+
+
 def test_the_variable_of_the_key_is_named(run: Any, log: Path) -> None:
     ran = run("key", "show", "--db", log)
     assert (ran.code, "or give its file with --key or INTERLOCK_SIGNING_KEY." in ran.words) == (2, True)

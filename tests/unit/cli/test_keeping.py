@@ -205,6 +205,32 @@ def test_a_request_that_waits_is_said_before_anybody_asks_again(run: Any, log: P
     assert run(*words, "--dry-run", "--json").json["waiting"] == waiting
 
 
+def test_a_dry_run_of_an_erasure_ends_as_the_erasure(run: Any, log: Path, subject: str) -> None:
+    """0 done, 1 others must approve first, 2 refused: asked, approved by the same person, by another, and held."""
+    words = ("erase", "--subject", subject, "--ground", "request 7", "--db", log)
+    assert [run(*words, "--approve", *more).code for more in (("--dry-run",), ())] == [2, 2]
+    for asked, code in (
+        (("--as", "carl", "--approvals", "2"), 1),
+        (("--as", "carl", "--approve"), 2),
+        (("--as", "Carl", "--approve"), 2),
+        (("--as", "dora"), 1),
+    ):
+        assert [run(*words, *asked, *more).code for more in (("--dry-run",), ())] == [code, code], asked
+    assert "It would wait until others approve." in run(*words, "--as", "dora", "--dry-run").words
+    assert run("hold", "--subject", subject, "--as", "counsel", "--ground", "case 4", "--db", log).code == 0
+    held = (*words, "--as", "dora", "--approve")
+    assert [run(*held, *more).code for more in (("--dry-run",), ())] == [2, 2]
+    assert run("hold", "--release", "9999", "--ground", "closed", "--db", log).code == 2
+    assert run("hold", "--subject", "nobody", "--ground", "case", "--db", log).code == 2
+    number = run("hold", "--db", log, "--json").json["holds"][0]["number"]
+    assert run("hold", "--release", number, "--ground", "closed", "--db", log).code == 0
+    assert [run(*held, *more).code for more in (("--dry-run",), ())] == [0, 0]
+    assert [run("erase", "--subject", "x", "--ground", "r", "--db", log, *m).code for m in (("--dry-run",), ())] == [
+        2,
+        2,
+    ]
+
+
 def test_who_was_erased_is_not_erased_again(run: Any, log: Path, subject: str) -> None:
     """Nothing is recorded, in the conversation or of the log."""
     words = ("erase", "--subject", subject, "--ground", "request 7", "--as", "carl", "--db", log)

@@ -46,6 +46,25 @@ def log(folder: Path, run: Any) -> Path:
     return folder / "log.db"
 
 
+def test_a_receipt_of_a_childs_entry_is_held_to_with_either(run: Any, log: Path, tmp_path: Path) -> None:
+    """The log, and the bundle of the parent, which holds its children; the child's alone does not hold the parent's."""
+    vkey = run("key", "new", "--db", log).out.strip()
+    parent, child = family(log)[:2]
+    for name, stream in (("parent", parent), ("child", child)):
+        (tmp_path / f"{name}.receipt").write_text(run("receipt", stream, 0, "--db", log).out, "utf-8")
+        assert run("export", stream, "--bundle", tmp_path / name, "--db", log).code == 0
+        assert run("verify", "--db", log, "--receipt", tmp_path / f"{name}.receipt").code == 0
+
+    def checked(bundle: str, name: str) -> Any:
+        brought = ("--receipt", tmp_path / f"{name}.receipt")
+        return run("verify", "--bundle", tmp_path / bundle, "--vkey", vkey, *brought)
+
+    codes = [checked(bundle, name).code for bundle in ("parent", "child") for name in ("parent", "child")]
+    assert codes == [20, 20, 3, 20]
+    said = f"is of the conversation {parent}, which is not in this bundle: ask for one that holds it."
+    assert said in checked("child", "parent").words
+
+
 def family(log: Path) -> list[str]:
     store = SqliteStore(log)
     try:
