@@ -1,7 +1,7 @@
 """Retention: texts whose time is over are deleted, unless a hold stands; what was decided stays, and stays provable."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ..contracts.errors import CallError, SetupError
 from ..contracts.keeping import TextsPruned, text_hash
 from ..contracts.payload import PayloadAt
-from ..contracts.protection import KeepingStore
+from ..contracts.protection import AgedPayload, KeepingStore
 from ..contracts.retention import RetentionPolicy
 from ..contracts.values import written_time
 from .clock import Clock, SystemClock
@@ -74,12 +74,32 @@ class Retention:
 
     def overdue(self) -> Overdue:
         """By this machine's clock: `interlock doctor` looks at it."""
+        return _counted(*self._due())
+
+    def prune(self, *, by: str, ground: str = "") -> Overdue:
+        """Delete what is overdue, and record first which texts; a crash in between leaves the rest for the next run. A
+        hold that is placed meanwhile stands above what is left. Returns what went."""
+        holds, taken = self.journal.holds(), list[AgedPayload]()
+        left, held = self._due()
+        while left:
+            if (now := self.journal.holds()) != holds:
+                holds, (left, held) = now, self._due()
+                continue
+            piece, left = left[:_TOGETHER], left[_TOGETHER:]
+            self._take(piece, by, ground)
+            taken += piece
+        if taken:
+            self.store.scrub()
+        return _counted(taken, held)
+
+    def _due(self) -> tuple[list[AgedPayload], int]:
+        """What is overdue, and how many texts more a hold keeps."""
         now = self._clock.now()
         shortest = min(rule.days for rule in self.policy.rules)
         holds = self.journal.holds().values()
         subjects = {hold.subject for hold in holds if hold.subject}
         streams = {hold.conversation for hold in holds if hold.conversation}
-        places, kinds, held = [], Counter[str](), 0
+        due, held = list[AgedPayload](), 0
         for one in self.store.aged(written_time(now - timedelta(days=shortest))):
             days = self.policy.days_for(one.kind, one.event)
             if days is None or one.when >= written_time(now - timedelta(days=days)):
@@ -87,27 +107,24 @@ class Retention:
             if one.subject in subjects or one.stream in streams:
                 held += 1
             else:
-                places.append((one.stream, one.at))
-                kinds[one.kind] += 1
-        return Overdue(tuple(places), dict(sorted(kinds.items())), held)
+                due.append(one)
+        return due, held
 
-    def prune(self, *, by: str, ground: str = "") -> Overdue:
-        """Delete what is overdue, and record first which texts; a crash in between leaves the rest for the next run."""
-        found = self.overdue()
-        if not found.places:
-            return found
-        for start in range(0, len(found.places), _TOGETHER):
-            places = found.places[start : start + _TOGETHER]
-            self.journal.note(
-                TextsPruned(
-                    by=by,
-                    ground=ground,
-                    policy=self.policy.digest,
-                    conversations=len({stream for stream, _ in places}),
-                    payloads=len(places),
-                    texts=tuple(sorted(text_hash(stream, at.version, at.name) for stream, at in places)),
-                )
+    def _take(self, texts: Sequence[AgedPayload], by: str, ground: str) -> None:
+        places = tuple((one.stream, one.at) for one in texts)
+        self.journal.note(
+            TextsPruned(
+                by=by,
+                ground=ground,
+                policy=self.policy.digest,
+                conversations=len({stream for stream, _ in places}),
+                payloads=len(places),
+                texts=tuple(sorted(text_hash(stream, at.version, at.name) for stream, at in places)),
             )
-            self.store.prune(places)
-        self.store.scrub()
-        return found
+        )
+        self.store.prune(places)
+
+
+def _counted(texts: Sequence[AgedPayload], held: int) -> Overdue:
+    kinds = Counter(one.kind for one in texts)
+    return Overdue(tuple((one.stream, one.at) for one in texts), dict(sorted(kinds.items())), held)

@@ -1,5 +1,6 @@
 """Retention: what is overdue goes, what is held or open stays, and a policy that deletes too early is refused."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from interlock.contracts.errors import CallError, SetupError
 from interlock.contracts.keeping import TextsPruned, text_hash
+from interlock.contracts.payload import PayloadAt
 from interlock.contracts.retention import RetentionPolicy, RetentionRule
 from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.sqlite_store import SqliteStore
@@ -67,6 +69,31 @@ async def test_what_is_open_or_held_stays() -> None:
     assert {stream for stream, _ in found.places} == {"bert-3"}
     assert found.held > 0
     assert {stream for stream in store.streams() if store.payloads(stream)} == {"anna-1", "bert-2", "open"}
+
+
+async def test_a_hold_that_is_placed_meanwhile_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What went before it is gone and on the record; of what it is on, nothing more goes."""
+    monkeypatch.setattr("interlock.service.retention._TOGETHER", 2)
+    clock, store = ManualClock(), MemoryStore(origin="log")
+    for name in ("anna", "bert", "carl"):
+        await talked(store, name, [1], clock=clock)
+    clock.advance(timedelta(days=190).total_seconds())
+    retention, prune, calls = Retention(store, HALF_A_YEAR, clock), store.prune, list[int]()
+    everything = len(retention.overdue().places)
+
+    def pruned(places: Sequence[tuple[str, PayloadAt]]) -> int:
+        calls.append(len(places))
+        if len(calls) == 1:
+            placed(retention.journal, subject="bert", conversation=None, by="counsel", ground="case")
+        return prune(places)
+
+    monkeypatch.setattr(store, "prune", pruned)
+    found = retention.prune(by="dpo")
+    assert {stream for stream, _ in found.places} == {"anna-1", "carl-1"}
+    assert (found.held, len(found.places) + found.held) == (len(store.payloads("bert-1")), everything)
+    assert (store.payloads("anna-1"), store.payloads("carl-1")) == ({}, {})
+    assert sum(found.kinds.values()) == len(found.places) == sum(calls)
+    assert audited(store).ok
 
 
 async def test_the_first_rule_that_matches_wins() -> None:
