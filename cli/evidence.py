@@ -28,7 +28,7 @@ def checkpoint(
     db: Path | None,
     key: Path | None,
     policy: Path | None,
-    anchors: Sequence[Path],
+    anchors: Sequence[str],
     authorities: Sequence[str],
     *,
     watch: bool,

@@ -39,7 +39,8 @@ Heads = Annotated[
     typer.Option("--head", metavar="FILE", help="A checkpoint that you got elsewhere; may be repeated."),
 ]
 Anchors = Annotated[
-    list[Path] | None, typer.Option("--anchors", metavar="FOLDER", help="A folder that checkpoints were copied to.")
+    list[str] | None,
+    typer.Option("--anchors", metavar="PLACE", help="A folder or object store (s3://...) that has copied checkpoints."),
 ]
 
 Receipts = Annotated[
@@ -102,6 +103,9 @@ def verify(
 
         if archives:
             raise CallError("--archive is of a log.", fix="Check an archive alone: `verify --bundle ARCHIVE`.")
+        if store := next((one for one in anchors or () if "://" in one), ""):
+            fix = "Copy the checkpoints to a folder with the store's own tool, and give that."
+            raise CallError("A bundle is checked without a network.", where=f"--anchors {store}", fix=fix)
         several = {"key": vkeys, "head": heads, "anchors": anchors, "receipt": receipts}
         alone = {"policy": policy, "conversation": conversation, **of_a_bundle}
         options = {name: values or () for name, values in several.items()}
@@ -112,8 +116,15 @@ def verify(
     from .proof import Brought
     from .proof import verify as run
 
-    files = (tuple(one or ()) for one in (heads, anchors, receipts, archives))
-    _end(run(db, conversation, json, Brought(tuple(vkeys or ()), policy, *files)))
+    brought = Brought(
+        vkeys=tuple(vkeys or ()),
+        policy=policy,
+        heads=tuple(heads or ()),
+        anchors=tuple(anchors or ()),
+        receipts=tuple(receipts or ()),
+        archives=tuple(archives or ()),
+    )
+    _end(run(db, conversation, json, brought))
 
 
 def export(
@@ -184,7 +195,8 @@ def checkpoint(
     key: KeyOption = None,
     policy: PolicyOption = None,
     anchors: Annotated[
-        list[Path] | None, typer.Option("--anchor", metavar="FOLDER", help="Copy it there; may be repeated.")
+        list[str] | None,
+        typer.Option("--anchor", metavar="PLACE", help="Copy it to a folder or object store (s3://...); repeatable."),
     ] = None,
     authorities: Annotated[
         list[str] | None, typer.Option("--tsa", metavar="URL", help="Have it time-stamped there (RFC 3161).")

@@ -9,7 +9,7 @@ from typing import Any
 from ..contracts.errors import InterlockError
 from ..contracts.records import record_of
 from ..contracts.tree import TreeStore
-from ..persistence.evidence.anchors import FolderAnchor
+from ..persistence.evidence.anchors import kept_at
 from ..persistence.evidence.notes import ED25519, ML_DSA, Note, checkpoint_of, note_of, signature_of
 from ..persistence.evidence.policy import NONE, Policy
 from ..persistence.evidence.recalled import fault_of, remark_of
@@ -17,7 +17,7 @@ from ..persistence.merkle import root_at
 from ..persistence.sql_store import SqlStore
 from ..service.checkpointing import EVERY_ENTRIES, EVERY_SECONDS
 from ..service.evidence import (
-    anchor_folders,
+    anchor_places,
     checkpointer_of,
     memory_of,
     policy_in,
@@ -134,7 +134,7 @@ def _anchored(tree: TreeStore) -> Iterator[Kept]:
     anchors, last = tree.anchors(), signed[-1][0]
     newest = max((one.size for one in anchors), default=0)
     places = sorted({one.place for one in anchors if one.size == newest})
-    yield from (_folder(tree, folder) for folder in anchor_folders())
+    yield from (_place(tree, place) for place in anchor_places())
     if not anchors:
         fix = "Run `interlock checkpoint --anchor` with a place that the database's administrator cannot reach, or set "
         yield Kept("anchor", "warn", "anchored nowhere", fix + "INTERLOCK_ANCHORS.")
@@ -145,12 +145,15 @@ def _anchored(tree: TreeStore) -> Iterator[Kept]:
         yield Kept("anchor", "ok", f"the last checkpoint is anchored at {', '.join(places)}")
 
 
-def _folder(tree: TreeStore, folder: Path) -> Kept:
-    """What a folder of `INTERLOCK_ANCHORS` holds, against the tree."""
-    if not folder.is_dir():
+def _place(tree: TreeStore, folder: str) -> Kept:
+    """What a place of `INTERLOCK_ANCHORS` holds, against the tree."""
+    if "://" not in folder and not Path(folder).is_dir():
         fix = "Mount the store, or take it out of INTERLOCK_ANCHORS."
         return Kept("anchor", "fail", f"the folder {folder} is not there", fix)
-    kept = [checkpoint_of(note_of(one)) for one in FolderAnchor(folder).kept(tree.log)]
+    try:
+        kept = [checkpoint_of(note_of(one)) for one in kept_at(folder).kept(tree.log)]
+    except InterlockError as error:
+        return Kept("anchor", "fail", f"{folder}: {error.what}", error.fix)
     if not kept:
         return Kept("anchor", "warn", f"no checkpoint is in {folder}", "Run `interlock checkpoint`.")
     newest, size = kept[-1], tree.size()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts.errors import CallError, KeyUnavailable
-from ..persistence.evidence.anchors import FolderAnchor
+from ..persistence.evidence.anchors import kept_at
 from ..persistence.evidence.checking import Attested, Outside, attested, document
 from ..persistence.evidence.keys import SigningKey
 from ..persistence.evidence.notes import NoteRefused, checkpoint_of, note_of, verifier_keys
@@ -52,7 +52,7 @@ class Brought:
     vkeys: tuple[str, ...] = ()
     policy: Path | None = None
     heads: tuple[Path, ...] = ()
-    anchors: tuple[Path, ...] = ()
+    anchors: tuple[str, ...] = ()
     receipts: tuple[Path, ...] = ()
     archives: tuple[Path, ...] = ()
 
@@ -73,12 +73,10 @@ class Brought:
         if not keys and own.is_file():
             keys = SigningKey(own).verifiers()
         heads = [_head(one, log) for one in self.heads]
-        for folder in self.anchors:
-            kept = FolderAnchor(folder).kept(log)
+        for place in self.anchors:
+            kept = kept_at(place).kept(log)
             if not kept:
-                raise CallError(
-                    "No checkpoint of this log is there.", where=str(folder), fix="Give the folder of `--anchor`."
-                )
+                raise CallError("No checkpoint of this log is there.", where=place, fix="Give the place of `--anchor`.")
             heads += kept
         return Outside(keys, policy, tuple(heads), remembered(db, log), bool(self.vkeys or policy.logs))
 

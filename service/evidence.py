@@ -6,6 +6,7 @@ last is remembered beside the key.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import structlog
 
 from ..contracts.errors import SetupError
 from ..contracts.tree import TreeStore
-from ..persistence.evidence.anchors import Anchor, FolderAnchor, TimestampAnchor
+from ..persistence.evidence.anchors import Anchor, TimestampAnchor, kept_at
 from ..persistence.evidence.keys import SigningKey
 from ..persistence.evidence.policy import Policy, policy_of
 from ..persistence.evidence.signing import FileMemory, Remembered
@@ -35,9 +36,10 @@ def policy_path(db: Path, given: Path | None = None) -> Path:
     return given or Path(os.environ.get("INTERLOCK_POLICY") or db.with_name(f"{db.name}.policy"))
 
 
-def anchor_folders() -> list[Path]:
-    """The folders of `INTERLOCK_ANCHORS`, parted as those of PATH."""
-    return [Path(one) for one in os.environ.get("INTERLOCK_ANCHORS", "").split(os.pathsep) if one]
+def anchor_places() -> list[str]:
+    """The folders and object stores of `INTERLOCK_ANCHORS`, parted as those of PATH."""
+    # A colon parts them on most systems, and stands in every URL.
+    return [one for one in re.split(f"{os.pathsep}(?!//)", os.environ.get("INTERLOCK_ANCHORS", "")) if one]
 
 
 def signing_key(db: Path, log: str, given: Path | None = None) -> SigningKey:
@@ -80,8 +82,8 @@ def policy_in(path: Path, *, needed: bool = False) -> Policy:
         raise SetupError("The policy file cannot be read.", where=str(path), fix="Give its place.") from error
 
 
-def anchors_at(folders: Sequence[Path], authorities: Sequence[str] = ()) -> list[Anchor]:
-    return [*map(FolderAnchor, folders), *(TimestampAnchor(url, stamped) for url in authorities)]
+def anchors_at(places: Sequence[str], authorities: Sequence[str] = ()) -> list[Anchor]:
+    return [*map(kept_at, places), *(TimestampAnchor(url, stamped) for url in authorities)]
 
 
 def checkpointer_of(
@@ -112,7 +114,7 @@ def signing_beside(db: Path, store: SqlStore[Any]) -> Checkpointer | None:
     if not signing_key_path(db).is_file():
         refuse_old_copy(db, tree)
         return None
-    made = checkpointer_of(db, tree, anchors=anchors_at(anchor_folders()))
+    made = checkpointer_of(db, tree, anchors=anchors_at(anchor_places()))
     if store.may_sequence():
         made.checkpoint_told()
         made.start()

@@ -9,11 +9,11 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ...contracts.errors import LogError, SetupError
 from ...contracts.tree import Anchored
-from ...contracts.values import written_time
+from ...contracts.values import printable, written_time
 from .notes import Checkpoint, Note, checkpoint_of, note_of
 
 
@@ -31,6 +31,21 @@ class Anchor(Protocol):
         ...
 
 
+class Kept(Anchor, Protocol):
+    """A place that keeps checkpoints and gives them back: one for each size, never written over."""
+
+    place: str
+
+    def kept(self, origin: str) -> list[str]:
+        """The checkpoints that are there for a log, the smallest first. Raises `AnchorFailed`."""
+        ...
+
+
+def kept_at(place: str) -> Kept:
+    """A folder, or by its URL (`s3://bucket/prefix`) an object store."""
+    return ObjectAnchor(place) if "://" in place else FolderAnchor(Path(place))
+
+
 class FolderAnchor:
     """A folder, such as one mounted from an object store: one file for each checkpoint, never written over.
 
@@ -38,20 +53,18 @@ class FolderAnchor:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.place = folder, str(folder)
 
     def put(self, checkpoint: Checkpoint, note: Note, at: datetime) -> Anchored:
-        file = self._folder(checkpoint.origin) / f"{checkpoint.size:020}.checkpoint"
-        own = tuple(one for one in note.signatures if one.name == checkpoint.origin)  # not what witnesses add
-        data = str(Note(note.text, own)).encode()
+        file = self.folder / _name(checkpoint)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             if file.exists():
-                self._compare(file, checkpoint)
+                _compare(file.read_text("utf-8"), checkpoint, str(file))
             else:
                 descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
                 with os.fdopen(descriptor, "wb") as opened:
-                    opened.write(data)
+                    opened.write(_by_the_log(checkpoint, note))
                     opened.flush()
                     os.fsync(opened.fileno())
         except OSError as error:
@@ -60,22 +73,103 @@ class FolderAnchor:
                 where=str(file),
                 fix="Mount the store, and let this user write to it.",
             ) from error
-        return Anchored(checkpoint.size, "folder", str(self.folder), written_time(at))
+        return Anchored(checkpoint.size, "folder", self.place, written_time(at))
 
     def kept(self, origin: str) -> list[str]:
-        """The checkpoints that are there for a log, the smallest first."""
-        return [file.read_text("utf-8") for file in sorted(self._folder(origin).glob("*.checkpoint"))]
+        try:
+            return [file.read_text("utf-8") for file in sorted((self.folder / _of(origin)).glob("*.checkpoint"))]
+        except (OSError, ValueError) as error:
+            raise _unread(self.place, error) from error
 
-    def _folder(self, origin: str) -> Path:
-        return self.folder / hashlib.sha256(origin.encode()).hexdigest()[:16]
 
-    def _compare(self, file: Path, checkpoint: Checkpoint) -> None:
-        if checkpoint_of(note_of(file.read_text("utf-8"))) != checkpoint:
+class ObjectAnchor:
+    """An object store by its URL, with the same names as in a folder. Needs `interlock[objects]`, and the package that
+    fsspec names for that store (`s3fs`, `gcsfs`, `adlfs`); credentials are found as that package finds them.
+
+    An object is made only where there is none, by the store itself: two writers cannot both make it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.place = url.rstrip("/")
+
+    def put(self, checkpoint: Checkpoint, note: Note, at: datetime) -> Anchored:
+        store, base = self._opened()
+        path = f"{base}/{_name(checkpoint)}"
+        try:
+            try:
+                store.pipe_file(path, _by_the_log(checkpoint, note), mode="create")
+            except FileExistsError:
+                _compare(store.cat_file(path).decode(), checkpoint, f"{self.place}/{_name(checkpoint)}")
+        except AnchorFailed:
+            raise
+        except Exception as error:  # each store has errors of its own
             raise AnchorFailed(
-                f"Another checkpoint of size {checkpoint.size} is there already.",
-                where=str(file),
-                fix="Keep both: two checkpoints of one size are evidence that this log was rewritten.",
-            )
+                f"The object store does not take the checkpoint: {printable(error)}.",
+                where=self.place,
+                fix="Look at the address, the bucket and the credentials; they must allow objects to be made and read.",
+            ) from error
+        return Anchored(checkpoint.size, "objects", self.place, written_time(at))
+
+    def kept(self, origin: str) -> list[str]:
+        store, base = self._opened()
+        try:
+            store.invalidate_cache()
+            found = sorted(store.ls(f"{base}/{_of(origin)}", detail=False))  # and no glob: it is silent about a refusal
+            return [store.cat_file(path).decode() for path in found if path.endswith(".checkpoint")]
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            raise _unread(self.place, error) from error
+
+    def _opened(self) -> tuple[Any, str]:
+        """The store, and the path in it."""
+        try:
+            from fsspec.core import url_to_fs
+        except ImportError as error:
+            raise SetupError(
+                "Object stores need the package fsspec.",
+                where=self.place,
+                fix="Install `interlock[objects]` with pip, and the package of your store, such as s3fs.",
+            ) from error
+        try:
+            store, base = url_to_fs(self.place)
+        except (ImportError, ValueError) as error:
+            raise SetupError(
+                f"The object store cannot be opened: {printable(error)}.",
+                where=self.place,
+                fix="Install the package of your store (`pip install s3fs` for s3://), or look at the address.",
+            ) from error
+        return store, str(base).rstrip("/")
+
+
+def _of(origin: str) -> str:
+    return hashlib.sha256(origin.encode()).hexdigest()[:16]
+
+
+def _name(checkpoint: Checkpoint) -> str:
+    return f"{_of(checkpoint.origin)}/{checkpoint.size:020}.checkpoint"
+
+
+def _by_the_log(checkpoint: Checkpoint, note: Note) -> bytes:
+    """The note with the log's own lines alone, and not those that witnesses add."""
+    return str(Note(note.text, tuple(one for one in note.signatures if one.name == checkpoint.origin))).encode()
+
+
+def _compare(there: str, checkpoint: Checkpoint, where: str) -> None:
+    if checkpoint_of(note_of(there)) != checkpoint:
+        raise AnchorFailed(
+            f"Another checkpoint of size {checkpoint.size} is there already.",
+            where=where,
+            fix="Keep both: two checkpoints of one size are evidence that this log was rewritten.",
+        )
+
+
+def _unread(place: str, error: Exception) -> AnchorFailed:
+    return AnchorFailed(
+        f"What is kept there cannot be read: {printable(error)}.",
+        where=place,
+        fix="Look at the address and at what this user may read.",
+    )
 
 
 class TimestampAnchor:

@@ -12,7 +12,6 @@ import pytest
 from interlock.cli.evidence import _answered
 from interlock.contracts.errors import SetupError
 from interlock.persistence import merkle
-from interlock.persistence.evidence.anchors import AnchorFailed, FolderAnchor, TimestampAnchor, stamped_bytes
 from interlock.persistence.evidence.keys import signed
 from interlock.persistence.evidence.notes import COSIGNATURE, Checkpoint, checkpoint_of, note_of
 from interlock.persistence.evidence.witnessing import Witness, request_body
@@ -193,30 +192,3 @@ def test_a_witness_that_cannot_be_reached_is_named():
         )
     with pytest.raises(SetupError, match="'file:///etc' is no http or https address"):
         HttpWitness("file:///etc", KEY.verifier())
-
-
-def test_a_folder_takes_each_checkpoint_once(tmp_path: Path):
-    """Never over another one of that size: that would be the evidence of a fork."""
-    store, anchor = MemoryStore(origin=ORIGIN), FolderAnchor(tmp_path / "bucket")
-    signing = checkpointer(store.tree(), anchors=[anchor])
-    for seed in (1, 2):
-        filled(store, 2, seed=seed)
-        assert signing.checkpoint().failures == ()
-    assert [checkpoint_of(note_of(one)).size for one in anchor.kept(ORIGIN)] == [
-        size for size, _ in store.tree().checkpoints()
-    ]
-    assert [(one.size, one.kind) for one in store.tree().anchors()] == [
-        (size, "folder") for size, _ in store.tree().checkpoints()
-    ]
-    size = store.tree().size()
-    other = Checkpoint(ORIGIN, size, bytes(32))
-    with pytest.raises(AnchorFailed, match=f"Another checkpoint of size {size} is there already"):
-        anchor.put(other, signed(other.text, LOG), signing._clock.now())
-
-
-def test_a_time_stamp_needs_an_authority_that_answers():
-    head = Checkpoint(ORIGIN, 1, bytes(32))
-    anchor = TimestampAnchor("http://tsa.example", lambda url, body, kind: b"nonsense")
-    with pytest.raises(AnchorFailed, match="answer cannot be read"):
-        anchor.put(head, signed(head.text, LOG), checkpointer(MemoryStore().tree())._clock.now())
-    assert stamped_bytes(head) == head.text.encode()
