@@ -154,6 +154,9 @@ def _show(path: Path, found: Any, as_json: bool) -> None:
 
 def check(path: Path, options: Mapping[str, Sequence[object]], *, as_json: bool) -> int:
     """Check a bundle, as `verify_bundle.py` does with these options, each with its values; with its exit code."""
+    if store := next((one for one in options.get("anchors", ()) if "://" in str(one)), ""):
+        fix = "Copy the checkpoints to a folder with the store's own tool, and give that."
+        raise CallError("A bundle is checked without a network.", where=f"--anchors {store}", fix=fix)
     words = [str(path), *(["--json"] if as_json else [])]
     words += [f"--{option}={value}" for option, values in options.items() for value in values]
     return int(verify_bundle.main(words))

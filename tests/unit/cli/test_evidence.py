@@ -510,3 +510,10 @@ def test_a_sequencer_says_what_it_signed(run: Any, log: Path, tmp_path: Path) ->
     assert re.fullmatch(r"[-0-9]{10}T[:0-9]{8}Z ✓ [0-9]+ leaves, 1 signature\n", first)
     assert re.fullmatch(r"[-0-9]{10}T[:0-9]{8}Z ✗ anchor: .*\n", failed)
     assert (sequencer.returncode, out, "nothing is new since it was signed" in err) == (1, "", True)
+
+
+def test_a_bundle_is_checked_without_a_network(run: Any, tmp_path: Path) -> None:
+    ran = run("verify", "--bundle", tmp_path, "--anchors", "s3://bucket/logs")
+    assert ran.code == 2
+    assert "A bundle is checked without a network." in ran.err
+    assert "Copy the checkpoints to a folder" in " ".join(ran.err.split())
