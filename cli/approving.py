@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..contracts.approval import SignedApproval
-from ..contracts.errors import CallError
+from ..contracts.errors import CallError, InterlockError
 from ..contracts.events import TaskOpened
 from ..contracts.protection import KeepingStore
 from ..contracts.values import listed
@@ -22,7 +22,11 @@ def new(db: Path | None, person: str, key: Path, accounts: list[str], who: str, 
     with writable_log(db) as store:
         refuse_second_key(store, person)
         public = new_key(key, person).verifier().public.hex()
-        name_approver(store, by=by, person=person, accounts=accounts, key=public, ground=ground)
+        try:
+            name_approver(store, by=by, person=person, accounts=accounts, key=public, ground=ground)
+        except InterlockError:
+            key.unlink()  # nobody knows it, and the next try makes another
+            raise
     if as_json:
         write_json({"person": person, "accounts": accounts, "key": public, "file": str(key)})
     else:

@@ -89,6 +89,9 @@ def _key(store: SqlStore[Any], path: Path) -> Kept:
             f"the tree has {counted(tree.size(), 'leaf', 'leaves')} and no checkpoint is left",
             "They were deleted, or the first was interrupted: then `interlock checkpoint` makes it.",
         )
+    if not store.may_sequence():  # a service that talks: whoever is the sequencer has the key
+        receipts = f"; with {place} this process signs receipts" if place.is_file() else ""
+        return Kept("signing", "ok", f"left to the sequencer, which the database's user is not{receipts}")
     if not place.is_file():
         if (last and last.head.size) or checkpoints:
             fix = "Give the key's file in INTERLOCK_SIGNING_KEY: until then, nothing new is signed."

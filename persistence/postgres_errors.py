@@ -87,7 +87,7 @@ def translated(error: Exception, where: str) -> StorageError:
     if isinstance(error, StorageError):
         return error
     cause = cause_of(error)
-    said = " ".join(str(cause).split())
+    said = " ".join(str(cause).split()).partition(" CONTEXT: ")[0]  # where in our own trigger tells nobody anything
     for kind, what, fix in _MEANINGS:
         if isinstance(cause, kind):
             state = getattr(cause, "sqlstate", None)

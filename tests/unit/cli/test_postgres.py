@@ -63,7 +63,15 @@ def test_who_may_only_append_leaves_the_tree_to_the_sequencer(run: Any, place: P
             "interlock: warning: checkpoints_left_to_the_sequencer "
             "why=the database's user is no member of interlock_sequencer\n"
         )
+    named = run("approver", "new", "anna", "--key", tmp_path / "anna.key", "--db", places["app"])
+    assert (named.code, "permission denied for table record) where" in named.words) == (1, True), named.words
+    assert not (tmp_path / "anna.key").exists()
+    told = run("chat", "bank", "--db", places["app"], stdin="hello\n/log\n/state\n/quit\n")
+    assert (told.code, "waiting" in told.out) == (0, True), told.err
     signed = run("checkpoint", "--db", places["sequencer"])
+    examined = {one["name"]: one for one in run("doctor", "--db", places["app"], "--json").json["findings"]}
+    signing = f"which the database's user is not; with {places['app']}.signing-key this process signs receipts"
+    assert (examined["signing"]["result"], examined["signing"]["says"]) == ("ok", f"left to the sequencer, {signing}")
     assert (signed.code, "1 signature" in signed.err) == (0, True), signed.err
     assert not (tmp_path / "sequencer" / "log.url.key").exists()
     assert run("verify", "--db", place, "--json").json["tree"]["waiting"] == 0
