@@ -28,7 +28,7 @@ from .notes import (
 )
 from .policy import Policy
 from .pruned import pruned_broken
-from .recalled import fault_of, remark_of
+from .recalled import fault_of, fewer, remark_of
 from .signing import Remembered
 
 Level = Literal["NOT SIGNED", "SELF-ATTESTED", "ANCHORED", "WITNESSED"]
@@ -142,6 +142,7 @@ class _Walk:
         self.last: dict[str, tuple[int, bytes]] = {}
         self.archived = {one.stream: one for one in tree.archived()}
         self.prunes: dict[int, tuple[int, SegmentPruned]] = {}
+        self.begun: list[int] = []
         self.gone = 0
 
     def leaves(self) -> None:
@@ -217,6 +218,7 @@ class _Walk:
         except NotEncodable as error:
             raise _broken(leaf, f"Record {leaf.version} of the log cannot be read.") from error
         if isinstance(record, HeadsTaken):
+            self.begun.append(leaf.index + 1)
             root, count = self.map.taken()
             if (record.root, record.conversations, record.leaves) != (root.hex(), count, leaf.index):
                 raise _broken(leaf, f"Record {leaf.version} says that conversations end elsewhere than they do.")
@@ -237,6 +239,9 @@ class _Walk:
         self._hand_over()
         self.faults += pruned_broken(self.archived.values(), self.prunes, self.last, self.tree.log, self._statement)
         self._there(size)
+        known = {one.size: f"it was anchored at {one.place} ({one.at[:10]})" for one in self.tree.anchors()}
+        known |= {one.size: f"the archive {one.archive} was made under it" for _, one in self.prunes.values()}
+        self.remarks += fewer(self.begun, known, self.notes)
         for at, (text, lines) in sorted(self.notes.items()):
             try:
                 note = note_of(text)

@@ -1,10 +1,16 @@
 """What was signed last, as it is remembered beside the key, held against what is in the log.
 
 A checkpoint is remembered before its signature exists, and noted as kept once it is in the log: so one that a crash
-cut off is told from one that somebody deleted.
+cut off is told from one that somebody deleted. Of older ones the log's own records tell: each checkpoint follows one
+that says where the conversations end.
 """
 
+from collections.abc import Iterable, Iterator, Mapping
+
 from .signing import Remembered
+
+MOST_NAMED = 5
+"""Checkpoints that are not there, of which each is named."""
 
 
 def fault_of(last: Remembered, newest: int, size: int, root: bytes | None) -> str:
@@ -47,3 +53,26 @@ def remark_of(last: Remembered, newest: int, size: int) -> str:
             "`interlock checkpoint` makes it."
         )
     return ""
+
+
+def fewer(begun: Iterable[int], known: Mapping[int, str], there: Iterable[int]) -> Iterator[str]:
+    """What to say of checkpoints that are not among those `there`, under a newer one that is.
+
+    `begun` are the sizes that a record of the log stands for; `known` says of some what shows that they were signed.
+    """
+    sizes = set(there)
+    gone = sorted(size for size in {*begun} - sizes if size < max(sizes, default=0))
+    for size in [one for one in gone if one in known]:
+        yield (
+            f"A checkpoint of {size} leaves is not in the log any more, though {known[size]}: it was deleted. A newer "
+            "one covers what it covered."
+        )
+    others = [size for size in gone if size not in known]
+    if others:
+        named = ", ".join(str(size) for size in others[:MOST_NAMED])
+        more = f" and {len(others) - MOST_NAMED} more sizes" if len(others) > MOST_NAMED else ""
+        yield (
+            f"The log's records speak of {len(others)} checkpoint{'' if len(others) == 1 else 's'} that "
+            f"{'is' if len(others) == 1 else 'are'} not in the log ({named}{more}): interrupted when made, or deleted. "
+            "A newer one covers what they covered."
+        )
