@@ -5,18 +5,24 @@ return. So the log, the agents and the rules see the same text. What is not repl
 found in a message stand in its event.
 """
 
+import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ..contracts.agents import Agent, AgentReply, AgentRequest
 from ..contracts.errors import SetupError
 from ..contracts.values import NAME, listed
 from .sensitive import SENSITIVE, found_in
 
+LONG = 20_000
+"""Characters from which on a text is read in another thread."""
 REPLACED = frozenset({"card", "secret"})
 """What is replaced unless told otherwise: nobody may store it, and no flow needs it."""
+
+
+T = TypeVar("T")
 
 
 class Tagger(Protocol):
@@ -94,10 +100,15 @@ class RedactedAgent:
         self.name, self._inner, self._redactor = inner.name, inner, redactor
 
     async def run(self, request: AgentRequest) -> AgentReply:
-        reply = await self._inner.run(request)
-        text = self._redactor.written(reply.text)
-        calls = tuple(replace(call, arguments=self._redactor.written(call.arguments)) for call in reply.tool_calls)
+        reply, written = await self._inner.run(request), self._redactor.written
+        text = await aside(written, reply.text)
+        calls = tuple([replace(one, arguments=await aside(written, one.arguments)) for one in reply.tool_calls])
         return reply if (text, calls) == (reply.text, reply.tool_calls) else replace(reply, text=text, tool_calls=calls)
+
+
+async def aside(read: Callable[[str], T], text: str) -> T:
+    """`read(text)`; of a long text in a thread of its own, so that other conversations go on meanwhile."""
+    return await asyncio.to_thread(read, text) if len(text) > LONG else read(text)
 
 
 def redactor_named(classes: str) -> Redactor:

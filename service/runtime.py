@@ -44,6 +44,7 @@ from .loop import TurnLoop
 from .outcome import TurnOutcome, Undecided
 from .protection import Standing
 from .reading import message_read
+from .redactor import aside
 from .submission import Submission, submitted
 from .waiting import timer_key
 
@@ -106,7 +107,7 @@ class Runtime(TurnLoop):
         If the caller goes away (cancellation), the turn goes on. Raises `UnknownConversation`, `KeyReused`,
         or `LogError` if the log cannot be written: then no effect was performed.
         """
-        kept = self.redactor.text(text)
+        kept = await aside(self.redactor.text, text)
         message = minted("message", "message", bytes_of(kept.text))
 
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:

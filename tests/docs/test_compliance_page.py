@@ -20,7 +20,9 @@ ROWS = [
     for line in PAGE[: PAGE.index("## What is tested")].splitlines()
     if re.match(r"\| R\d", line)
 ]
-PROMISES = re.compile(r"(?i)\bcompliant\b|\bcertif|\bguarantees? compliance|\bfully meets\b|\bensures compliance")
+PROMISES = re.compile(
+    r"(?i)\bcompliant\b|\bcertif(?!icate\b)|\bguarantees? compliance|\bfully meets\b|\bensures compliance"
+)
 
 
 def promised(text: str) -> list[str]:
@@ -109,8 +111,7 @@ def test_the_command_of_each_row_runs(
 def test_the_page_about_texts_names_what_the_code_finds() -> None:
     """Its table is the closed set of classes, and the defaults are the redactor's."""
     from interlock.service.redactor import REPLACED
-    from interlock.service.sensitive import LOOKED_AT, SENSITIVE
+    from interlock.service.sensitive import SENSITIVE
 
     assert tuple(re.findall(r"^\| `([a-z_]+)` \|", PRIVACY, re.MULTILINE)) == SENSITIVE
     assert f"`{','.join(sorted(REPLACED))}`" in PRIVACY
-    assert f"{LOOKED_AT:,}" in PRIVACY

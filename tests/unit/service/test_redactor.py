@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import threading
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,13 +17,14 @@ from interlock.agents.scripted import ScriptedAgent, gives
 from interlock.contracts.agents import AgentReply, AgentRequest
 from interlock.contracts.errors import SetupError
 from interlock.contracts.events import MessageReceived
+from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.service.loading import recorded
 from interlock.service.presidio import PresidioTagger
 from interlock.service.redaction import redacted
-from interlock.service.redactor import Redactor, redactor_named
+from interlock.service.redactor import LONG, Redacted, Redactor, redactor_named
 from interlock.service.runtime import Runtime
-from interlock.service.sensitive import SENSITIVE, found_in, luhn
+from interlock.service.sensitive import SENSITIVE, _cards_in, found_in, luhn
 from support.runtime import CLERK, mini
 
 PROGRAM = mini()
@@ -43,6 +45,11 @@ KNOWN: dict[str, tuple[str, ...]] = {
         "3400 000000 00009",
         "６０１１ ０００９ ９０１３ ９４２４",
         "4111\u200b1111\u200b1111\u200b1111",
+        "4111\u20131111\u20131111\u20131111",  # as telephones correct it
+        "4111\n1111\r\n1111\n1111",
+        "4111*1111*1111*1111",
+        "4\u00ad111111111111111",
+        "4111\u180e1111\u180e1111\u180e1111",
     ),
     "account": ("GB82 WEST 1234 5698 7654 32", "DE89370400440532013000", "fr14 2004 1010 0505 0001 3m02 606"),
     "national_id": (
@@ -76,6 +83,52 @@ def test_each_form_is_found(kind: str, text: str) -> None:
             kept = everything.text(f"{before}{text}{behind}")
             assert (kept.text, kind in kept.tags) == (f"{before}[{kind}]{behind}", True)
             assert everything.text(kept.text).text == kept.text
+
+
+def test_letters_against_a_card_hide_nothing() -> None:
+    assert Redactor().text("cc4111111111111111").text == "cc[card]"
+    assert Redactor().text("4111111111111111abc").text == "[card]abc"
+    assert Redactor().text("pan=4111111111111111;exp=1228").text == "pan=[card];exp=1228"
+
+
+def test_a_card_behind_a_long_row_of_digits_is_found() -> None:
+    assert Redactor().text("1 " * 100 + "4111 1111 1111 1111").text == "1 " * 100 + "[card]"
+
+
+def by_trying(text: str) -> set[tuple[int, int]]:
+    """The cards of one row of digits and blanks: every stretch of whole groups, tried as the definition says."""
+    groups = [match.span() for match in re.finditer(r"\d+", text)]
+    return {
+        (first[0], last[1])
+        for at, first in enumerate(groups)
+        for last in groups[at:]
+        if 13 <= len(digits := text[first[0] : last[1]].replace(" ", "")) <= 19
+        and digits[0] in "23456"
+        and len(set(digits)) > 1
+        and luhn(digits)
+    }
+
+
+@given(st.text(alphabet="0123456789 ", min_size=13, max_size=60).map(lambda text: re.sub(" +", " ", text)))
+def test_the_sums_of_a_row_say_what_the_definition_says(text: str) -> None:
+    found = {(one.start, one.end) for one in _cards_in(text)}
+    assert found == by_trying(text)
+
+
+async def test_a_long_message_is_read_in_a_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a short one where it came, for a change of threads costs more than the reading."""
+    threads, read = dict[int, bool](), Redactor.text
+
+    def noting(self: Redactor, text: str) -> Redacted:
+        threads[len(text)] = threading.current_thread() is threading.main_thread()
+        return read(self, text)
+
+    monkeypatch.setattr(Redactor, "text", noting)
+    async with Runtime(MemoryStore(), PROGRAM, ScriptedAgent(lambda _: gives(reply="n" * (LONG + 1)))) as runtime:
+        await runtime.start(conversation="talk")
+        await runtime.say("talk", "help")
+        await runtime.say("talk", "4 " * LONG)
+    assert (threads[4], threads[2 * LONG], threads[LONG + 1]) == (True, False, False)
 
 
 @pytest.mark.parametrize(
