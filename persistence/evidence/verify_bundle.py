@@ -37,6 +37,7 @@ import sys
 import unicodedata
 import urllib.parse
 import zipfile
+import zlib
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -1332,22 +1333,126 @@ def read(path) -> "dict[str, bytes]":
         _refuse_names(found)
         return {name: one.read_bytes() for name, one in found.items()}
     try:
-        return _unpacked(path)
+        with path.open("rb") as file:
+            return _unpacked(file)
     except (Bad, OSError):
         raise
     except Exception as error:  # noqa: BLE001 (each way of packing has its own errors for what is damaged)
         raise Bad(f"the zip file cannot be read ({type(error).__name__}: {error})") from None
 
 
-def _unpacked(path) -> "dict[str, bytes]":
-    with zipfile.ZipFile(path) as archive:
+def _unpacked(file) -> "dict[str, bytes]":
+    with zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
         # As they stand in the file: `filename` ends where a zero stands.
         _refuse_names([one.orig_filename[:-1] if one.is_dir() else one.orig_filename for one in infos])
         for one in infos:
             if stat.S_ISLNK(one.external_attr >> 16) or (one.is_dir() and one.file_size):
                 raise Bad(f"the zip file has {one.filename!r}, which is neither a file nor a folder")
-        return {one.filename: archive.read(one) for one in infos if not one.is_dir()}
+        _account_for(file, infos)
+        return {one.filename: _contents(file, archive, one) for one in infos if not one.is_dir()}
+
+
+EXTRA = {0x0001, 0x000A, 0x5455, 0x5855, 0x7875}
+"""Of a file in a zip file: sizes of 64 bits, times and owners. Others, such as a second name, are refused."""
+
+
+def _account_for(file, infos):
+    """Every byte of the zip file is of a file that its directory lists, or of the directory, and each is listed as it
+    stands there. Programs that unpack look in other places than this one: each must find the same."""
+    here = 0
+    for one in sorted(infos, key=lambda one: one.header_offset):
+        if one.header_offset != here:
+            raise _hidden(f"{abs(one.header_offset - here)} bytes before {one.filename!r} are in no file of it")
+        here = _behind(file, one)
+    file.seek(0, 2)
+    end = file.tell()
+    file.seek(here)
+    tail = file.read(end - here)
+    for one in infos:
+        width = 46 + len(_name_of(one)) + len(one.extra) + len(one.comment)
+        if one.comment or tail[:4] != b"PK\1\2":
+            raise _hidden("its directory says more than the names of its files")
+        tail = tail[width:]
+    listed, wide = end - here - len(tail), b""
+    if tail[:4] == b"PK\6\6" and len(tail) == 98:
+        wide = struct.unpack("<QHHIIQQQQ", tail[4:56])
+        if (wide[0], *wide[3:]) != (44, 0, 0, len(infos), len(infos), listed, here):
+            raise _hidden("its directory is another than its end says")
+        if struct.unpack("<4sIQI", tail[56:76]) != (b"PK\6\7", 0, here + listed, 1):
+            raise _hidden("its directory is another than its end says")
+        tail = tail[76:]
+    if len(tail) != 22:
+        raise _hidden(f"{abs(len(tail) - 22)} bytes behind its directory are in no file of it")
+    said = struct.unpack("<4sHHHHIIH", tail)
+    right = (b"PK\5\6", 0, 0, len(infos), len(infos), listed, here, 0)
+    most = (b"", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)  # stand for numbers that are said before
+    if any(found != one and not (wide and found == top) for found, one, top in zip(said, right, most)):
+        raise _hidden("its directory is another than its end says")
+
+
+def _behind(file, one):
+    """Where the file's bytes end, whose own header says what the directory says."""
+    file.seek(one.header_offset)
+    signature, _, flags, packing, _, _, crc, packed, size, named, more = struct.unpack("<4s5H3I2H", file.read(30))
+    name, extra = file.read(named), file.read(more)
+    known = (b"PK\3\4", one.flag_bits, one.compress_type, _name_of(one))
+    if (signature, flags, packing, name) != known or one.flag_bits & ~0x80E:
+        raise _hidden(f"{one.filename!r} is another file where it stands than the directory says")
+    wide = _extra_of(one.filename, extra)
+    _extra_of(one.filename, one.extra)
+    if 0xFFFFFFFF in (packed, size) and len(wide) == 16:
+        size, packed = struct.unpack("<QQ", wide)
+    sizes, here = (one.CRC, one.compress_size, one.file_size), file.tell() + one.compress_size
+    if not flags & 8:
+        if (crc, packed, size) != sizes:
+            raise _hidden(f"{one.filename!r} is another file where it stands than the directory says")
+        return here
+    file.seek(here)
+    after = file.read(24)
+    for form in ("<4sIII", "<4sIQQ", "<III", "<IQQ"):
+        said = struct.unpack(form, after[: struct.calcsize(form)]) if len(after) >= struct.calcsize(form) else ()
+        if said == (*([b"PK\7\x08"] if "s" in form else []), *sizes):
+            return here + struct.calcsize(form)
+    raise _hidden(f"{one.filename!r} is another file where it stands than the directory says")
+
+
+def _name_of(one):
+    return one.orig_filename.encode("utf-8" if one.flag_bits & 0x800 else "cp437")
+
+
+def _extra_of(name, extra):
+    """The sizes of 64 bits among what a header has beside its fields."""
+    wide = b""
+    while extra:
+        kind, length = struct.unpack("<HH", extra[:4])
+        if kind not in EXTRA or len(extra) < 4 + length:
+            raise _hidden(f"{name!r} has a second name, or something else that not every program reads")
+        wide = extra[4 : 4 + length] if kind == 1 else wide
+        extra = extra[4 + length :]
+    return wide
+
+
+def _contents(file, archive, one):
+    """The file's bytes, of which it has no more than the directory says."""
+    data = archive.read(one)
+    more = False
+    if one.compress_type == zipfile.ZIP_STORED:
+        more = one.compress_size != len(data)
+    elif one.compress_type == zipfile.ZIP_DEFLATED:
+        file.seek(one.header_offset + 26)
+        file.seek(sum(struct.unpack("<HH", file.read(4))), 1)
+        unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
+        more = unpacking.decompress(file.read(one.compress_size)) != data or bool(unpacking.unused_data)
+    else:
+        raise _hidden(f"{one.filename!r} is packed in a way that not every program reads")
+    if more:
+        raise _hidden(f"{one.filename!r} has more bytes than are unpacked")
+    return data
+
+
+def _hidden(what):
+    return Bad(f"the zip file cannot be read ({what})")
 
 
 def _refuse_names(names):
