@@ -14,12 +14,12 @@ import structlog
 
 from ..contracts.canonical import leaf_hash
 from ..contracts.errors import InterlockError, SetupError
-from ..contracts.records import HeadsTaken, KeyRotated, record_bytes
+from ..contracts.records import HeadsTaken, KeyRotated, record_bytes, record_of
 from ..contracts.tree import KeptRecord, TreeStore
 from ..contracts.values import written_time
 from ..persistence.evidence import mldsa
 from ..persistence.evidence.anchors import Anchor
-from ..persistence.evidence.eras import rotation_text
+from ..persistence.evidence.eras import eras_of, in_force, rotation_text, successors
 from ..persistence.evidence.keys import Signer, signed
 from ..persistence.evidence.matching import refuse_altered
 from ..persistence.evidence.notes import (
@@ -27,6 +27,7 @@ from ..persistence.evidence.notes import (
     Checkpoint,
     Note,
     Signature,
+    VerifierKey,
     checkpoint_of,
     note_of,
     signature_of,
@@ -145,13 +146,15 @@ class Checkpointer:
         if not signed_before:
             return
         note, mine = note_of(signed_before[-1][1]), [one.verifier() for one in self._signers]
-        if not vouched(note, mine):
+        if not vouched(note, mine) and not self._has_taken_over(signed_before[-1][0], note, mine):
             raise SetupError(
                 f"The last checkpoint (size {signed_before[-1][0]}) was signed with another key.",
                 where=self.tree.log,
                 fix="Give that key with --key or INTERLOCK_SIGNING_KEY; to change it for another, use `interlock key "
                 "rotate` with the old one.",
             )
+        if len(note.signatures) > len(mine):
+            self._refuse_changed(note, mine)
         both = any(len(one.signature) > mldsa.SIGNATURE_BYTES for one in note.signatures)
         if both and all(key.kind != ML_DSA for key in mine):
             raise SetupError(
@@ -160,12 +163,41 @@ class Checkpointer:
                 fix="Give the key file with both lines, as `interlock key new --ml-dsa` wrote it.",
             )
 
+    def _has_taken_over(self, size: int, note: Note, mine: Sequence[VerifierKey]) -> bool:
+        """Whether a change to these keys is on the record since, and was cut off before the checkpoint over it."""
+        eras = eras_of(self.tree, mine)
+        now = {key.public for key in in_force(eras, self.tree.size() + 1)}
+        return vouched(note, in_force(eras, size)) and now == {key.public for key in mine}
+
+    def _refuse_changed(self, note: Note, mine: Sequence[VerifierKey]) -> None:
+        """Under the checkpoint over a change stand old keys and new ones: only the new sign the next."""
+        now = in_force(eras_of(self.tree, mine), self.tree.size() + 1)
+        if {key.public for key in now} != {key.public for key in mine}:
+            raise SetupError(
+                f"This key was changed for {now[0] if now else 'another'}, and signs no more.",
+                where=self.tree.log,
+                fix="Give the new key's file with --key or INTERLOCK_SIGNING_KEY.",
+            )
+
     def _compared(self, signed_before: Sequence[tuple[int, str]]) -> int:
-        """From which leaf on the leaves were compared with their entries."""
+        """From which leaf on the leaves were compared with their entries. Raises `SetupError` where a change to another
+        key is among those that nothing signed covers."""
         sizes = [0, 0, *(size for size, _ in signed_before)]
         first = sizes[-1] if sizes[-1] < self.tree.size() else sizes[-2]
-        refuse_altered(self.tree, first)
+        for index, entry in refuse_altered(self.tree, first):
+            envelope, record = record_of(entry)
+            if index >= sizes[-1] and isinstance(record, KeyRotated):
+                self._refuse_handed_over(envelope.record, successors(record.statement))
         return first
+
+    def _refuse_handed_over(self, number: int, new: Sequence[VerifierKey]) -> None:
+        if {key.public for key in new} != {one.verifier().public for one in self._signers}:
+            raise SetupError(
+                f"A change to the key {new[0]} is on the record ({number}), and was cut off before its checkpoint.",
+                where=self.tree.log,
+                fix="Give that key's file, which `interlock key rotate --to` made, with --key or "
+                "INTERLOCK_SIGNING_KEY: `interlock checkpoint` then completes the change.",
+            )
 
     def _recall(self, signed_before: Sequence[tuple[int, str]]) -> None:
         """Before anything gets a place: an old copy is refused as it is, and of the first checkpoint it is remembered

@@ -53,6 +53,11 @@ def handed_over(eras: Sequence[Era], index: int, statement: str, log: str) -> li
     ]
 
 
+def successors(statement: str) -> list[VerifierKey]:
+    """The keys that a statement hands over to, whoever signed it. Raises `InterlockError`."""
+    return [verifier_key(one) for one in note_of(statement).text[:-1].split("\n")[-1].split(" ")]
+
+
 def in_force(eras: Sequence[Era], size: int) -> list[VerifierKey]:
     """The keys that sign a tree of this size."""
     begun = [at for at, _ in eras if at < size]

@@ -14,9 +14,13 @@ from ...contracts.tree import Leaf, TreeStore
 CHUNK = 1000
 
 
-def refuse_altered(tree: TreeStore, first: int) -> None:
-    """Raises `LogBroken` at the first leaf from `first` on whose entry is gone, another, or out of its chain."""
+def refuse_altered(tree: TreeStore, first: int) -> list[tuple[int, bytes]]:
+    """Place and entry of every change of the log's key that was compared.
+
+    Raises `LogBroken` at the first leaf from `first` on whose entry is gone, another, or out of its chain.
+    """
     last: dict[str, bytes] = {}
+    changes: list[tuple[int, bytes]] = []
     archived = {one.stream: one.length for one in tree.archived()}
     for expected, (leaf, entry) in enumerate(_from(tree, first), first):
         if leaf.index != expected:
@@ -31,6 +35,9 @@ def refuse_altered(tree: TreeStore, first: int) -> None:
         if _previous(entry) != (last.get(leaf.stream) or _before(tree, leaf)).hex():
             raise _broken(leaf, f"The entry of leaf {leaf.index} does not follow from the one before ({named(leaf)}).")
         last[leaf.stream] = leaf.hash
+        if leaf.stream == RECORDS and b'"type":"key_rotated"' in entry:
+            changes.append((expected, entry))
+    return changes
 
 
 def named(leaf: Leaf) -> str:

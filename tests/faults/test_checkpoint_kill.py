@@ -16,12 +16,15 @@ import pytest
 from faults.test_sequencer_kill import opened
 from faults.test_store_disk import TESTS
 
+from interlock.contracts.errors import SetupError
 from interlock.persistence.evidence.anchors import FolderAnchor
 from interlock.persistence.evidence.checking import Attested, Outside, attested
 from interlock.persistence.evidence.signing import FileMemory, Remembered
 from interlock.persistence.postgres_store import PostgresStore
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.verify import verify
+from interlock.service.checkpointing import Checkpointer
+from interlock.service.clock import SystemClock
 from support.evidence import ORIGIN, TestKey, checkpointer, filled
 from support.figures import record
 from support.postgres import database
@@ -33,6 +36,8 @@ from pathlib import Path
 from interlock.persistence.evidence.signing import FileMemory
 from interlock.persistence.postgres_store import PostgresStore
 from interlock.persistence.sqlite_store import SqliteStore
+from interlock.service.checkpointing import Checkpointer
+from interlock.service.clock import SystemClock
 from interlock.service.checkpointing import Checkpointer
 from interlock.service.clock import SystemClock
 from support.evidence import ORIGIN, TestKey
@@ -50,7 +55,7 @@ def dies_behind(step):
         setattr(owner, name, done)
     return watch
 
-def live(place, memory, step):
+def live(place, memory, step, new=""):
     store = PostgresStore(place) if place.startswith("postgres") else SqliteStore(place)
     tree, memory, key, watch = store.tree(), FileMemory(Path(memory), ORIGIN), TestKey(), dies_behind(step)
     for owner, names in (
@@ -59,14 +64,16 @@ def live(place, memory, step):
     ):
         for name in names:
             watch(owner, name)
-    Checkpointer(tree, [key], memory, clock=SystemClock()).checkpoint()
+    signing = Checkpointer(tree, [key], memory, clock=SystemClock())
+    signing.rotate(FileMemory(Path(new), ORIGIN), TestKey(seed=2)) if new else signing.checkpoint()
     os._exit(0)
 
 for line in sys.stdin:  # the imports are paid once
     life = os.fork()
     if life == 0:
         try:
-            live(*line.split()[:2], int(line.split()[2]))
+            place, memory, step, *new = line.split()
+            live(place, memory, int(step), *new)
         finally:
             os._exit(1)
     os.write(1, f"{os.waitpid(life, 0)[1]}\\n".encode())
@@ -81,11 +88,11 @@ class Signers:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
-    def lives(self, place: str, memory: Path, step: int) -> bool:
-        """Whether it came to its end before that step."""
+    def lives(self, place: str, memory: Path, step: int, new: Path | str = "") -> bool:
+        """Whether it came to its end before that step. With the memory of a `new` key, it changes to that."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{place} {memory} {step}\n")
+        self._process.stdin.write(f"{place} {memory} {step} {new}\n")
         self._process.stdin.flush()
         status = int(self._process.stdout.readline())
         assert os.WIFSIGNALED(status) or status == 0
@@ -258,3 +265,34 @@ def test_older_checkpoints_that_are_gone_are_named(tmp_path: Path) -> None:
         assert len(found.remarks) == len(remarks)
         for said in remarks:
             assert any(one.startswith(said) for one in found.remarks), found.remarks
+
+
+def test_a_change_of_keys_that_is_cut_off_is_completed_with_the_new_key(signers: Signers, tmp_path: Path) -> None:
+    """Behind each step: one of the two keys signs, the other is refused, and the log holds with either of them."""
+    old, new, step, ended, refused = TestKey(), TestKey(seed=2), 0, False, set[str]()
+    while not ended:
+        step += 1
+        assert step < 60
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        place = folder / "log.db"
+        with closing(SqliteStore(place, origin=ORIGIN)) as store:
+            filled(store, 2)
+            checkpointer(store.tree(), folder, signer=old).checkpoint()
+            filled(store, 2, seed=1)
+        ended = signers.lives(str(place), memory_in(folder).path, step, folder / "new.head")
+        with closing(SqliteStore(place)) as store:
+            assert looked_at(store, memory_in(folder).last()).faults == ()
+            signed = []
+            for seed, (key, name) in enumerate(((old, "signed.head"), (new, "new.head"), (old, "signed.head")), 3):
+                signing = Checkpointer(store.tree(), [key], FileMemory(folder / name, ORIGIN), clock=SystemClock())
+                filled(store, 1, seed=seed)
+                try:
+                    signing.checkpoint()
+                    signed.append(key)
+                except SetupError as error:
+                    refused.add(" ".join(error.what.split()[:4]))
+                assert store.tree().checkpoints()
+                assert looked_at(store, None).faults == (), (step, signed)
+            assert signed in ([old, old], [new]), step
+    assert {"A change to the", "The last checkpoint (size", "This key was changed"} <= refused
