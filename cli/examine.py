@@ -165,16 +165,16 @@ def _writable(store: SqlStore[Any]) -> Finding:
 
 def _guards(about: Description) -> Finding:
     """The triggers that keep the log append-only."""
-    faults = [("missing", about.missing_triggers), ("replaced", about.altered_triggers)]
+    faults = [
+        ("missing", about.missing_triggers),
+        ("replaced", about.altered_triggers),
+        ("foreign", about.foreign_triggers),
+    ]
     says = "; ".join(f"{how} triggers: {', '.join(names)}" for how, names in faults if names)
     if says:
         fix = "Somebody changed them. Verify the log with `interlock verify`, and move it to a new file."
         return Finding("append-only", "fail", says, fix)
-    says = f"{counted(len(about.triggers), 'trigger')} refuse changes and deletions"
-    if about.foreign_triggers:
-        says += f"; not of this release: {', '.join(about.foreign_triggers)}"
-        return Finding("append-only", "warn", says, "Find out who made them, and what they do.")
-    return Finding("append-only", "ok", says)
+    return Finding("append-only", "ok", f"{counted(len(about.triggers), 'trigger')} refuse changes and deletions")
 
 
 def _intact(store: SqlStore[Any], full: bool) -> Finding:

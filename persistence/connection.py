@@ -35,11 +35,18 @@ class LogConnection(Protocol):
         ...
 
     def change(self, statement: Statement, **values: Any) -> int:
-        """How many rows `statement` changed."""
+        """How many rows `statement` changed. Raises `NotKept` where it is seen that a trigger changed others."""
         ...
 
     def add(self, statement: Statement, rows: list[tuple[Any, ...]]) -> None:
-        """Run `statement` for each of `rows`, whose values are in its order."""
+        """Insert each of `rows`, whose values are in the order of `statement`.
+
+        Raises `NotKept` unless every one was inserted: the transaction is then to be undone.
+        """
+        ...
+
+    def clear(self, statement: Statement, rows: list[tuple[Any, ...]]) -> None:
+        """Delete what `statement` says, with each of `rows` for its values; there may be nothing to delete."""
         ...
 
     def writing(self) -> AbstractContextManager[None]:

@@ -6,6 +6,8 @@ from ..contracts.archive import Archived
 from ..contracts.errors import StreamMoved
 from . import archive_statements as sql
 from .connection import LogConnection
+from .refusals import check_gone
+from .statements import PAYLOADS
 
 
 def archived_in(connection: LogConnection) -> Sequence[Archived]:
@@ -44,6 +46,7 @@ def cut(connection: LogConnection, given: Sequence[Archived]) -> tuple[int, int]
         connection.add(sql.ADD_ARCHIVED, rows)
         for one in given:
             payloads += connection.change(sql.DROP_PAYLOADS_IN, in_stream=one.stream)
+            check_gone("texts", len(connection.run(PAYLOADS, in_stream=one.stream, first=0)), connection.where)
             gone = connection.change(sql.DROP_EVENTS_IN, in_stream=one.stream)
             if gone != one.length:
                 raise moved(one)

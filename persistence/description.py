@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from . import statements as sql
 from .sqlite_file import SqliteFile
-from .triggers import ON_SQLITE, guards
+from .triggers import ON_SQLITE, concerns_ours, guards
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,9 @@ _SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
 
 def described(file: SqliteFile) -> Description:
     # A flipped bit makes bytes of a text; then it is another text, and not a fault of ours.
-    found = guards(ON_SQLITE, {str(name): str(said) for name, said in file.run(sql.TRIGGERS)})
+    rows = [tuple(map(str, row)) for row in file.run(sql.TRIGGERS)]
+    theirs = {name: said for name, table, said in rows if name in ON_SQLITE or concerns_ours(table, said)}
+    found = guards(ON_SQLITE, theirs)
     journal, synchronous = str(file.pragma("journal_mode")), _SYNCHRONOUS.get(file.pragma("synchronous"), "?")
     lock = "with" if file.takes_turns else "without"
     return Description(

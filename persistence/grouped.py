@@ -13,7 +13,7 @@ from . import statements as sql
 from .codec import Row, clear_row, conversation_row, event_row
 from .connection import Failures, LogConnection
 from .cutting import archived_as, cut
-from .refusals import stream_archived, stream_moved
+from .refusals import NotKept, check_gone, stream_archived, stream_moved
 from .vault import Vault
 
 C = TypeVar("C", bound=LogConnection)
@@ -59,9 +59,10 @@ class GroupedLog(Generic[C]):
                 return [stream_moved(appends[0], found)]
             if not refused or len(appends) == 1:
                 raise self._failures.translated(error, self._where()) from error
-        except InterlockError:
+        except InterlockError as error:
             self._forget()
-            raise
+            if not isinstance(error, NotKept) or len(appends) == 1:
+                raise
         except Exception as error:
             self._forget()
             if len(appends) == 1:  # a value that the driver cannot write, such as a name with a lone surrogate
@@ -117,7 +118,7 @@ class GroupedLog(Generic[C]):
         connection.add(sql.ADD_EVENT, [event_row(entry) for entry, _ in entries])
         connection.add(sql.ADD_PAYLOAD, self._payload_rows(connection, entries))
         connection.add(sql.PUT_CONVERSATION, [conversation_row(summary) for summary in last.values()])
-        connection.add(sql.DROP_TIMERS, [(summary.stream,) for summary in moved])
+        connection.clear(sql.DROP_TIMERS, [(summary.stream,) for summary in moved])
         connection.add(sql.ADD_TIMER, [(t.stream, t.timer, t.due) for summary in moved for t in summary.timers])
         for stream, summary in last.items():
             self._seen[stream] = (summary.length, summary.timers)
@@ -141,7 +142,11 @@ class GroupedLog(Generic[C]):
                         raise stream_moved(append, self._seen[append.summary.stream][0])
                 self._record(connection, appends)
                 payloads = connection.change(sql.DROP_PAYLOADS_OF, of_subject=subject)
-                return payloads, connection.change(sql.DROP_KEYS_OF, of_subject=subject)
+                keys = connection.change(sql.DROP_KEYS_OF, of_subject=subject)
+                left = sum(count for _, count in connection.run(sql.COUNTS_OF, of_subject=subject))
+                check_gone("texts", left, self._where())
+                check_gone("keys", len(connection.run(sql.KEYS_OF, subjects=json.dumps([subject]))), self._where())
+                return payloads, keys
         finally:
             self._forget()
             if self._vault is not None:

@@ -17,6 +17,7 @@ from . import statements as sql
 from .postgres_errors import DATABASE_ERRORS, is_refused_row, translated
 from .postgres_patience import PatientConnection
 from .postgres_schema import connected, refuse_unfit, shown, to_head
+from .refusals import check_kept
 from .statements import Statement
 
 BUDGET_LOCK = 0x1A7E_0002
@@ -59,6 +60,12 @@ class PostgresConnection:
         return self._execute(statement, values).rowcount
 
     def add(self, statement: Statement, rows: list[tuple[Any, ...]]) -> None:
+        if rows:
+            with self._watched(), self._open.cursor() as cursor:
+                cursor.executemany(statement.postgres.sql.encode(), rows)
+                check_kept(statement.postgres.sql, self.where, given=len(rows), done=cursor.rowcount)
+
+    def clear(self, statement: Statement, rows: list[tuple[Any, ...]]) -> None:
         if rows:
             with self._watched(), self._open.cursor() as cursor:
                 cursor.executemany(statement.postgres.sql.encode(), rows)

@@ -6,7 +6,7 @@ from . import statements as sql
 from .description import Description
 from .postgres_connection import PostgresConnection
 from .statements import compiled
-from .triggers import ON_POSTGRES, guards
+from .triggers import ON_POSTGRES, TABLES, guards
 
 _PRESENT = compiled(
     text("""
@@ -21,6 +21,21 @@ _PRESENT = compiled(
 """)
 )
 """One that does not fire always, as for replicas it must, counts as missing: the owner changed it."""
+_ALL = compiled(
+    text("""
+    SELECT tgname, relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+    WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace ORDER BY relname, tgname
+""")
+)
+_RULES = compiled(
+    text("SELECT rulename, tablename FROM pg_rules WHERE schemaname = current_schema() ORDER BY tablename, rulename")
+)
+_HIDDEN = compiled(
+    text(
+        "SELECT relname FROM pg_class WHERE relrowsecurity AND relnamespace = current_schema()::regnamespace "
+        "ORDER BY relname"
+    )
+)
 _SERVER = compiled(
     text("SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')")
 )
@@ -32,6 +47,26 @@ MAY_SEQUENCE = compiled(
     )
 )
 _SIZE = compiled(text("SELECT pg_database_size(current_database())"))
+
+
+def unlike_ours(connection: PostgresConnection) -> list[str]:
+    """What acts on the log's tables and is no trigger: rules, and policies that hide rows."""
+    rules = [(str(name), str(table)) for name, table in connection.run(_RULES) if table in TABLES]
+    hidden = [str(table) for (table,) in connection.run(_HIDDEN) if table in TABLES]
+    return [
+        *(
+            f"Somebody put the rule {name} on the table {table}, which may drop or change rows."
+            for name, table in rules
+        ),
+        *(f"Somebody switched on row security for the table {table}, which hides rows." for table in hidden),
+    ]
+
+
+def _theirs(connection: PostgresConnection) -> tuple[str, ...]:
+    """The triggers on the log's tables that no release made. Ours are called after their table; PostgreSQL lets another
+    table have one of the same name."""
+    rows = [(str(name), str(table)) for name, table in connection.run(_ALL) if table in TABLES]
+    return tuple(name for name, table in rows if name not in ON_POSTGRES or not name.startswith(f"{table}_"))
 
 
 def described(connection: PostgresConnection) -> Description:
@@ -47,7 +82,7 @@ def described(connection: PostgresConnection) -> Description:
         triggers=found.present,
         missing_triggers=found.missing,
         altered_triggers=found.altered,
-        foreign_triggers=found.foreign,
+        foreign_triggers=_theirs(connection),
         counts={name: int(connection.run(statement)[0][0]) for name, statement in sql.COUNTS.items()},
         bytes_on_disk=int(connection.run(_SIZE)[0][0]),
     )

@@ -5,7 +5,7 @@ conversations in one transaction; nothing is locked but the rows of these conver
 standby shows may be behind.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from .connection import Failures
 from .description import Description
 from .keyfile import KeyFile
 from .postgres_connection import PostgresConnection
-from .postgres_description import CLOCK, MAY_SEQUENCE, described
+from .postgres_description import CLOCK, MAY_SEQUENCE, described, unlike_ours
 from .postgres_errors import DATABASE_ERRORS, is_refused_row, translated
 from .postgres_patience import ANSWER_SECONDS
 from .postgres_presence import PostgresPresence
@@ -63,6 +63,9 @@ class PostgresStore(SqlStore[PostgresConnection]):
     def describe(self) -> Description:
         """What `interlock doctor` says of the database."""
         return self._ask(described)
+
+    def unlike_ours(self) -> Sequence[str]:
+        return self._ask(unlike_ours)
 
     def server_time(self) -> datetime | None:
         found: datetime = self._rows(CLOCK)[0][0]

@@ -9,6 +9,7 @@ from ..contracts.errors import StorageError
 from ..contracts.payload import Payload
 from . import statements as sql
 from .connection import LogConnection
+from .refusals import check_kept
 from .sql_store import SqlStore
 from .vault import R_BYTES, Row, Vault
 
@@ -49,7 +50,7 @@ def _some_encrypted(vault: Vault, connection: LogConnection) -> int:
                         fix="Run `interlock verify`: the row was altered.",
                     )
                 *_, sealed_body, key, nonce = vault.sealed(stream, version, Payload(name, kind, r, body), subject)
-                connection.change(
+                done = connection.change(
                     sql.PUT_BODY,
                     sealed_body=sealed_body,
                     under=key,
@@ -58,6 +59,7 @@ def _some_encrypted(vault: Vault, connection: LogConnection) -> int:
                     of=version,
                     called=name,
                 )
+                check_kept(sql.PUT_BODY.sql, connection.where, given=1, done=done)
     finally:
         vault.forget_current()
     return len(rows)
@@ -71,7 +73,8 @@ def rewrapped_in(store: SqlStore[Any]) -> int:
             rows = connection.run(sql.KEYS)
             for identity, subject, wrapped in rows:
                 anew = store.vault.rewrapped(identity, subject, wrapped)
-                connection.change(sql.PUT_WRAPPED, anew=anew, under=identity)
+                done = connection.change(sql.PUT_WRAPPED, anew=anew, under=identity)
+                check_kept(sql.PUT_WRAPPED.sql, connection.where, given=1, done=done)
             return len(rows)
 
     return store._ask(rewrap)  # noqa: SLF001

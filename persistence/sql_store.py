@@ -30,7 +30,7 @@ from .keyfile import KeyFile
 from .misfits import Misfit
 from .placing import misplaced
 from .presence import Presence
-from .refusals import stream_archived
+from .refusals import check_gone, stream_archived
 from .sql_tree import SqlTree
 from .vault import Vault
 from .whole import LENGTHS, NAMES, Rows, Whole, pieces
@@ -250,10 +250,14 @@ class SqlStore(ABC, Generic[C]):
     def prune(self, places: Sequence[tuple[str, PayloadAt]]) -> int:
         def drop(connection: C) -> int:
             with connection.writing():
-                return sum(
-                    connection.change(sql.DROP_PAYLOAD, in_stream=stream, of=at.version, called=at.name)
-                    for stream, at in places
-                )
+                gone = 0
+                for stream, at in places:
+                    one = {"in_stream": stream, "of": at.version, "called": at.name}
+                    done = connection.change(sql.DROP_PAYLOAD, **one)
+                    if not done:  # another was first, or a trigger kept it
+                        check_gone("texts", len(connection.run(sql.ONE_PAYLOAD, **one)), self._where)
+                    gone += done
+                return gone
 
         return self._ask(drop)
 

@@ -16,6 +16,7 @@ from ..contracts.errors import StorageError
 from . import statements as sql
 from .locks import ProcessLock
 from .migrations import HEAD, REVISIONS
+from .refusals import check_kept
 from .settings import PRAGMAS, needs_write_lock, refuse_old_sqlite
 from .sqlite_errors import DATABASE_ERRORS, is_refused_row, translated
 from .statements import Statement
@@ -61,14 +62,24 @@ class SqliteFile:
         return self._ready.execute(statement.sql, statement.values(**values)).fetchall()
 
     def change(self, statement: Statement, **values: Any) -> int:
-        """How many rows `statement` changed."""
-        return self._open.exec_driver_sql(statement.sql, statement.values(**values)).rowcount
+        before = self._driver.total_changes
+        done = self._open.exec_driver_sql(statement.sql, statement.values(**values)).rowcount
+        check_kept(statement.sql, self.where, given=done, done=done, changed=self._driver.total_changes - before)
+        return done
 
     def add(self, statement: Statement, rows: list[tuple[Any, ...]]) -> None:
-        """Run `statement` for each of `rows`, whose values are in its order.
+        """On the driver's own connection: every commit passes here, and `exec_driver_sql` costs as much again.
 
-        On the driver's own connection: every commit passes here, and `exec_driver_sql` costs as much again.
+        `rowcount` leaves out what triggers do and `total_changes` counts it; ours change nothing.
         """
+        if rows:
+            before = self._driver.total_changes
+            done = self._driver.executemany(statement.sql, rows).rowcount
+            changed = self._driver.total_changes - before
+            if not done == changed == len(rows):
+                check_kept(statement.sql, self.where, given=len(rows), done=done, changed=changed)
+
+    def clear(self, statement: Statement, rows: list[tuple[Any, ...]]) -> None:
         if rows:
             self._driver.executemany(statement.sql, rows)
 

@@ -42,8 +42,8 @@ def check_pages(file: SqliteFile) -> None:
 def unlike_ours(file: SqliteFile) -> list[str]:
     """What the schema lacks or declares otherwise than this release's.
 
-    Of triggers that are missing or say something else `describe` tells. What others have added is let be: what it does
-    to rows is found in the rows.
+    Of triggers that are missing, say something else or are others' `describe` tells. Tables and indexes that others
+    have added are let be: they change no row of ours.
     """
     return list(_unlike(_declarations(file.run(_SCHEMA)), _ours()))
 

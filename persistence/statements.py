@@ -294,5 +294,5 @@ COUNTS = {
 }
 
 # Of SQLite and Alembic themselves, so not of our tables.
-TRIGGERS = Statement("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'", (), {})
+TRIGGERS = Statement("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'", (), {})
 REVISION = compiled(text("SELECT version_num FROM alembic_version"))

@@ -5,8 +5,11 @@ Whoever may change the schema can replace a trigger by one that does nothing, an
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from .tables import METADATA
 
 ON_SQLITE: Mapping[str, str] = {
     "archived_refuses_delete": "329f6324bea9e06ac48d06ebc0f1935a",
@@ -73,8 +76,18 @@ class Guards:
     foreign: tuple[str, ...]
 
 
+TABLES = frozenset({*METADATA.tables, "pending", "alembic_version"})
+"""The log's own, on either database."""
+_OURS = re.compile(rf"\b({'|'.join(sorted(TABLES))})\b", re.IGNORECASE)
+
+
+def concerns_ours(table: str, text: str) -> bool:
+    """Whether a trigger on `table` that says this fires on a table of the log, or may write one."""
+    return table in TABLES or _OURS.search(text) is not None
+
+
 def guards(expected: Mapping[str, str], found: Mapping[str, str]) -> Guards:
-    """`found` is what each trigger says, by its name."""
+    """`found` is what each trigger of the log's tables says, by its name."""
     ours = {name: digest_of(text) for name, text in found.items() if name in expected}
     return Guards(
         present=tuple(sorted(ours)),

@@ -214,6 +214,9 @@ def _beside(
             yield f"Somebody removed the triggers that refuse changes: {', '.join(about.missing_triggers)}."
         if about.altered_triggers:
             yield f"Somebody replaced the triggers that refuse changes: {', '.join(about.altered_triggers)}."
+        if about.foreign_triggers:
+            says = ", ".join(name[:60] for name in about.foreign_triggers)
+            yield f"Somebody put triggers on the log's tables that no release of Interlock makes: {says}."
         yield from store.unlike_ours()
         for name in store.strange_settings():
             yield f"The table meta holds {name[:60]!r}, which no release of Interlock writes: somebody put it there."

@@ -102,9 +102,32 @@ def test_a_trigger_that_is_listed_with_another_name_of_its_table_is_found(said: 
 
 
 def test_tables_and_indexes_of_others_are_let_be(said: Said) -> None:
-    """An operator's index for a report, another program's table, a trigger that tells it of entries."""
-    mine = ["CREATE INDEX mine ON event (at)", "CREATE TABLE theirs (x)"]
-    assert said(*mine, "CREATE TRIGGER t AFTER INSERT ON event BEGIN SELECT 1; END", keep_triggers=False) == []
+    """An operator's index for a report, another program's table with a trigger of its own."""
+    mine = ["CREATE INDEX mine ON event (at)", "CREATE TABLE theirs (x)", "CREATE TABLE more (x)"]
+    other = "CREATE TRIGGER t AFTER INSERT ON theirs BEGIN INSERT INTO more VALUES (1); END"
+    assert said(*mine, other, keep_triggers=False) == []
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON event BEGIN SELECT 1; END",
+        "CREATE TRIGGER t BEFORE INSERT ON record BEGIN SELECT RAISE(IGNORE); END",
+        "CREATE TRIGGER t AFTER INSERT ON theirs BEGIN DELETE FROM Payload; END",
+    ],
+)
+def test_a_trigger_of_others_on_our_tables_is_a_fault(said: Said, made: str) -> None:
+    """Whatever it says it does: it decides which rows are kept. One elsewhere that writes our tables, too."""
+    found = said("CREATE TABLE theirs (x)", made, keep_triggers=False)
+    assert found == ["Somebody put triggers on the log's tables that no release of Interlock makes: t."]
+
+
+def test_a_trigger_that_is_listed_under_another_table_is_found(said: Said) -> None:
+    """SQLite goes by what it says, and not by the table it is listed under."""
+    made = "CREATE TRIGGER t BEFORE INSERT ON record BEGIN SELECT RAISE(IGNORE); END"
+    other = "UPDATE sqlite_master SET tbl_name = 'theirs' WHERE name = 't'"
+    found = said("CREATE TABLE theirs (x)", made, "PRAGMA writable_schema = ON", other, keep_triggers=False)
+    assert found == ["Somebody put triggers on the log's tables that no release of Interlock makes: t."]
 
 
 def test_a_file_whose_pages_do_not_fit_is_not_believed(log: Honest) -> None:

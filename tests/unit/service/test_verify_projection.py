@@ -213,7 +213,10 @@ def test_a_trigger_that_was_replaced_is_found(log: Path, name: str, instead: str
         connection.execute(f"CREATE TRIGGER {name} {instead}")
         connection.execute("CREATE TRIGGER mine AFTER INSERT ON event BEGIN SELECT 1; END")
     with closing(SqliteStore(log)) as store:
-        assert audited(store).beside == (f"Somebody replaced the triggers that refuse changes: {name}.",)
+        assert audited(store).beside == (
+            f"Somebody replaced the triggers that refuse changes: {name}.",
+            "Somebody put triggers on the log's tables that no release of Interlock makes: mine.",
+        )
         about = store.describe()
         assert (about.missing_triggers, about.altered_triggers, about.foreign_triggers) == ((), (name,), ("mine",))
 
