@@ -1,4 +1,4 @@
-"""Whole conversations read from a log file many at once, on a connection that cannot write.
+"""Whole conversations read from a log many at once, on a connection that cannot write.
 
 What walks over a history asks for entries stream by stream, and a question for each costs more than its answer.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .sqlite_errors import translated
 
@@ -28,6 +28,16 @@ class Listed:
     flow_name: str
     flow_digest: str
     started_at: str
+
+
+class Reading(Protocol):
+    """What a `Scan` does, on either database."""
+
+    def listed(self) -> Iterator[Listed]: ...
+
+    def entries(self, streams: Sequence[str]) -> Iterator[tuple[str, list[bytes]]]: ...
+
+    def close(self) -> None: ...
 
 
 class Scan:

@@ -18,14 +18,13 @@ from ..contracts.values import fixed, listed, written_time
 from ..fsm.backtest import backtest
 from ..fsm.program import Program, compiled
 from ..fsm.unopened import Unopened
-from ..persistence.scanning import Scan
 from ..persistence.sql_store import SqlStore
 from .executing import Executor
 from .loading import recorded_flow
 from .project import load_project
 from .remeasuring import Changes, Remeasured
 from .tally import Tally, read_tally
-from .wiring import open_log
+from .wiring import open_log, scan_of
 
 PIECE = 250
 """Conversations that a process takes at once."""
@@ -128,7 +127,7 @@ class Bench:
 
     def __init__(self, path: Path, program: Program, label: str = "") -> None:
         self.program, self._path, self._label = program, path, label
-        self._scan = Scan(path)
+        self._scan = scan_of(path)
         self._store: SqlStore[Any] | None = None
         self._changes: dict[str, Changes] = {}
 
@@ -189,7 +188,7 @@ def _is_label(entry: Unopened, label: str) -> bool:
 def labels_of(path: Path, flow: str) -> set[str]:
     """What the conversations of the flow were routed to, as it is recorded."""
     streams, _ = selected(path, flow, Selection())
-    found, scan = set[str](), Scan(path)
+    found, scan = set[str](), scan_of(path)
     try:
         for start in range(0, len(streams), PIECE):
             for _, rows in scan.entries(streams[start : start + PIECE]):
@@ -257,7 +256,7 @@ def backtest_log(
 def selected(path: Path, flow: str, selection: Selection) -> tuple[list[str], dict[str, int]]:
     """The conversations on any version of the flow, in order, and how many there are on each version."""
     since = written_time(selection.since) if selection.since is not None else ""
-    scan = Scan(path)
+    scan = scan_of(path)
     try:
         found = [one for one in scan.listed() if one.flow_name == flow and one.started_at >= since]
     finally:

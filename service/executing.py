@@ -25,7 +25,8 @@ class Executor(Protocol):
 
     `begin` is called once in each process before its first piece; what it makes is passed to the function. Results
     come in any order, each as soon as it is there; what the function raises is raised here, and ends the work.
-    Functions and pieces must be picklable where the executor leaves the process.
+    What was made and has a `close` is closed behind the last piece, or goes with its process. Functions and pieces must
+    be picklable where the executor leaves the process.
     """
 
     def map(self, function: Callable[[Any, A], B], begin: Callable[[], Any], pieces: Iterable[A]) -> Iterator[B]: ...
@@ -37,10 +38,13 @@ class InProcess:
 
     def map(self, function: Callable[[Any, A], B], begin: Callable[[], Any], pieces: Iterable[A]) -> Iterator[B]:
         begun: Any = None
-        for number, piece in enumerate(pieces):
-            if not number:
-                begun = begin()
-            yield function(begun, piece)
+        try:
+            for number, piece in enumerate(pieces):
+                if not number:
+                    begun = begin()
+                yield function(begun, piece)
+        finally:
+            getattr(begun, "close", lambda: None)()
 
 
 @dataclass(frozen=True, slots=True)

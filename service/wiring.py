@@ -22,6 +22,7 @@ from ..fsm.code import Code, Subflow
 from ..fsm.program import Program, compiled, with_children
 from ..persistence.keyfile import KeyFile
 from ..persistence.presence import Presence
+from ..persistence.scanning import Reading, Scan
 from ..persistence.sql_store import SqlStore
 from ..persistence.sqlite_store import SqliteStore
 from .checkpointing import Checkpointer
@@ -91,6 +92,16 @@ def _on_postgres(url: str, path: Path, master: KeyFile) -> SqlStore[Any]:
             "PostgreSQL needs a driver that is not installed.", fix="pip install 'interlock[postgres]'"
         ) from error
     return PostgresStore(url, master=master)
+
+
+def scan_of(path: Path) -> Reading:
+    """What reads the entries of a log many at once, beside its store. Raises `StorageError`."""
+    url = _url_in(path)
+    if not url:
+        return Scan(path)
+    from ..persistence.postgres_scanning import PostgresScan
+
+    return PostgresScan(url)
 
 
 def key_path(db: Path) -> Path:

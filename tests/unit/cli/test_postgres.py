@@ -41,6 +41,21 @@ def test_the_demo_and_all_that_looks_at_its_log(run: Any, place: Path) -> None:
     assert (place.with_name("log.url.key").stat().st_mode & 0o077) == 0
 
 
+def test_a_backtest_reads_the_database(run: Any, place: Path, demo_made: tuple[Path, Any]) -> None:
+    """The same customers on the same flow: as many turns, and all of them as they were, as in a file of SQLite."""
+    assert run("demo", "--db", place).code == 0
+    reports = []
+    for log in (place, demo_made[0]):
+        ran = run("backtest", "bank", "--jobs", 1, "--json", "-", "--db", log)
+        assert ran.code == 0, ran.err
+        reports.append(ran.json)
+    mine, theirs = reports
+    assert mine["turns"] == theirs["turns"]
+    assert mine["conversations"] == theirs["conversations"]
+    drawn = run("backtest", "bank", "--jobs", 2, "--sample", 5, "--json", "-", "--db", place)
+    assert drawn.code == 0, drawn.err
+
+
 def test_who_may_only_append_leaves_the_tree_to_the_sequencer(run: Any, place: Path, tmp_path: Path) -> None:
     """With the signing key at hand, too: the conversation goes on, and one line says who signs; the sequencer needs
     neither the other role nor the key of the texts."""
