@@ -168,10 +168,10 @@ def test_a_checkpoint_that_is_cut_off_breaks_nothing(signers: Signers, tmp_path:
     assert "" in remarks
     assert [one for one in said if "was begun and did not get into the log" in one] == said
     assert any("The first checkpoint" in one for one in said) == first
-    record("F9", f"SIGKILL behind each step of {'the first' if first else 'a'} checkpoint, {kind}", tried=step, wrong=0)
-    record(
-        "F9", f"a memory that does not note what got into the log, {kind}", tried=step, wrong=false_alarms, control=True
-    )
+    which, where = "the first" if first else "a", "SQLite" if kind == "sqlite" else "PostgreSQL"
+    blind = f"a memory that does not note what got into the log, {where}"
+    record("F9", f"SIGKILL behind each step of {which} checkpoint, {where}", tried=step, wrong=0)
+    record("F9", blind, tried=step, wrong=false_alarms, control=True)
 
 
 def test_one_that_was_deleted_is_told_though_the_next_was_cut_off(signers: Signers, tmp_path: Path) -> None:
