@@ -76,3 +76,7 @@ def _options(
 def main() -> None:
     """Run the command line; ends the process with the exit code."""
     app()
+
+
+if __name__ == "__main__":
+    main()

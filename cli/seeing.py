@@ -14,6 +14,7 @@ from ..fsm.render import ERASED
 from ..persistence.verify import verify
 from ..service.auditing import missing_texts
 from ..service.journal import Journal
+from ..service.missing import Accounts
 
 MISSING = "[missing]"
 _NAME = re.compile(r"[\x21-\x7e]{1,128}")
@@ -59,7 +60,7 @@ def texts_seen(store: KeepingStore, stream: str, through: ReadThrough, looking: 
     ground = checked_ground(looking.ground)
     found = Texts(Journal(store).read_texts(stream, by=acting(looking.who), through=through, ground=ground))
     try:
-        lost, _ = missing_texts(store, verify(store, streams=[stream]))
+        lost, _ = missing_texts(store, verify(store, streams=[stream], asked=Accounts(store).asked))
     except ConversationArchived:  # its archive says what became of its texts
         return found
     found.missing = frozenset(PayloadAt(version=at.version, name=at.name) for _, at in lost)

@@ -71,18 +71,20 @@ def verify(
     *,
     streams: Sequence[str] | None = None,
     projected: Callable[[Sequence[StoredEntry]], Summary] | None = None,
+    asked: Callable[[str], str | None] | None = None,
     progress: Callable[[Verified], None] | None = None,
 ) -> Verified:
     """Check every stream of `store`, or those named; at most one broken position a stream, in their order.
 
     May run while the log is written. `projected` folds a stream's entries into its summary: with it the
     whole projection is compared (but for who performs effects), without it what the envelopes say.
-    `progress` is called after each stream. Raises `UnknownConversation` for a named stream that does not
-    exist, and `StorageError` where the database cannot be read at all.
+    `asked` gives the subject that a request asks to erase: with it an `erased` entry of a request that is not on the
+    record breaks its stream. `progress` is called after each stream. Raises `UnknownConversation` for a named stream
+    that does not exist, and `StorageError` where the database cannot be read at all.
     """
     report = Verified()
     for whole in _wholes(store, _named(store, streams)):
-        report = _stream(whole, store.log, projected, report)
+        report = _stream(whole, store.log, projected, asked, report)
         if progress is not None:
             progress(report)
     return report
@@ -117,11 +119,12 @@ def _stream(
     whole: Whole,
     log: str,
     projected: Callable[[Sequence[StoredEntry]], Summary] | None,
+    asked: Callable[[str], str | None] | None,
     report: Verified,
 ) -> Verified:
     payloads: Mapping[Place, Payload] = {}
     checked = unopened = 0
-    broken, stream, entries, gone = report.broken, whole.stream, whole.entries, _Gone()
+    broken, stream, entries, gone = report.broken, whole.stream, whole.entries, _Gone(asked)
     try:
         found = whole.payloads()
         payloads = found or {}
@@ -160,9 +163,10 @@ def _stream(
 class _Gone:
     """The texts of one stream that are gone, against what its `erased` entries say that they took."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Callable[[str], str | None] | None) -> None:
         self.count = 0
         self.untold: list[Place] = []
+        self._asked, self._subject, self._forked = asked, "", 0
 
     def saw(self, at: Place, *, here: bool) -> None:
         """An entry names a text."""
@@ -172,10 +176,23 @@ class _Gone:
 
     def after(self, fields: Mapping[str, Any]) -> None:
         """An erasure takes everything that was there: what it does not count was gone before, by another hand."""
+        data = fields.get("data")
+        if fields["ver"] == 0 and isinstance(data, dict):
+            self._subject = data.get("subject")
+            forks = [one.get("version") for one in data.get("forks") or () if isinstance(one, dict)]
+            self._forked = max((one for one in forks if type(one) is int), default=0)
         if fields["type"] == "erased":
-            data = fields.get("data")
+            self._check_asked(fields["ver"], data)
             taken = data.get("payloads") if isinstance(data, dict) else 0
             del self.untold[len(self.untold) - taken if isinstance(taken, int) and taken <= len(self.untold) else 0 :]
+
+    def _check_asked(self, version: int, data: Any) -> None:
+        """A record asks for it, about this subject; what a fork took over, about whose its parent is."""
+        if self._asked is None:
+            return
+        whose = self._asked(str(data.get("request"))) if isinstance(data, dict) else None
+        if whose is None or (whose != self._subject and version >= self._forked):
+            raise _Break(version, "The entry says that texts were erased, and no record asks for that.")
 
 
 def _consistent(store: Store, stream: str) -> Whole:

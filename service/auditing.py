@@ -35,7 +35,8 @@ def audited(
 
     Needs no program. The projection is folded again and compared whole, but for the owner. Each flow that a
     conversation runs on must be there and hash to its digest; a flow's break is named once, at the first
-    conversation it stops. A text that is gone must have been erased or pruned on the record. For the whole log, what
+    conversation it stops. A text that is gone must have been erased or pruned on the record, and an `erased` entry
+    names the record that asks for it. For the whole log, what
     belongs to no conversation is looked at too. Raises as `verify`, and `StorageError` where the file is malformed.
     """
     if isinstance(store, SqlStore) and (misfits := store.misfits()):
@@ -58,7 +59,8 @@ def audited(
                 used.setdefault(digest, []).append(summary.stream)
         return summary
 
-    report = verify(store, streams=streams, projected=projected, progress=progress)
+    asked = Accounts(store).asked if is_keeping(store) else None
+    report = verify(store, streams=streams, projected=projected, asked=asked, progress=progress)
     _count_below(flows := {row.digest: Kept(row, _altered(row)) for row in store.flows()}, used)
     rows = store.strays() if isinstance(store, SqlStore) else []
     places = store.misplaced() if isinstance(store, SqlStore) else ()

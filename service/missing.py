@@ -48,6 +48,7 @@ class Accounts:
         self._store, self._journal = store, Journal(store)
         self._seen = 0
         self._asked: dict[int, Recorded] = {}
+        self._number: dict[str, int] = {}
         self._approved: dict[int, int] = {}
         self._done: dict[int, str] = {}
         self._holds: dict[int, HoldPlaced] = {}
@@ -84,6 +85,15 @@ class Accounts:
                 self._taken.append((since, (stream, place)))
             else:
                 self._lost.append((stream, place))
+
+    def asked(self, request: str) -> str | None:
+        """Whom the record with that leaf asks to erase, once as many people approved as must; None where none does."""
+        self._read()
+        number = self._number.get(request, -1)
+        act = self._asked[number].act if number in self._asked else None
+        if not isinstance(act, ErasureAsked) or self._approved[number] < act.approvals:
+            return None
+        return act.subject
 
     def missing(self) -> list[tuple[str, Place]]:
         """Stream and place of every text that was judged and is not accounted for; all that may have been pruned among
@@ -124,6 +134,7 @@ class Accounts:
             match one.act:
                 case ErasureAsked():
                     self._asked[one.number], self._approved[one.number] = one, 1
+                    self._number[one.leaf.hex()] = one.number
                 case ErasureApproved(request=request):
                     self._approved[request] = self._approved.get(request, 0) + 1
                 case ErasureDone(request=request):
@@ -148,12 +159,11 @@ class Accounts:
 
     def _erased_up_to(self, entries: Sequence[StoredEntry], subject: str) -> int:
         """The version of the last entry that says that the texts before it were erased, as a record asks; or 0."""
-        requests = {self._asked[number].leaf.hex() for number, _ in self._requests(subject)}
         found = 0
         for one in entries:
             if one.type == "erased":
                 event = recorded([one])[0].event
-                if isinstance(event, Erased) and event.request in requests:
+                if isinstance(event, Erased) and self.asked(event.request) == subject:
                     found = one.version
         return found
 

@@ -4,7 +4,7 @@ Who alters an entry in the database leaves its leaf as it was. What was signed b
 only what came since, so that signing costs no more than what was written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ...contracts.canonical import leaf_hash, parsed
 from ...contracts.errors import LogBroken, NotEncodable
@@ -17,10 +17,12 @@ CHUNK = 1000
 def refuse_altered(tree: TreeStore, first: int) -> list[tuple[int, bytes]]:
     """Place and entry of every change of the log's key that was compared.
 
-    Raises `LogBroken` at the first leaf from `first` on whose entry is gone, another, or out of its chain.
+    Raises `LogBroken` at the first leaf from `first` on whose entry is gone, another, or out of its chain, or says
+    that texts were erased though no record asks for it.
     """
     last: dict[str, bytes] = {}
     changes: list[tuple[int, bytes]] = []
+    erased: list[tuple[Leaf, bytes]] = []
     archived = {one.stream: one.length for one in tree.archived()}
     for expected, (leaf, entry) in enumerate(_from(tree, first), first):
         if leaf.index != expected:
@@ -35,9 +37,23 @@ def refuse_altered(tree: TreeStore, first: int) -> list[tuple[int, bytes]]:
         if _previous(entry) != (last.get(leaf.stream) or _before(tree, leaf)).hex():
             raise _broken(leaf, f"The entry of leaf {leaf.index} does not follow from the one before ({named(leaf)}).")
         last[leaf.stream] = leaf.hash
+        if leaf.stream != RECORDS and b'"type":"erased"' in entry:
+            erased.append((leaf, entry))
         if leaf.stream == RECORDS and b'"type":"key_rotated"' in entry:
             changes.append((expected, entry))
+    _refuse_unasked(tree, erased)
     return changes
+
+
+def _refuse_unasked(tree: TreeStore, erased: Sequence[tuple[Leaf, bytes]]) -> None:
+    """Every record has its place by now, and stands before what was done as it asks."""
+    asked = {leaf_hash(one).hex() for one in tree.records() if b'"erasure_asked"' in one} if erased else set()
+    for leaf, entry in erased:
+        fields = parsed(entry)
+        if fields["type"] == "erased" and fields["data"].get("request") not in asked:
+            raise _broken(
+                leaf, f"The entry of leaf {leaf.index} says that texts were erased; no record asks ({named(leaf)})."
+            )
 
 
 def named(leaf: Leaf) -> str:

@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 
 from interlock.cli.examine_keeping import keeping
-from interlock.contracts.errors import StreamMoved
+from interlock.cli.seeing import Looking, texts_seen
+from interlock.contracts.canonical import canonical, leaf_hash, parsed
+from interlock.contracts.errors import LogBroken, StreamMoved
 from interlock.contracts.keeping import TextsPruned
 from interlock.contracts.retention import RetentionPolicy, RetentionRule
 from interlock.persistence.evidence.bundle import Selection, bundled
 from interlock.persistence.evidence.checking import Outside, attested
 from interlock.persistence.evidence.policy import Policy
 from interlock.persistence.sqlite_store import SqliteStore
+from interlock.persistence.verify import verify
 from interlock.service.archives import with_archives
 from interlock.service.auditing import audited
 from interlock.service.clock import ManualClock
@@ -127,6 +130,72 @@ async def test_an_entry_that_says_erased_for_no_request_accounts_for_nothing(sto
     with_text = [one.version for one in entries if b'"commit":' in one.data]
     assert accounts._erased_up_to(entries, "anna") == 0
     assert with_text
+
+
+UNASKED = "The entry says that texts were erased, and no record asks for that."
+
+
+def with_request(path: Path, request: str) -> None:
+    """What an administrator does by SQL alone: the records of the erasure go, and the entries name another request."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
+        if request == "ab" * 32:
+            connection.execute("DELETE FROM record WHERE type LIKE 'erasure%'")
+        for row, entry in connection.execute("SELECT id, entry FROM event WHERE type = 'erased'").fetchall():
+            fields = parsed(entry)
+            fields["data"]["request"] = request
+            data = canonical(fields)
+            connection.execute("UPDATE event SET entry = ?, leaf = ? WHERE id = ?", (data, leaf_hash(data), row))
+        for _, made in triggers:
+            connection.execute(made)
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "another's"])
+async def test_an_erased_entry_of_a_request_that_is_not_on_record_is_found(
+    store: SqliteStore, path: Path, whose: str
+) -> None:
+    """By `verify`, by `log`, by `doctor` and by who signs next, though every hash fits."""
+    other = Eraser(store).ask("bert", by="dpo", ground="request 8").request.leaf.hex()
+    checkpointer(store.tree()).checkpoint()
+    erase(store, "anna")
+    assert audited(store).ok
+    with_request(path, "ab" * 32 if whose == "nobody's" else other)
+    found = audited(store)
+    assert {one.stream: one.what for one in found.broken} == dict.fromkeys(
+        ("anna-1", "anna-2"), MISSING.format("message") + "."
+    )
+    assert found.erased == 0
+    assert audited(store, streams=["anna-1"]).broken == found.broken[:1]
+    texts = texts_seen(store, "anna-1", "log", Looking("carl"))
+    assert texts.missing
+    if whose == "nobody's":
+        with pytest.raises(LogBroken) as refused:
+            checkpointer(store.tree()).checkpoint()
+        assert "says that texts were erased; no record asks (anna-" in refused.value.what
+
+
+async def test_an_erased_entry_alone_needs_its_record(store: SqliteStore, path: Path) -> None:
+    """Though no text is missing."""
+    by_hand(path, "DELETE FROM payload WHERE stream = 'bert-3'")
+    erase(store, "bert")
+    with_request(path, "ab" * 32)
+    await talked(store, "carl", [7])
+    asked = {one.stream: one for one in verify(store, asked=Accounts(store).asked).broken}
+    assert asked["bert-3"].what == UNASKED
+    assert verify(store).ok  # the control
+
+
+async def test_an_erasure_that_too_few_approved_accounts_for_nothing(store: SqliteStore) -> None:
+    """Two people must; one asked."""
+    eraser = Eraser(store)
+    erasing = eraser.ask("anna", by="dpo", ground="request 7", approvals=2)
+    accounts, request = Accounts(store), erasing.request.leaf.hex()
+    assert accounts.asked(request) is None
+    eraser.finish(eraser.approve("anna", by="head"))
+    assert accounts.asked(request) == "anna"
+    assert audited(store).ok
 
 
 def later(days: int) -> datetime:
