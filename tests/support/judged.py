@@ -24,7 +24,8 @@ from interlock.persistence.sqlite_file import SqliteFile
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.statements import Statement
 from interlock.persistence.vault import Vault
-from interlock.service import auditing, journal, loading
+from interlock.service import archives, auditing, journal, loading, pruning
+from interlock.service.archives import with_archives
 from interlock.service.auditing import audited
 from support.mutated import closed, differing, evidence, fewer_signatures, mutated, opened
 from support.small_log import written
@@ -98,6 +99,7 @@ class Honest:
             if not report.ok:
                 return [*(one.what for one in report.broken), *report.beside], Attested()
             found = attested(store.tree(), self.outside)
+            found = with_archives(store, found, [self.folder / "archive"] if found.keys else ())
             return list(found.faults), found
 
 
@@ -117,7 +119,21 @@ def remembering() -> Iterator[None]:
         ):
             patches.enter_context(patch.object(module, name, lru_cache(4096)(getattr(module, name))))
         patches.enter_context(patch.object(SqliteFile, "run", _run))
+        patches.enter_context(patch.object(archives, "opened", _opened_once()))
         yield
+
+
+def _opened_once() -> Any:
+    """The archive is beside the log and never changed: for the same keys it is opened once."""
+    open_it, known = pruning.opened, dict[tuple[Any, ...], Any]()
+
+    def opened_once(path: Path, eras: Any) -> Any:
+        asked = path, tuple(eras)
+        if asked not in known:
+            known[asked] = open_it(path, eras)
+        return known[asked]
+
+    return opened_once
 
 
 @contextmanager
@@ -128,7 +144,7 @@ def honest() -> Iterator[Honest]:
     try:
         with closing(SqliteStore(folder / "log.db", origin="log.example/small")) as store:
             outside = run(written(store, folder))
-            found = attested(store.tree(), outside)
+            found = with_archives(store, attested(store.tree(), outside), [folder / "archive"])
         with closing(opened((folder / "log.db").read_bytes())) as connection:
             file = closed(connection)
         told = evidence(file)

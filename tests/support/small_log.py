@@ -1,7 +1,8 @@
 """One small real log with something of everything: what tests change, byte by byte and row by row.
 
 A payment that two people signed for, a desk with its child, a person who was erased, one under a hold who still waits;
-a changed signing key and master key, three checkpoints, a witness, an anchor, a budget, and entries not yet signed.
+a changed signing key and master key, an archive of what has ended, checkpoints, a witness, an anchor, a budget, and
+entries not yet signed.
 """
 
 from datetime import timedelta
@@ -14,11 +15,13 @@ from interlock.contracts.events import TaskOpened
 from interlock.contracts.store import Reservation, Spent
 from interlock.persistence.evidence.anchors import FolderAnchor
 from interlock.persistence.evidence.checking import Outside
-from interlock.persistence.evidence.keys import SigningKey, cosigned, new_key
+from interlock.persistence.evidence.keys import Signer, SigningKey, cosigned, new_key
 from interlock.persistence.evidence.notes import COSIGNATURE
 from interlock.persistence.evidence.policy import Policy, Witness
 from interlock.persistence.sql_store import SqlStore
 from interlock.service.approvers import name_approver, signed_approval
+from interlock.service.archiving import Range
+from interlock.service.checkpointing import Checkpointer
 from interlock.service.clock import ManualClock
 from interlock.service.erasing import Eraser
 from interlock.service.holding import placed
@@ -26,7 +29,9 @@ from interlock.service.journal import Journal
 from interlock.service.keys import rotate
 from interlock.service.loading import recorded
 from interlock.service.outcome import TurnOutcome
+from interlock.service.pruning import Pruner
 from interlock.service.runtime import Runtime
+from support.archives import LATER, archived_to, reopened
 from support.evidence import Remembered, TestKey, checkpointer
 from support.runtime import mini
 from support.signing import PROGRAM as SIGNING
@@ -57,6 +62,12 @@ async def written(store: SqlStore[Any], folder: Path) -> Outside:
     clock = ManualClock()
     clock.moment += timedelta(days=400)  # the records above have the machine's time
     answers = ScriptedAgent(lambda _: gives(reply="So it is."))
+    async with Runtime(store, mini(), answers, clock=clock) as runtime:
+        await runtime.start(conversation="old", subject="former-one")
+        await runtime.say("old", "help me")
+        await runtime.say("old", "bye")
+    signing.checkpoint()
+    old = store.tree().size()
     async with Runtime(store, SIGNING, answers, clock=clock) as runtime:
         await _signed_for(store, runtime, clock, keys)
     signing.checkpoint()
@@ -80,10 +91,20 @@ async def written(store: SqlStore[Any], folder: Path) -> Outside:
         store.settle("held", 98, Spent(1, 20, 3))
         last = checkpointer(store.tree(), signer=second, witnesses=[Cosigning()], anchors=[anchor])
         last.memory = new
+        unseen = checkpointer(store.tree(), signer=second)
+        unseen.memory = new
+        _archived(store, folder / "archive", unseen, second, before=old)
         last.checkpoint()
         await runtime.say("held", "and more")
     policy = Policy(witnesses=(Witness("W", WITNESS.verifier()),), quorum="W")
     return Outside(keys=(first.verifier(),), policy=policy, remembered=new.last(), expected=True)
+
+
+def _archived(store: SqlStore[Any], path: Path, signing: Checkpointer, key: Signer, *, before: int) -> None:
+    """What had ended when the tree had so many leaves goes to an archive, and from the log."""
+    found = archived_to(store, path, signing, Range(through=before), signer=key)
+    assert [one.stream for one in found.conversations] == ["old"]
+    Pruner(store, ManualClock(LATER)).prune(reopened(path, key), signing, [key], by="dpo", ground="retention 4")
 
 
 async def _signed_for(store: Any, runtime: Runtime, clock: ManualClock, keys: dict[str, SigningKey]) -> None:

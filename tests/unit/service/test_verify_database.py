@@ -183,7 +183,7 @@ TURN = "The entry is numbered before its predecessor: it would get a place in th
     ("statement", "says"),
     [
         ("UPDATE event SET id = 0 WHERE id = (SELECT max(id) FROM event)", TURN),
-        ("UPDATE event SET id = 1000 WHERE id = 1", TURN),
+        ("UPDATE event SET id = 1000 WHERE id = (SELECT min(id) FROM event)", TURN),
         ("INSERT INTO leaf VALUES (-1, 'x', 0, x'00', x'')", "There is a leaf before the first place of the tree."),
         (
             "UPDATE event SET id = id + 1000 WHERE stream = 'gone'",
@@ -197,7 +197,7 @@ def test_an_entry_that_would_be_signed_out_of_turn_is_found(said: Said, statemen
 
 
 def test_numbers_say_nothing_but_their_order(said: Said) -> None:
-    assert said("UPDATE event SET id = -1 WHERE id = 1") == []
+    assert said("UPDATE event SET id = -1 WHERE id = (SELECT min(id) FROM event)") == []
     assert said("UPDATE event SET id = id + 1000 WHERE id = (SELECT max(id) FROM event)") == []
 
 
