@@ -126,8 +126,14 @@ def test_a_trigger_that_is_listed_under_another_table_is_found(said: Said) -> No
     """SQLite goes by what it says, and not by the table it is listed under."""
     made = "CREATE TRIGGER t BEFORE INSERT ON record BEGIN SELECT RAISE(IGNORE); END"
     other = "UPDATE sqlite_master SET tbl_name = 'theirs' WHERE name = 't'"
-    found = said("CREATE TABLE theirs (x)", made, "PRAGMA writable_schema = ON", other, keep_triggers=False)
-    assert found == ["Somebody put triggers on the log's tables that no release of Interlock makes: t."]
+    try:
+        found = said("CREATE TABLE theirs (x)", made, "PRAGMA writable_schema = ON", other, keep_triggers=False)
+    except StorageError as error:  # so do most releases of SQLite, which read no such file
+        found = [error.what]
+    assert found in (
+        ["Somebody put triggers on the log's tables that no release of Interlock makes: t."],
+        ["The database is malformed. (SQLITE_CORRUPT: malformed database schema (t))"],
+    )
 
 
 def test_a_file_whose_pages_do_not_fit_is_not_believed(log: Honest) -> None:
