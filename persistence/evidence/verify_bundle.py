@@ -61,6 +61,9 @@ READ = {"agrees": "; report.html and report.csv say what the entries say", "none
         "not looked at": "; the readable report was NOT CHECKED"}  # fmt: skip
 APPROVAL = b"interlock approval v1\n"
 REF = {"commit", "kind", "length", "name"}
+MANIFEST_FIELDS = {"conversations", "disclosed", "files", "origin", "report", "root", "scope", "size"}
+STAMPED = ("sha256", "sha384", "sha512", "sha3_256", "sha3_512")
+"""What a time stamp's digest of a checkpoint may be made with."""
 NO_FLOW = "0" * 64
 """Stands for the flow of a conversation that was imported: none led it."""
 MOST_MAP_HASHES = 20_000_000
@@ -111,6 +114,13 @@ def strict_json(data):
     if again != data:
         raise Bad("its JSON is not in RFC 8785 form")
     return value
+
+
+def _only(value, fields, where, may_lack=frozenset()):
+    """It has these fields; one more would be read by people and by nothing that checks."""
+    if not fields - may_lack <= value.keys() <= fields:
+        wrong = ", ".join(repr(one[:60]) for one in sorted(fields - may_lack - value.keys() | value.keys() - fields))
+        raise Bad(f"{where} has other fields than it should: {wrong}")
 
 
 def _once(pairs):
@@ -408,15 +418,20 @@ def consistent(first, second, proof, first_root, second_root):
     if first == second or first == 0:
         return not proof and (first_root == second_root if first else first_root == sha256(b""))
     path = list(proof) if first & (first - 1) else [first_root, *proof]
+    return roots_of(first, second, path) == (first_root, second_root)
+
+
+def roots_of(first, second, path):
+    """The roots of both trees that a proof's hashes lead to; None where it has too few or too many."""
     if first > second or not path:
-        return False
+        return None
     fn, sn = first - 1, second - 1
     while fn & 1:
         fn, sn = fn >> 1, sn >> 1
     fr = sr = path[0]
     for c in path[1:]:
         if sn == 0:
-            return False
+            return None
         if fn & 1 or fn == sn:
             fr, sr = parent(c, fr), parent(c, sr)
             while fn and not fn & 1:
@@ -424,7 +439,7 @@ def consistent(first, second, proof, first_root, second_root):
         else:
             sr = parent(sr, c)
         fn, sn = fn >> 1, sn >> 1
-    return sn == 0 and (fr, sr) == (first_root, second_root)
+    return (fr, sr) if sn == 0 else None
 
 
 def levels_of(leaves):
@@ -1523,11 +1538,29 @@ NO_ML_DSA = (
 )
 
 
+class Consulted(dict):
+    """Files by name, and which of them were looked at: what nothing looks at, nobody has checked."""
+
+    def __init__(self, files) -> None:
+        super().__init__(files)
+        self.used: set[str] = set()
+
+    def __getitem__(self, name) -> bytes:
+        self.used.add(name)
+        found: bytes = super().__getitem__(name)
+        return found
+
+    def get(self, name, default=None):
+        if name in self:
+            return self[name]
+        return default
+
+
 class Check:
     """One bundle, checked part by part. What goes wrong in a part is one fault; the other parts are still looked at."""
 
     def __init__(self, files, trust):
-        self.files, self.trust, self.report = files, trust, Report()
+        self.files, self.trust, self.report = Consulted(files), trust, Report()
         self.levels = None  # of the whole tree, where the bundle holds all of it
         self.leaves = {}  # (stream, version) -> leaf hash, of what is in scope
         self.entries = {}  # stream -> its entries' values, in order
@@ -1541,7 +1574,7 @@ class Check:
         self.belongs()
         for part in (self.opening, self.verifier, self.tree, self.rotations, self.signatures, self.chains,
                      self.complete, self.asked_for, self.archives, self.approvals, self.payloads, self.flows,
-                     self.readable, self.outside, self.receipts, self.attested):  # fmt: skip
+                     self.listed, self.readable, self.outside, self.receipts, self.attested, self.unread):  # fmt: skip
             try:
                 part()
             except Bad as bad:
@@ -1609,6 +1642,7 @@ class Check:
         self.manifest = strict_json(said[:-1].encode())
         if first != MANIFEST or self.manifest["origin"] != self.origin:
             raise Bad("the manifest is of another log")
+        _only(self.manifest, MANIFEST_FIELDS, "the manifest", may_lack={"report"})
         self._note_of_manifest = manifest
         digests = {name: sha256(data).hex() for name, data in self.files.items() if name != "MANIFEST"}
         if digests != self.manifest["files"]:
@@ -1622,6 +1656,10 @@ class Check:
         if (self.manifest["size"], self.manifest["root"]) != (self.checkpoint.size, self.checkpoint.root.hex()):
             raise Bad("the manifest is of another checkpoint")
         self.whole = self.manifest["scope"] == "all"
+        if not self.whole and self.manifest["scope"] != "conversations":
+            raise Bad(f"the manifest is of {str(self.manifest['scope'])[:60]!r}, which is no part of a log")
+        if any(line.lstrip().startswith("#") for line in self.files["policy"].decode().split("\n")):
+            raise Bad("the policy has a comment, which nothing checks")
 
     def _vouched_by_heads(self):
         """Of the bundle's own keys, those count that signed a checkpoint which the auditor got elsewhere."""
@@ -1716,6 +1754,8 @@ class Check:
             if name.startswith("records/"):
                 number = name[8:-5]
                 entry = self.files[name]
+                if entry_value(entry).get("record") != int(number):
+                    raise Bad(f"{name} is another record")
                 self._take(self._proved(entry, f"proofs/records/{number}.tlog-proof"), entry, leaf_of(entry))
 
     def _proved(self, entry, name):
@@ -1888,6 +1928,7 @@ class Check:
             raise Bad("the record of where the conversations end is not the checkpoint's last leaf")
         for stream in self.manifest["conversations"]:
             said = strict_json(self.file(f"heads/{file_name(stream)}.json"))
+            _only(said, {"proof"}, f"heads/{file_name(stream)}.json")
             version, leaf = len(self.entries[stream]) - 1, self.entries[stream][-1][2]
             proof = [bytes.fromhex(one) for one in said["proof"]]
             if not is_head(stream, version, leaf, proof, bytes.fromhex(last["root"])):
@@ -1978,9 +2019,13 @@ class Check:
         """A signed decision is signed over the entry that opened its task, by a key that the log names (if whole)."""
         for stream, entries in self.entries.items():
             for version, (_, value, _) in enumerate(entries):
-                signed = value["data"].get("signed") if value["type"] in ("task_decided", "task_endorsed") else None
-                if isinstance(signed, dict):
+                if value["type"] not in ("task_decided", "task_endorsed"):
+                    continue
+                signed, opened = value["data"].get("signed"), entries[value["data"]["task"]][1]["data"]
+                if signed is not None:
                     self._approval(stream, version, value, signed)
+                elif opened.get("signed") and value["data"]["decision"] == opened.get("approves"):
+                    raise Bad(f"{stream} version {version} approves without a signature, and its task asks for one")
 
     def _approval(self, stream, version, value, signed):
         where = f"the signature under {stream} version {version}"
@@ -2047,6 +2092,7 @@ class Check:
 
     def _payload(self, stream, one, ref):
         where = f"the text {one['name']!r} of {stream} version {one['version']}"
+        _only(one, {*REF, "version", *(("plaintext", "r") if "plaintext" in one else ("not_disclosed",))}, where)
         if (one["commit"], one["kind"], one["length"]) != (ref["commit"], ref["kind"], ref["length"]):
             raise Bad(f"{where} is listed otherwise than its entry says")
         if "plaintext" not in one:
@@ -2079,6 +2125,81 @@ class Check:
                 if sha256(self.file(f"flows/{digest}.json")).hex() != digest:
                     raise Bad(f"the flow {digest[:12]} of {stream} is not the one with that digest")
 
+    def listed(self):
+        """What an archive says of its conversations, and that it holds the texts which it lists as withheld."""
+        if "archive.json" in self.files:
+            said = strict_json(self.files["archive.json"])
+            _only(said, {"archive", "conversations"}, "archive.json")
+            if [one["stream"] for one in said["conversations"]] != sorted(self.manifest["conversations"]):
+                raise Bad("archive.json lists other conversations than there are")
+            for one in said["conversations"]:
+                self._listed(one, self.entries[one["stream"]])
+        for stream in self.entries:
+            if (name := f"sealed/{file_name(stream)}.json") in self.files:
+                self._sealed(name, strict_json(self.file(f"payloads/{file_name(stream)}.json")))
+
+    def _listed(self, one, entries):
+        first, last = entries[0][1], entries[-1][1]
+        right = {"stream": first["stream"], "length": len(entries), "leaf": entries[-1][2].hex(),
+                 "subject": first["data"].get("subject", ""), "started": first["at"], "updated": last["at"],
+                 "flow": "", "state": ""}  # fmt: skip
+        for _, value, _ in entries:
+            if value["type"] in ("conversation_started", "flow_changed"):
+                right |= {"flow": value["data"]["flow"]["name"], "state": value["data"]["state"]}
+            elif value["type"] == "transition_taken":
+                right["state"] = value["data"]["target"]
+        if first["type"] != "conversation_started":  # no flow led it
+            right |= {name: one[name] for name in ("flow", "state")} | {"subject": right["subject"] or one["subject"]}
+        if one != right:
+            wrong = ", ".join(sorted(name for name in {*one, *right} if one.get(name) != right.get(name)))
+            raise Bad(f"archive.json says something else of {right['stream']} than its entries: {wrong}")
+
+    def _sealed(self, name, listed):
+        """Texts under their people's keys: nobody can read them here, and each has the length of the one it seals."""
+        wanted = {(one["version"], one["name"]): one for one in listed if one.get("not_disclosed") == "withheld"}
+        sealed = strict_json(self.files[name])
+        if [(one["version"], one["name"]) for one in sealed] != sorted(wanted):
+            raise Bad(f"{name} holds other texts than are listed as withheld")
+        for one in sealed:
+            _only(one, {"body", "key", "kind", "name", "nonce", "version"}, f"the text {one['name']!r} in {name}")
+            ref, length = (
+                wanted[one["version"], one["name"]],
+                len(unbase64(one["body"])) - 48,
+            )  # random bytes, and a tag
+            if (one["kind"], length) != (ref["kind"], ref["length"]) or not re.fullmatch(r"[0-9a-f]{24}", one["nonce"]):
+                raise Bad(f"the text {one['name']!r} in {name} is another than the one that is listed")
+
+    def unread(self):
+        """There is no file that nothing above has looked at: its name would vouch for it."""
+        if self.report.faults:  # then parts were left early
+            return
+        for name in sorted(n for n in self.files if n.startswith("consistency/") and n not in self.files.used):
+            self._extension(name)
+        left = sorted({*self.files} - self.files.used)
+        if left:
+            more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+            raise Bad(
+                f"files that nothing in the bundle asks for, so that nobody checked them: {', '.join(left[:5])}{more}"
+            )
+
+    def _extension(self, name):
+        """A proof for a checkpoint that somebody else has: what can be seen of it without that."""
+        size, now = int(name[12:]), self.checkpoint.size
+        proof = [unbase64(line) for line in self.files[name].decode().split("\n")[:-1]]
+        alone = size & (size - 1) == 0  # its first hash is the root that the other checkpoint has
+        known = root_at(self.levels, size) if self.levels is not None and size <= now else None
+        path = [known or bytes(32), *proof] if alone else proof
+        found = roots_of(size, now, path) if 0 < size < now and name == f"consistency/{size}" else None
+        lines = "".join(f"{base64.b64encode(one).decode()}\n" for one in proof)
+        right = found and (found[1] == self.checkpoint.root or (alone and known is None))
+        if (
+            not right
+            or known not in (None, found[0])
+            or lines.encode() != self.files[name]
+            or {*map(len, proof)} != {32}
+        ):
+            raise Bad(f"{name} is no proof that the log extends a checkpoint of that size")
+
     def written(self) -> Readable:
         """The readable report, from the entries, the disclosed texts and the flows of this bundle."""
         flows = {
@@ -2103,6 +2224,7 @@ class Check:
             return
         if self.manifest.get("report") != REPORT:
             self.report.readable = "not checked"
+            self.files.used.update(there)
             told = f"{' and '.join(there)} are not of the form that this verifier writes ({REPORT})"
             if not self.trust.writes_report:
                 raise NotShown(f"{told}: do not read them, and let --report FILE write one")
@@ -2137,15 +2259,17 @@ class Check:
 
     def _stamped(self, name):
         size = int(name[8:].split("-")[0])
-        if self.trust.tsa_ca is None:
-            self.report.says.append(f"{name} was not looked at: give --tsa-ca with the authority's certificates.")
-            return
         known = {"checkpoint": self.checkpoint} | {
             n: Checkpoint(self.files[n]) for n in self.files if n.startswith("checkpoints/")
         }
         text = next((one.text for one in known.values() if one.size == size), None)
         if text is None:
             raise Bad(f"{name} is over a checkpoint that is not in the bundle")
+        if not any(hashlib.new(one, text.encode()).digest() in self.files[name] for one in STAMPED):
+            raise Bad(f"{name} is no time stamp of the checkpoint of size {size}")
+        if self.trust.tsa_ca is None:
+            self.report.says.append(f"{name} was not looked at: give --tsa-ca with the authority's certificates.")
+            return
         try:
             import rfc3161_client as rfc3161
             from cryptography import x509

@@ -18,7 +18,7 @@ from interlock.contracts.events import CommandRefused, TaskDecided, TaskEndorsed
 from interlock.persistence.evidence import verify_bundle
 from interlock.persistence.evidence.keys import SigningKey, new_key
 from interlock.persistence.memory_store import MemoryStore
-from interlock.service.approvers import name_approver, signed_approval
+from interlock.service.approvers import approvers_of, name_approver, signatures_broken, signed_approval
 from interlock.service.auditing import audited
 from interlock.service.clock import ManualClock
 from interlock.service.loading import recorded
@@ -304,3 +304,32 @@ async def test_the_verifier_of_one_file_checks_signatures(office: Office, fields
     assert checked_alone(office.store) == []
     (fault,) = checked_alone(Altered(office.store, **fields))  # type: ignore[arg-type]
     assert says in fault
+
+
+class Stripped(Altered):
+    """The store with every signature taken out."""
+
+    def read(self, stream: str) -> Any:
+        def one(entry: Any) -> Any:
+            value = json.loads(entry.data)
+            if value["type"] in ("task_decided", "task_endorsed"):
+                value["data"].pop("signed", None)
+            return entry._replace(data=json.dumps(value).encode())
+
+        return [one(entry) for entry in self._store.read(stream)]
+
+
+async def test_an_approval_without_its_signature_is_broken(office: Office) -> None:
+    """Where its task asks for one: whoever has the log's key can leave it out, and chain again. A no needs none."""
+    task = await office.opened()
+    await office.decide("anna", task, office.sign("anna", task))
+    await office.decide("bert", task, office.sign("bert", task))
+    other = await office.opened("no")
+    await office.decide("anna", other, None, "no", decision="rejected")
+    (fault,) = checked_alone(Stripped(office.store))  # type: ignore[arg-type]
+    version = next(one.version for one in office.store.read("talk") if one.type == "task_endorsed")
+    assert fault == f"talk version {version} approves without a signature, and its task asks for one"
+    entries = Stripped(office.store).read("talk")
+    said = "The approval is not signed, and its task asks for a signature."
+    assert signatures_broken(entries, recorded(entries), approvers_of(office.store)) == (version, said)
+    assert checked_alone(office.store) == []
