@@ -166,7 +166,8 @@ class _Gone:
     def __init__(self, asked: Callable[[str], str | None] | None) -> None:
         self.count = 0
         self.untold: list[Place] = []
-        self._asked, self._subject, self._forked = asked, "", 0
+        self._asked, self._forked = asked, 0
+        self._subject: object = ""
 
     def saw(self, at: Place, *, here: bool) -> None:
         """An entry names a text."""
