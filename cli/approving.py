@@ -37,7 +37,7 @@ def revoke(db: Path | None, person: str, who: str, ground: str, *, as_json: bool
     """Raises `CallError` where nobody of that name signs, and without a ground."""
     ground = checked_ground(ground, needed=True)
     with writable_log(db) as store:
-        known = approvers_of(store).at()
+        known = approvers_of(store).known()
         if person not in known or known[person].key is None:
             signing = sorted(one.person for one in known.values() if one.key)
             raise CallError(f"{person!r} signs with no key.", fix=f"Those who sign are {listed(signing)}.")
@@ -47,7 +47,7 @@ def revoke(db: Path | None, person: str, who: str, ground: str, *, as_json: bool
 
 def listing(db: Path | None, *, as_json: bool) -> None:
     with existing_log(db) as store:
-        found = list(approvers_of(store).at().values())
+        found = list(approvers_of(store).known().values())
     if as_json:
         rows = [{"person": one.person, "accounts": list(one.accounts), "key": one.key} for one in found]
         write_json({"approvers": rows})
@@ -65,7 +65,7 @@ def signature(
     """The decision under the key in the file. Raises `CallError` where it is nobody's who is named in this log."""
     signer = SigningKey(key)
     public = signer.verifier().public.hex()
-    person = next((one.person for one in approvers_of(store).at().values() if one.key == public), None)
+    person = next((one.person for one in approvers_of(store).known().values() if one.key == public), None)
     if person is None:
         raise CallError(
             "The key is nobody's who may sign in this log.",

@@ -287,7 +287,8 @@ _WHY = {
     "not_a_person": "only a person can approve",
     "requester": "nobody approves what they asked for themselves; the attempt is in the log",
     "not_signed": "the task asks for a signature: `--sign` with your key file",
-    "bad_signature": "the signature does not hold for this task, person and decision; the attempt is in the log",
+    "bad_signature": "the signature does not hold for this task, person and decision, or the log does not name its key "
+    "for this person and account (`interlock approver list`); the attempt is in the log",
     "expired_signature": "the signature has expired; sign again",
     "same_person": "you have approved it before; somebody else must, too",
     "not_pending": "no such effect is undecided there; `interlock log` lists them",

@@ -26,17 +26,13 @@ from .projection import summary_of
 
 
 def audited(
-    store: Store,
-    *,
-    streams: Sequence[str] | None = None,
-    progress: Callable[[Verified], None] | None = None,
+    store: Store, *, streams: Sequence[str] | None = None, progress: Callable[[Verified], None] | None = None
 ) -> Verified:
     """Verify every stream of `store`, or those named, with all that is kept beside the entries.
 
     Needs no program. The projection is folded again and compared whole, but for the owner. Each flow that a
-    conversation runs on must be there and hash to its digest; a flow's break is named once, at the first
-    conversation it stops. A text that is gone must have been erased or pruned on the record, and an `erased` entry
-    names the record that asks for it. For the whole log, what
+    conversation runs on must be there and hash to its digest; a flow's break is named once, at the first conversation
+    it stops. A text that is gone must have been erased or pruned, as records ask. For the whole log, what
     belongs to no conversation is looked at too. Raises as `verify`, and `StorageError` where the file is malformed.
     """
     if isinstance(store, SqlStore) and (misfits := store.misfits()):

@@ -157,7 +157,7 @@ class Runtime(TurnLoop):
         doubt: Doubt | None = None
         if signed is not None:
             live = await self._conversations.current(conversation)
-            look = partial(looked_at, self.store, live.conversation, task, signed, actor, self.clock.now())
+            look = partial(looked_at, self.store, live.conversation, task, signed, actor)
             actor, doubt = await asyncio.to_thread(look)
 
         def body(live: Live) -> tuple[CommandBody, tuple[Payload, ...]]:

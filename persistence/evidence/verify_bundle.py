@@ -2018,16 +2018,16 @@ class Check:
     def approvals(self):
         """A signed decision is signed over the entry that opened its task, by a key that the log names (if whole)."""
         for stream, entries in self.entries.items():
-            for version, (_, value, _) in enumerate(entries):
+            for version, (index, value, _) in enumerate(entries):
                 if value["type"] not in ("task_decided", "task_endorsed"):
                     continue
                 signed, opened = value["data"].get("signed"), entries[value["data"]["task"]][1]["data"]
                 if signed is not None:
-                    self._approval(stream, version, value, signed)
+                    self._approval(stream, version, index, value, signed)
                 elif opened.get("signed") and value["data"]["decision"] == opened.get("approves"):
                     raise Bad(f"{stream} version {version} approves without a signature, and its task asks for one")
 
-    def _approval(self, stream, version, value, signed):
+    def _approval(self, stream, version, index, value, signed):
         where = f"the signature under {stream} version {version}"
         task = value["data"]["task"]
         said = (signed["conversation"], signed["task"], signed["decision"], signed["action"])
@@ -2039,11 +2039,19 @@ class Check:
             raise Bad(f"{where} does not hold")
         if not signed["signed_at"] <= value["at"] < signed["expires"]:
             raise Bad(f"{where} had expired")
-        named = [one["data"] for _, _, one, _ in sorted(self.records, key=lambda one: one[1])
-                 if one["type"] == "approver_named" and one["data"]["person"] == signed["person"]
-                 and one["at"] <= value["at"]]  # fmt: skip
-        if self.whole and (not named or named[-1].get("key") != signed["key"]):
+        if self.whole and signed["key"] not in self._keys_then(signed["person"], index):
             raise Bad(f"{where} is by a key that the log does not name for {signed['person']}")
+
+    def _keys_then(self, person, place):
+        """The keys that the person may have signed with before the entry at that place. Clocks say nothing of order.
+        A record that was there has a lower place; one at a lower place was there for certain once a checkpoint that it
+        begins with (`heads_taken`) stands between, for records get their places first."""
+        named = [(index, one["data"].get("key")) for index, _, one, _ in sorted(self.records)
+                 if one["type"] == "approver_named" and one["data"]["person"] == person and index < place]  # fmt: skip
+        taken = [index for index, _, one, _ in self.records if one["type"] == "heads_taken" and index < place]
+        follows = [index for index, _ in named[1:]]
+        over = [any(index < at for at in taken) for index in follows] + [False]
+        return [key for (_, key), is_over in zip(named, over) if not is_over]
 
     def payloads(self):
         """Every text that an entry commits to is disclosed and fits, or is said to be withheld, or erased as the log

@@ -15,15 +15,20 @@ from interlock.contracts.approval import SignedApproval
 from interlock.contracts.commands import Actor
 from interlock.contracts.errors import CallError
 from interlock.contracts.events import CommandRefused, TaskDecided, TaskEndorsed, TaskOpened
+from interlock.contracts.keeping import ApproverNamed
+from interlock.contracts.records import RECORDS
 from interlock.persistence.evidence import verify_bundle
 from interlock.persistence.evidence.keys import SigningKey, new_key
 from interlock.persistence.memory_store import MemoryStore
+from interlock.service import runtime as runtime_module
 from interlock.service.approvers import approvers_of, name_approver, signatures_broken, signed_approval
 from interlock.service.auditing import audited
 from interlock.service.clock import ManualClock
+from interlock.service.journal import Journal
 from interlock.service.loading import recorded
 from interlock.service.outcome import TurnOutcome
 from interlock.service.runtime import Runtime
+from support.evidence import checkpointer
 from support.runtime import check_log
 from support.signing import PROGRAM
 
@@ -93,7 +98,9 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
         name_approver(store, by="ops", person=person, accounts=accounts, key=keys[person].verifier().public.hex())
     clock.moment += timedelta(days=400)  # the records above have the machine's time
     async with Runtime(store, PROGRAM, ScriptedAgent(lambda _: gives()), clock=clock) as runtime:
-        yield Office(store, runtime, clock, keys)
+        yield (office := Office(store, runtime, clock, keys))
+    if office.store is not store:
+        return  # the test forged it
     assert audited(store).ok
     check_log(store, PROGRAM)
 
@@ -242,6 +249,56 @@ async def test_a_revoked_key_signs_no_more(office: Office) -> None:
     assert office.refusals("late") == ["bad_signature"]
 
 
+async def test_a_clock_set_back_spoils_no_approval(office: Office) -> None:
+    """Signed by a clock that is fast; revoked afterwards, with an earlier time: it was good then, and is."""
+    task = await office.opened()
+    await office.decide("anna", task, office.sign("anna", task))
+    assert office.accepted() == 1
+    revoked_anna(office)  # its time is 400 days before the decision's
+    for _ in range(2):
+        assert (audited(office.store).broken, checked_alone(office.store)) == ((), [])
+        checkpointer(office.store.tree()).checkpoint()
+
+
+async def test_an_approver_named_by_a_fast_clock_signs_at_once(office: Office, tmp_path: Path) -> None:
+    """The record has a later time than the decision that it comes before."""
+    office.keys["carl"] = new_key(tmp_path / "carl", "carl")
+    public = office.keys["carl"].verifier().public.hex()
+    fast = ManualClock(office.clock.now() + timedelta(minutes=10))
+    Journal(office.store, fast).note(ApproverNamed(by="ops", ground="x", person="carl", accounts=("carl",), key=public))
+    checkpointer(office.store.tree()).checkpoint()
+    task = await office.opened()
+    await office.decide("carl", task, office.sign("carl", task))
+    assert (office.refusals(), office.accepted()) == ([], 1)
+    checkpointer(office.store.tree()).checkpoint()
+    assert (audited(office.store).broken, checked_alone(office.store)) == ((), [])
+
+
+def revoked_anna(office: Office) -> None:
+    name_approver(office.store, by="ops", person="anna", accounts=("anna",), key=None, ground="left")
+
+
+@pytest.mark.parametrize("sequenced", [True, False])
+async def test_a_decision_that_came_after_a_revocation_is_found(
+    office: Office, monkeypatch: pytest.MonkeyPatch, sequenced: bool
+) -> None:
+    """Whatever time it says: behind a checkpoint over the revocation the key signs for nobody."""
+    revoked_anna(office)
+    task = await office.opened()
+    checkpointer(office.store.tree()).checkpoint()
+    office.clock.moment -= timedelta(days=800)
+    monkeypatch.setattr(runtime_module, "looked_at", lambda *given: (given[4], None))
+    await office.decide("anna", task, office.sign("anna", task))
+    assert office.accepted() == 1
+    if sequenced:
+        checkpointer(office.store.tree()).checkpoint()
+    (broken,) = audited(office.store).broken
+    assert broken.what == "The signature under the decision does not hold: unknown key."
+    (fault,) = checked_alone(office.store)
+    assert fault.endswith("is by a key that the log does not name for anna")
+    office.store = MemoryStore(origin="log")
+
+
 async def test_one_key_is_one_persons(office: Office) -> None:
     """A key cannot be named for a second person: they would be two where there is one."""
     key = office.keys["anna"].verifier().public.hex()
@@ -256,10 +313,18 @@ def checked_alone(store: MemoryStore) -> list[str]:
     """What the verifier of one file says of the signatures, from entries and records alone."""
     check = verify_bundle.Check({}, verify_bundle.Trust())
     check.whole = True
+    tree = store.tree()
+
+    def place(stream: str, version: int) -> int:
+        found = tree.index_of(stream, version)
+        return (10**5 if stream == RECORDS else 10**6) + version if found is None else found
+
     check.entries = {
-        stream: [(0, json.loads(one.data), one.leaf) for one in store.read(stream)] for stream in store.streams()
+        stream: [(place(stream, one.version), json.loads(one.data), one.leaf) for one in store.read(stream)]
+        for stream in store.streams()
     }
-    check.records = [(n, n, json.loads(one), b"") for n, one in enumerate(store.tree().records())]
+    kept = tree.kept_records()
+    check.records = [(place(RECORDS, one.number), one.number, json.loads(one.entry), b"") for one in kept]
     try:
         check.approvals()
     except verify_bundle.Bad as bad:
