@@ -19,7 +19,7 @@ The same log, selection and key give the same bytes (but for an ML-DSA-44 signat
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,8 @@ def bundled(
             _add_proved(bundle, store, tree, checkpoint, note, stream)
     _add_anchors(bundle, tree, checkpoint.size)
     told, gone = told_all(store, _add_contents(bundle, store, streams, selection, lost))
-    records = list(_records(tree, checkpoint.size, selection, gone))
+    approvers = {person for one in told for person in one.signers}
+    records = list(_records(tree, checkpoint.size, selection, gone, approvers))
     if selection.streams is not None:
         _add_records(bundle, tree, checkpoint, note, records)
     _add_readable(bundle, note, selection, told, [entry for _, _, entry in records])
@@ -230,17 +231,24 @@ def _places(tree: TreeStore, one: Archived) -> list[int]:
     return [place for place in places if place is not None]
 
 
-def _records(tree: TreeStore, size: int, selection: Selection, gone: Gone) -> Iterator[tuple[int, int, bytes]]:
-    """Number, place and entry of the records that go into the bundle: all, or the last map, changes of the key, and
-    what accounts for the texts that are gone."""
+def _records(
+    tree: TreeStore, size: int, selection: Selection, gone: Gone, signers: Set[str]
+) -> Iterator[tuple[int, int, bytes]]:
+    """Number, place and entry of the records that go into the bundle: all, or the last map, changes of the key, what
+    names the people who signed approvals, and what accounts for the texts that are gone."""
     for number in range(tree.last_record()[0]):
         index = tree.index_of(RECORDS, number)
         if index is None or index >= size:
             continue
         entry = next(_leaves(tree, index, index + 1))[1]
         wanted = selection.streams is None or index == size - 1 or b'"type":"key_rotated"' in entry
-        if entry and (wanted or gone.is_told_by(entry)):
+        if entry and (wanted or gone.is_told_by(entry) or _names_one(entry, signers)):
             yield number, index, entry
+
+
+def _names_one(entry: bytes, people: Set[str]) -> bool:
+    """Whether the record says which key one of them signs with, or that they do no more."""
+    return bool(people) and b'"type":"approver_named"' in entry and parsed(entry)["data"]["person"] in people
 
 
 def _add_records(

@@ -506,8 +506,8 @@ def is_head(stream, version, leaf, proof, root):
 # follows from the entries, the texts that are disclosed and the flows. Whoever changes a byte that is written here
 # gives REPORT the next number.
 
-REPORT = "interlock report v2"
-COLUMNS = ("conversation", "event", "time", "type", "who", "what", "why", "before", "after", "leaf hash")
+REPORT = "interlock report v3"
+COLUMNS = ("conversation", "event", "time", "type", "who", "what", "why", "signed", "before", "after", "leaf hash")
 LONGEST_TEXT = 4000
 """Characters of one text that are shown; the rest stands in `payloads/`."""
 UNSEEN = re.compile(
@@ -631,6 +631,18 @@ def seen(text):
     return UNSEEN.sub(lambda found: _spelled(ord(found[0])), text.replace("\r\n", "\n"))
 
 
+QUOTES = re.compile('["\\\\\u00ab\u00bb\u02ba\u02dd\u02ee\u201c-\u201f\u2033\u2036\u275d\u275e\u301d-\u301f\uff02]')
+"""What ends a quotation, what looks like it, and what stands before one that does not end it."""
+
+
+def in_quotes(text):
+    """The text as a quotation that ends where it ends: each mark in it, and each backslash, is behind a backslash."""
+    return f"“{QUOTES.sub(lambda found: BACKSLASH + found[0], text)}”"
+
+
+BACKSLASH = "\\"
+
+
 def _spelled(number):
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
@@ -740,16 +752,16 @@ def _argument(value):
 class Row:
     """One entry in words. `cells` are those of COLUMNS."""
 
-    def __init__(self, value, leaf, who, what, why="", before="", after="") -> None:
+    def __init__(self, value, leaf, who, what, why="", before="", after="", signed="") -> None:
         self.stream, self.version = seen(value.get("stream", "")), value.get("ver", value.get("record"))
         self.at, self.type, self.leaf = seen(value["at"]), seen(value["type"]), leaf.hex()
         self.who, self.what, self.why = seen(who), seen(what), seen(why)
-        self.before, self.after = seen(before), seen(after)
+        self.before, self.after, self.signed = seen(before), seen(after), seen(signed)
 
     @property
     def cells(self):
-        return (self.stream, str(self.version), self.at, self.type, self.who, self.what, self.why, self.before,
-                self.after, self.leaf)  # fmt: skip
+        return (self.stream, str(self.version), self.at, self.type, self.who, self.what, self.why, self.signed,
+                self.before, self.after, self.leaf)  # fmt: skip
 
 
 class Conversation:
@@ -763,6 +775,7 @@ class Conversation:
         self.labels: list[str] = []
         self.children: list[str] = []
         self.forks: list[str] = []
+        self.signers: set[str] = set()
         self.named: list[str] = []
         self.rows: list[Row] = []
         self.state = self.parent = self.ended = ""
@@ -786,7 +799,18 @@ class Conversation:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             what, why = f"{kind.replace('_', ' ')}: {json.dumps(data, sort_keys=True, ensure_ascii=False)}", ""
         was, now = self._changes(state, known)
-        return Row(value, leaf, who if kind in THEIRS else f"the flow, upon {who}", what, why, was, now)
+        who = who if kind in THEIRS else f"the flow, upon {who}"
+        return Row(value, leaf, who, what, why, was, now, self._signed(kind, data))
+
+    def _signed(self, kind, data):
+        """The signature under a decision, in a cell that holds nothing else: no text that somebody wrote can pass for
+        one."""
+        signed = data.get("signed") if kind in ("task_decided", "task_endorsed") else None
+        if not isinstance(signed, dict):
+            return ""
+        self.signers.add(signed["person"])
+        key = re.sub("[^0-9a-f]", "?", str(signed["key"]))[:16]
+        return f"by {signed['person']}, {moment(signed['signed_at'])}, key {key}…: {in_quotes(signed['meaning'])}"
 
     def _learn(self, kind, data, version):
         """What the entry does to the conversation: the state that it is in, and what it knows."""
@@ -873,7 +897,8 @@ class Conversation:
         labels = self._labels()
         values |= {place: labels.get(label, label) for place, label in zip(("first_choice", "second_choice"),
                                                                            self.labels)}  # fmt: skip
-        return f"replies “{PLACE.sub(lambda found: values.get(found[1], '') if found[1] else found[0][0], template)}”"
+        words = PLACE.sub(lambda found: values.get(found[1], "") if found[1] else found[0][0], template)
+        return f"replies {in_quotes(words)}"
 
     def _facts_recorded(self, data, version):
         facts = [one["name"] + (" (corrected)" if one["corrected"] else "") for one in data["facts"]]
@@ -938,7 +963,7 @@ class Conversation:
         if kind == "routing_decided":
             return self._routed(data)
         if kind in ("task_decided", "task_endorsed"):
-            return self._decided(data, value)
+            return self.quoted(value["ver"], data["reason"]["name"]) if "reason" in data else ""
         if kind == "tool_refused":
             return "; ".join([data["reason"].replace("_", " "), *data["problems"], *data.get("policies", ())])
         if kind in ("agent_returned", "tool_returned"):
@@ -969,14 +994,6 @@ class Conversation:
         needs = f" (needs {decision['threshold'][:4]})" if best and decision.get("threshold") else ""
         return "; ".join(one for one in (f"by {by}" if by != "none" else "", told, f"{best}{needs}") if one)
 
-    def _decided(self, data, value):
-        parts = [self.quoted(value["ver"], data["reason"]["name"])] if "reason" in data else []
-        signed = data.get("signed")
-        if signed:
-            parts.append(f"signed by {signed['person']} at {moment(signed['signed_at'])} with the key "
-                         f"{signed['key'][:16]}…: “{signed['meaning']}”")  # fmt: skip
-        return "; ".join(parts)
-
     # -- before and after
 
     def _changes(self, state, known):
@@ -987,9 +1004,16 @@ class Conversation:
         for name in sorted({*known, *self.known}):
             old, new = known.get(name), self.known.get(name)
             if old != new:
-                was.append(f"{name}: {self.value(old) if old else 'not known'}")
-                now.append(f"{name}: {self.value(new) if new else 'not known'}")
+                was.append(f"{name}: {self.told(old) if old else 'not known'}")
+                now.append(f"{name}: {self.told(new) if new else 'not known'}")
         return "\n".join(was), "\n".join(now)
+
+    def told(self, fact):
+        """Its value where lines stand for facts: what somebody wrote is quoted, or it could pass for another line."""
+        if "sealed" in fact:
+            return self.quoted(fact["sealed"]["version"], fact["sealed"]["name"])
+        value = self.value(fact)
+        return in_quotes(value) if "\n" in value else value
 
     def value(self, fact):
         if "sealed" in fact:
@@ -1011,7 +1035,7 @@ class Conversation:
 
     def quoted(self, version, name):
         text = self.plain(version, name)
-        return f"“{text}”" if "plaintext" in self.texts.get((version, name), ()) else text
+        return in_quotes(text) if "plaintext" in self.texts.get((version, name), ()) else text
 
     def _labels(self):
         return {name: says for router in self.flow.get("routers", ()) for name, says in router["labels"].items()}
@@ -1100,9 +1124,10 @@ td.n,td.t{font-variant-numeric:tabular-nums;color:var(--dim);white-space:normal}
 small{display:block;font-size:12px}
 tr.said td{background:var(--soft)}
 tr.move td.x{font-weight:600}
+td.s:not(:empty){border-left:4px solid var(--ok);background:var(--soft)}
 tr.bad td{color:var(--bad)}
 tr.note td{color:var(--dim)}
-col.n{width:46px}col.t{width:122px}col.w{width:14%}col.y{width:21%}col.c{width:13%}
+col.n{width:46px}col.t{width:122px}col.w{width:14%}col.y{width:21%}col.c{width:13%}col.s{width:15%}
 col.i{width:26%}col.k{width:84px}
 @media screen and (max-width:860px){
 main{padding:18px 14px 48px}h1{font-size:21px}
@@ -1293,16 +1318,21 @@ def quote(text):
     return f'"{text}"'
 
 
-def _row(row, names):
+def _row(row, names, widths):
     day, clock = _text(row.at[:10]), _text(row.at[11:23])
-    told = (row.who, row.what, row.why, row.before, row.after)  # nothing unseen is left in them
+    signed = (row.signed,) if "Signed" in names else ()
+    told = (row.who, row.what, row.why, *signed, row.before, row.after)  # nothing unseen is left in them
     cells = [str(row.version), f"{clock}<small>{day}</small>", *map(html.escape, told)]
-    return _cells(cells, names, KINDS.get(row.type, ""), ("n", "t", "w", "x", "y", "c", "c"))
+    return _cells(cells, names, KINDS.get(row.type, ""), widths)
 
 
 def _steps(rows):
-    head, names = _header(("#", "When", "Who", "What", "Why", "Before", "After"), ("n", "t", "w", "x", "y", "c", "c"))
-    return f'<table class="steps">{head}<tbody>\n{"".join(_row(row, names) for row in rows)}</tbody></table>\n'
+    """A table of them; with a column for signatures where there are any."""
+    signed = any(row.signed for row in rows)
+    names = ("#", "When", "Who", "What", "Why", *(("Signed",) if signed else ()), "Before", "After")
+    widths = ("n", "t", "w", "x", "y", *("s",) * signed, "c", "c")
+    head, names = _header(names, widths)
+    return f'<table class="steps">{head}<tbody>\n{"".join(_row(row, names, widths) for row in rows)}</tbody></table>\n'
 
 
 def _records(rows):
@@ -1538,7 +1568,7 @@ NO_ML_DSA = (
 )
 
 
-class Consulted(dict):
+class Consulted(dict[str, bytes]):
     """Files by name, and which of them were looked at: what nothing looks at, nobody has checked."""
 
     def __init__(self, files) -> None:
@@ -2016,7 +2046,8 @@ class Check:
         )
 
     def approvals(self):
-        """A signed decision is signed over the entry that opened its task, by a key that the log names (if whole)."""
+        """A signed decision is signed over the entry that opened its task, by a key that the log names for the person.
+        One that needs a signature has it."""
         for stream, entries in self.entries.items():
             for version, (index, value, _) in enumerate(entries):
                 if value["type"] not in ("task_decided", "task_endorsed"):
@@ -2039,19 +2070,27 @@ class Check:
             raise Bad(f"{where} does not hold")
         if not signed["signed_at"] <= value["at"] < signed["expires"]:
             raise Bad(f"{where} had expired")
-        if self.whole and signed["key"] not in self._keys_then(signed["person"], index):
+        named = self._named_then(signed["person"], index)
+        if not named and not self.whole:
+            self.report.says.append(f"Whose key made {where} is not shown: no record of {signed['person']} is here.")
+            return
+        mine = [one for one in named if one.get("key") == signed["key"]]
+        if not mine:
             raise Bad(f"{where} is by a key that the log does not name for {signed['person']}")
+        accounts = {account.casefold() for one in mine for account in (signed["person"], *one.get("accounts", ()))}
+        if value["actor"]["id"].casefold() not in accounts:
+            raise Bad(f"{where} is {signed['person']}'s, and somebody else decided")
 
-    def _keys_then(self, person, place):
-        """The keys that the person may have signed with before the entry at that place. Clocks say nothing of order.
-        A record that was there has a lower place; one at a lower place was there for certain once a checkpoint that it
-        begins with (`heads_taken`) stands between, for records get their places first."""
-        named = [(index, one["data"].get("key")) for index, _, one, _ in sorted(self.records)
+    def _named_then(self, person, place):
+        """What records say of the keys that the person may have signed with before the entry at that place. Clocks say
+        nothing of order. A record that was there has a lower place; one at a lower place was there for certain once a
+        checkpoint that it begins with (`heads_taken`) stands between, for records get their places first."""
+        named = [(index, one["data"]) for index, _, one, _ in sorted(self.records)
                  if one["type"] == "approver_named" and one["data"]["person"] == person and index < place]  # fmt: skip
         taken = [index for index, _, one, _ in self.records if one["type"] == "heads_taken" and index < place]
         follows = [index for index, _ in named[1:]]
         over = [any(index < at for at in taken) for index in follows] + [False]
-        return [key for (_, key), is_over in zip(named, over) if not is_over]
+        return [data for (_, data), is_over in zip(named, over) if not is_over]
 
     def payloads(self):
         """Every text that an entry commits to is disclosed and fits, or is said to be withheld, or erased as the log

@@ -151,7 +151,7 @@ def test_a_report_of_another_form_is_not_believed(files: Files) -> None:
         report = found(other)
         assert (report.verdict, report.readable) == ("NOT SHOWN", "not checked")
         assert (
-            "are not of the form that this verifier writes (interlock report v2): do not read them"
+            "are not of the form that this verifier writes (interlock report v3): do not read them"
             in (report.missing[0])
         )
         keys = [alone.Key(str(signer_of(files).verifier()))]
@@ -451,4 +451,4 @@ def test_its_bytes_are_those_of_its_number() -> None:
     checkpoint = alone.Checkpoint(bundle_of(store)["checkpoint"])
     readable = alone.Readable(checkpoint, "all", ["all"], told, [])
     made = [hashlib.sha256(data).hexdigest()[:16] for data in (readable.csv(), readable.html())]
-    assert (alone.REPORT, *made) == ("interlock report v2", "48849d0aedb49221", "c16ece892fd13c68")
+    assert (alone.REPORT, *made) == ("interlock report v3", "e9235d35b92cc828", "bfa82936e85adecb")

@@ -38,7 +38,7 @@ KINDS: dict[str, Files] = {"all": bundle_of(STORE), "one": bundle_of(STORE, (STR
 def faults(files: Files) -> list[str]:
     report = checked(resigned(files))
     assert report.verdict == ("BROKEN" if report.faults else "SELF-ATTESTED")
-    return report.faults
+    return list(report.faults)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,7 +1,11 @@
 """Signed approvals under attack: none counts that is not this person's, of this entry, now, and once."""
 
 import asyncio
+import base64
+import csv
+import io
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,9 +32,10 @@ from interlock.service.journal import Journal
 from interlock.service.loading import recorded
 from interlock.service.outcome import TurnOutcome
 from interlock.service.runtime import Runtime
-from support.evidence import checkpointer
+from support.evidence import TestKey, checkpointer
 from support.runtime import check_log
 from support.signing import PROGRAM
+from support.tampering import bundle_of, checked, resigned
 
 MANY = 20
 
@@ -398,3 +403,98 @@ async def test_an_approval_without_its_signature_is_broken(office: Office) -> No
     said = "The approval is not signed, and its task asks for a signature."
     assert signatures_broken(entries, recorded(entries), approvers_of(office.store)) == (version, said)
     assert checked_alone(office.store) == []
+
+
+# -- in a bundle ---------------------------------------------------------------------------------------
+
+IMITATED = (
+    "fine”; signed by anna at 2026-11-21 22:01:40 UTC with the key c8761b0a33f1d2e4…: “I approve",
+    'hi" and approves the refund: "ok',
+    "a \\” b\nby anna, 2026-11-21 22:01:40 UTC, key c8761b0a33f1d2e4…: “I approve”",
+)
+
+
+def bundled(store: MemoryStore, streams: tuple[str, ...] | None = None) -> dict[str, bytes]:
+    checkpointer(store.tree(), signer=TestKey("log")).checkpoint()
+    return bundle_of(store, streams)
+
+
+def rows_of(files: dict[str, bytes]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(files["report.csv"].decode(), newline="")))
+
+
+async def test_a_signature_stands_where_no_text_can(office: Office) -> None:
+    """In a column of its own, of the table and of the page; what imitates one is a quotation that does not end."""
+    task = await office.opened()
+    await office.decide("anna", task, office.sign("anna", task), reason=IMITATED[0])
+    await office.decide("bert", task, office.sign("bert", task, meaning="ok”; key x: “no"), reason=IMITATED[2])
+    other = await office.opened("no")
+    await office.decide("anna", other, None, "no", decision="rejected", reason=IMITATED[1])
+    files = bundled(office.store)
+    report = checked(files, key=TestKey("log"))
+    assert (report.verdict, report.readable, report.faults) == ("SELF-ATTESTED", "agrees", [])
+    rows = rows_of(files)
+    signed = [row["signed"] for row in rows if row["signed"]]
+    keys = {name: key.verifier().public.hex()[:16] for name, key in office.keys.items()}
+    at = signed[0].split(", ")[1]
+    assert signed == [
+        f"by anna, {at}, key {keys['anna']}…: “I approve this payment”",
+        f"by bert, {at}, key {keys['bert']}…: “ok\\”; key x: \\“no”",
+    ]
+    whys = [row["why"] for row in rows if row["type"] in ("task_endorsed", "task_decided")]
+    assert sorted(whys) == sorted(verify_bundle.in_quotes(one) for one in IMITATED)
+    assert all(not re.search(r'(?<!\\)(\\\\)*["“”]', one[1:-1]) for one in whys)
+    page = files["report.html"].decode()
+    assert page.count("<th>Signed</th>") == 1
+    assert page.count('<td class="s" data-label="Signed">by anna') == 1
+    assert "signed by anna at" not in page.replace("fine\\”; signed by anna at", "")
+
+
+def test_what_somebody_wrote_is_one_line_among_facts() -> None:
+    """A fact of two lines could pass for two facts."""
+    told = verify_bundle.Conversation.__new__(verify_bundle.Conversation)
+    told.flow, told.texts, told.state = (
+        {},
+        {(1, "n"): {"plaintext": base64.b64encode(b"Anna\nstate: paid").decode()}},
+        "",
+    )
+    told.known = {
+        "name": {"name": "name", "sealed": {"version": 1, "name": "n"}},
+        "kind": {"name": "kind", "value": "a\nb"},
+    }
+    assert told._changes("", {})[1] == "kind: “a\nb”\nname: “Anna\nstate: paid”"
+
+
+async def test_a_bundle_of_one_conversation_names_whose_keys_signed(office: Office) -> None:
+    """With the records of those who signed, and of nobody else; without one, it says that this is not shown."""
+    task = await office.opened()
+    await office.decide("anna", task, office.sign("anna", task))
+    files = bundled(office.store, ("talk",))
+    named = [one for one in files if one.startswith("records/") and b"approver_named" in files[one]]
+    assert [json.loads(files[one])["data"]["person"] for one in named] == ["anna"]
+    report = checked(files, key=TestKey("log"))
+    assert (report.verdict, report.faults, [one for one in report.says if "not shown" in one]) == (
+        "SELF-ATTESTED",
+        [],
+        [],
+    )
+    number = named[0][8:-5]
+    less = {name: data for name, data in files.items() if name not in (named[0], f"proofs/records/{number}.tlog-proof")}
+    check = verify_bundle.Check(resigned(less, TestKey("log"), report=""), verify_bundle.Trust(writes_report=True))
+    version = next(one.version for one in office.store.read("talk") if one.type == "task_endorsed")
+    said = f"Whose key made the signature under talk version {version} is not shown: no record of anna is here."
+    assert said in check.run().says
+
+
+async def test_the_verifier_of_one_file_knows_whose_account_decided(office: Office) -> None:
+    """Signed by one, and taken from another's session: as `interlock verify` says."""
+    task = await office.opened()
+    await office.decide("anna", task, office.sign("anna", task))
+
+    class As(Altered):
+        def read(self, stream: str) -> Any:
+            entries = self._store.read(stream)
+            return [one._replace(data=one.data.replace(b'"id":"anna"', b'"id":"mallory"')) for one in entries]
+
+    (fault,) = checked_alone(As(office.store))  # type: ignore[arg-type]
+    assert "is anna's, and somebody else decided" in fault
