@@ -63,6 +63,8 @@ def signature(
     store: KeepingStore, stream: str, number: int, opened: TaskOpened, decision: str, *, key: Path, meaning: str
 ) -> SignedApproval:
     """The decision under the key in the file. Raises `CallError` where it is nobody's who is named in this log."""
+    if len(meaning) > 200 or not meaning.isprintable():
+        raise CallError("The meaning is longer than 200 characters, or no single line.", fix="Give a short --meaning.")
     signer = SigningKey(key)
     public = signer.verifier().public.hex()
     person = next((one.person for one in approvers_of(store).known().values() if one.key == public), None)

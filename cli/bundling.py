@@ -11,13 +11,14 @@ from ..contracts.store import Store
 from ..contracts.values import listed
 from ..persistence.evidence import verify_bundle
 from ..persistence.evidence.bundle import Selection, bundled
-from ..persistence.evidence.notes import checkpoint_of, note_of
+from ..persistence.evidence.notes import NoteRefused, checkpoint_of, note_of
 from ..persistence.evidence.policy import Policy
 from ..persistence.evidence.tiles import written_to
 from ..service.evidence import checkpointer_of, policy_in, policy_path, signing_key
 from ..service.missing import Accounts
 from ..service.wiring import db_path
 from .finding import existing_log, stream_named, streams_named
+from .given import text_of
 from .seeing import noted_reading
 from .terminal import MARKS, Terminal, counted, write_json
 
@@ -50,7 +51,7 @@ def bundle(
         selection = Selection(
             None if every else tuple(_with_children(store, streams_named(store, prefixes))),
             tuple(_whole_names(store, one) for one in disclose) or ("all",),
-            tuple(checkpoint_of(note_of(one.read_text("utf-8"))).size for one in since),
+            tuple(map(_size_of, since)),
         )
         signing = checkpointer_of(place, tree, key=key, policy=policy)
         _checked_disclosure(store, selection)
@@ -107,6 +108,14 @@ def _read_of(selection: Selection) -> Sequence[str]:
 
 def _parted(selection: Selection) -> list[tuple[str, str, str]]:
     return [one.rpartition(":") for one in selection.disclose]
+
+
+def _size_of(path: Path) -> int:
+    """The size of the checkpoint in a file. Raises `CallError` where there is none."""
+    try:
+        return checkpoint_of(note_of(text_of(path))).size
+    except NoteRefused as error:
+        raise CallError(f"{error.what}", where=str(path), fix="Give the checkpoint as you got it.") from error
 
 
 def _checked_disclosure(store: Store, selection: Selection) -> None:

@@ -20,6 +20,7 @@ from ..service.evidence import anchors_at, checkpointer_of, memory_of, signing_k
 from ..service.wiring import db_path
 from ..service.witnesses import served
 from .finding import existing_log, stream_named, writable_log
+from .given import text_or_file
 from .standing import check_version
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
@@ -211,7 +212,7 @@ def witness_serve(key: Path, logs: Sequence[str], folder: Path, host: str, port:
         raise SetupError(
             "This key is a log's, not a witness's.", where=str(key), fix="Make one: `interlock witness key`."
         )
-    known = [key for one in logs for key in verifier_keys(_text(one))]
+    known = [key for one in logs for key in verifier_keys(text_or_file(one))]
     if any(one.kind == COSIGNATURE for one in known):
         raise CallError("A witness's key was given as a log's.", fix="Give what `interlock key show` prints.")
     server = served(Witness(folder, signer, known), host, port, tell=_answered)
@@ -241,9 +242,3 @@ def _answered(answer: Answer) -> None:
     when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     sys.stderr.write(f"{when} {safe(head.origin)} {counted(head.size, 'leaf', 'leaves')}: {safe(said)}\n")
     sys.stderr.flush()
-
-
-def _text(given: str) -> str:
-    """A key, or the contents of the file that holds it."""
-    path = Path(given)
-    return path.read_text("utf-8") if len(given) < 1000 and path.is_file() else given

@@ -16,6 +16,7 @@ from ..service.project import Project, load_project
 from ..service.wiring import Agents, ModelChoice, agents_for, found_flows
 from .elsewhere import check_led_here
 from .finding import stream_named, writable_log
+from .given import text_of
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
 
@@ -60,10 +61,7 @@ async def _run(store: Store, parent: str, wish: Wish, wiring: Wiring, agents: Ag
 def _read(path: Path | None) -> str | None:
     if path is None:
         return None
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CallError(f"The answer cannot be read: {error}.", where=str(path), fix="Name a text file.") from error
+    return text_of(path)
 
 
 def _wired(store: Store, parent: str, wish: Wish, choice: ModelChoice) -> tuple[Wiring, Agents | None]:

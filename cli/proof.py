@@ -23,6 +23,7 @@ from ..service.project import load_project
 from ..service.wiring import db_path, found_flows
 from .archiving import archives_of, archives_said
 from .finding import existing_log, stream_named, streams_named
+from .given import text_of, text_or_file
 from .replaying import Replayed, replayed
 from .terminal import MARKS, Terminal, counted, safe, write_json
 
@@ -64,7 +65,7 @@ class Brought:
     def outside(self, db: Path, log: str) -> Outside:
         """The log's own key stands in where no other is given: it says at least that the log is signed with it."""
         policy = policy_in(policy_path(db, self.policy), needed=self.policy is not None)
-        given = tuple(key for one in self.vkeys for key in verifier_keys(_contents(one)))
+        given = tuple(key for one in self.vkeys for key in verifier_keys(text_or_file(one)))
         keys = tuple(key for key in given or policy.logs if key.name == log)
         if (given or policy.logs) and not keys:
             names = sorted({key.name for key in given or policy.logs})
@@ -90,12 +91,12 @@ class Around:
 
 
 def _head(path: Path, log: str) -> str:
-    """A checkpoint that was got elsewhere. Raises `CallError` for one of another log."""
-    text = path.read_text("utf-8")
+    """A checkpoint that was got elsewhere. Raises `CallError` for one of another log, and for what is none."""
+    text = text_of(path)
     try:
         origin = checkpoint_of(note_of(text)).origin
-    except NoteRefused:  # what is wrong with it is said with the rest
-        return text
+    except NoteRefused as error:
+        raise CallError(f"{error.what}", where=str(path), fix="Give the checkpoint as you got it.") from error
     if origin != log:
         raise _of_another("The checkpoint", origin, log, str(path))
     return text
@@ -103,7 +104,7 @@ def _head(path: Path, log: str) -> str:
 
 def _receipt(path: Path, log: str) -> str:
     """A receipt that was handed out. Raises `CallError` for one of another log, and for what is none."""
-    text = path.read_text("utf-8")
+    text = text_of(path)
     try:
         origin = origin_of(text)
     except NoteRefused as error:
@@ -120,11 +121,6 @@ def _of_another(what: str, origin: str, log: str, where: str) -> CallError:
         where=where,
         fix="Give this log's, or name the other database with --db; nothing was checked.",
     )
-
-
-def _contents(given: str) -> str:
-    path = Path(given)
-    return path.read_text("utf-8") if len(given) < 1000 and path.is_file() else given
 
 
 def verify(db: Path | None, prefix: str, as_json: bool, brought: Brought | None = None) -> int:

@@ -12,22 +12,27 @@ from ..persistence.evidence.checking import Attested
 from .archiving import packed_of, sealed_name
 from .journal import Journal
 from .missing import Accounts
-from .pruning import Opened, opened, refuse_foreign
+from .pruning import NoArchive, Opened, opened, refuse_foreign
 
 
 def with_archives(store: KeepingStore, found: Attested, paths: Sequence[Path]) -> Attested:
     """What was found of the log, with what is found of the archives at `paths`: each must verify by the log's keys
-    of its time, be of this very tree, and be the one that a record of the log names."""
+    of its time, be of this very tree, and be the one that a record of the log names. Where no record names it, it is
+    a copy of what is here, and that is remarked. Raises `CallError` for what is not there or no archive of this log."""
     if not paths:
         return found
     if not found.keys:
         raise CallError("An archive is checked with the log's key.", fix="Give it with --vkey.")
-    faults, looked_at = list(found.faults), list[str]()
+    faults, remarks, looked_at = list(found.faults), list(found.remarks), list[str]()
     recorded = {one.act.manifest for one in Journal(store).acts() if isinstance(one.act, SegmentPruned)}
     for path in paths:
+        if not path.exists():
+            raise CallError("There is no such archive.", where=str(path), fix="Name its folder or zip file.")
         try:
             archive = opened(path, found.eras)
             refuse_foreign(archive, store)
+        except NoArchive:
+            raise
         except CallError as error:
             faults.append(f"{path}: {error.what}")
             continue
@@ -35,8 +40,11 @@ def with_archives(store: KeepingStore, found: Attested, paths: Sequence[Path]) -
         if archive.manifest in recorded:
             looked_at.append(archive.name)
         else:
-            faults.append(f"{path}: No record of this log says that anything was pruned to this archive.")
-    return replace(found, faults=tuple(faults), looked_at=tuple(looked_at))
+            remarks.append(
+                f"{path}: it verifies and is of this very tree; nothing was pruned to it, so this log has all that it "
+                "holds."
+            )
+    return replace(found, faults=tuple(faults), remarks=tuple(remarks), looked_at=tuple(looked_at))
 
 
 def keys_lost(store: KeepingStore, archive: Opened) -> Iterator[str]:

@@ -279,7 +279,7 @@ class Journal:
         self._path, self._question = path, question
         try:
             new = not path.exists() or not path.stat().st_size
-            self._file = path.open("a+", encoding="utf-8")
+            self._file = path.open("a+", encoding="utf-8", errors="replace")
         except OSError as error:
             raise CallError(
                 f"The file of results cannot be written: {error.strerror}.", where=str(path), fix="Name another one."

@@ -59,6 +59,10 @@ class Opened:
         return self.files[f"entries/{file_name(stream)}.jsonl"].split(b"\n")[:-1]
 
 
+class NoArchive(CallError):
+    """What was given is no archive of this log: that says nothing about the log."""
+
+
 def opened(path: Path, eras: Sequence[Era]) -> Opened:
     """Verify the archive alone, by the keys that signed the log when it had the archive's size. Raises `CallError` with
     everything that does not hold."""
@@ -68,7 +72,7 @@ def opened(path: Path, eras: Sequence[Era]) -> Opened:
         trust = verify_bundle.Trust([verify_bundle.Key(str(key)) for key in keys], writes_report=True)
         report = verify_bundle.check(files, trust)
     except verify_bundle.WrongCall as error:
-        raise CallError(
+        raise NoArchive(
             "The archive is of another log: its name is not that of this log's key.",
             where=str(path),
             fix="Give an archive that `interlock archive` wrote of this log.",
@@ -91,7 +95,7 @@ def opened(path: Path, eras: Sequence[Era]) -> Opened:
         if manifest["scope"] != "conversations" or manifest["conversations"] != named:
             raise KeyError(LISTING)
     except (KeyError, TypeError, ValueError, NotEncodable) as error:
-        raise CallError(
+        raise NoArchive(
             "This is no archive: it does not say what it keeps for the log.",
             where=str(path),
             fix="Give what `interlock archive` wrote; a bundle of `interlock export` is none.",

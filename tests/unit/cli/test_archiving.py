@@ -154,12 +154,24 @@ def test_the_rest_verifies_and_is_exported(run: Any, pruned: Path, archived: Pat
     assert any("are in the archive old, and were not looked at here." in one for one in report.says)
 
 
+def test_an_archive_that_was_not_pruned_breaks_nothing(run: Any, signed: Path, archived: Path, tmp_path: Path) -> None:
+    """It is looked at, and said to be a copy. A path where nothing is says nothing of the log."""
+    ran = run("verify", "--archive", archived, "--db", signed)
+    says = "it verifies and is of this very tree; nothing was pruned to it, so this log has all that it holds."
+    assert (ran.code, says in ran.words, "BROKEN" in ran.words) == (0, True, False), ran.words
+    found = run("verify", "--archive", archived, "--db", signed, "--json").json
+    assert (found["tree"]["faults"], found["tree"].get("looked_at", [])) == ([], [])
+    assert len(found["tree"]["remarks"]) == 1
+    ran = run("verify", "--archive", tmp_path / "typo.zip", "--db", signed)
+    assert (ran.code, "There is no such archive." in ran.words, "BROKEN" in ran.words) == (2, True, False)
+
+
 def test_another_archive_is_not_taken_for_the_one(run: Any, pruned: Path, archived: Path) -> None:
     """A bundle that is none, and one that was touched."""
     bundle = pruned.with_name("rest.zip")
     assert run("export", "--all", "--bundle", bundle, "--db", pruned).code == 0
     ran = run("verify", "--archive", bundle, "--db", pruned)
-    assert (ran.code, "This is no archive: it does not say what it keeps for the log." in ran.words) == (1, True)
+    assert (ran.code, "This is no archive: it does not say what it keeps for the log." in ran.words) == (2, True)
     body = bytearray(archived.read_bytes())
     body[body.index(b"c2sp.org/tlog-proof@v1") + 40] ^= 1
     archived.write_bytes(body)

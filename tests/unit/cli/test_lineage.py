@@ -145,7 +145,7 @@ def test_what_a_fork_refuses(run: Any, log: Path, ids: Any, tmp_path: Path) -> N
     both = run("fork", ids[SLIP], "--at", 3, "--message", "x", "--answer", answer, "--db", log)
     assert (both.code, "A fork changes one thing." in both.words) == (2, True)
     absent = run("fork", ids[SLIP], "--at", 3, "--answer", tmp_path / "none", "--db", log)
-    assert "The answer cannot be read:" in absent.words
+    assert "There is no such file." in absent.words
     inside = run("fork", ids[SLIP], "--at", 1, "--db", log)
     assert "Event 1 was decided together with event 0: a fork begins where a decision does." in inside.words
     count = len(run("log", "--db", log, "--json").json["conversations"])
