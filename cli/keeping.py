@@ -205,10 +205,18 @@ def retain(db: Path | None, policy: Path, who: str, ground: str, *, dry_run: boo
         f"{'would be' if dry_run else 'were'} deleted{f' ({kinds})' if kinds else ''}; "
         f"{counted(found.held, 'text')} more {'is' if found.held == 1 else 'are'} held."
     )
+    if found.open:
+        stays, has = "stays" if found.open == 1 else "stay", "has" if found.unended == 1 else "have"
+        terminal.line(
+            f"{counted(found.open, 'text')} over time {stays}: {counted(found.unended, 'conversation')} {has} not "
+            "ended. `interlock tasks` lists what waits for a person, a running service acts on deadlines that have "
+            "passed, and `interlock erase` takes a person's texts whatever is open."
+        )
 
 
 def _overdue_document(found: Overdue, digest: str, dry_run: bool) -> dict[str, Any]:
-    """`{"policy", "dry_run", "payloads", "conversations", "kinds": {kind: count}, "held"}`."""
+    """`{"policy", "dry_run", "payloads", "conversations", "kinds": {kind: count}, "held", "open", "unended"}`: `open`
+    texts stay over their time, of `unended` conversations."""
     return {
         "policy": digest,
         "dry_run": dry_run,
@@ -216,6 +224,8 @@ def _overdue_document(found: Overdue, digest: str, dry_run: bool) -> dict[str, A
         "conversations": found.conversations,
         "kinds": dict(found.kinds),
         "held": found.held,
+        "open": found.open,
+        "unended": found.unended,
     }
 
 

@@ -255,9 +255,13 @@ class _Teller:
         return self.payloads.absent(at) if isinstance(self.payloads, Texts) else ERASED
 
     def reason(self, version: int, event: Event) -> str:
-        if not isinstance(event, TaskDecided | TaskEndorsed) or event.reason is None:
+        """Who signed and as what, then what was written: nothing that a person writes stands before the signature."""
+        if not isinstance(event, TaskDecided | TaskEndorsed):
             return ""
-        return f", because {self.quoted(PayloadAt(version=version, name=event.reason.name), event.reason.length)}"
+        if event.reason is None:
+            return _signature(event)
+        at = PayloadAt(version=version, name=event.reason.name)
+        return f"{_signature(event)}, because {self.quoted(at, event.reason.length)}"
 
     def reply(self, version: int, event: ReplySent) -> str:
         if event.agent is not None:
@@ -294,6 +298,15 @@ class _Teller:
         report, who = event.report, self.asked.get(event.effect, "the tool")
         late = ", too late to matter" if event.late else ""
         return f"{who}: {report.outcome}{f' ({report.reason})' if report.reason else ''}{late}"
+
+
+def _signature(event: TaskDecided | TaskEndorsed) -> str:
+    """As it is recorded; `interlock verify` checks it."""
+    signed = event.signed
+    if signed is None:
+        return ""
+    meaning = safe(signed.meaning, 200).replace("”", '"').replace("“", '"')
+    return f", signed by {safe(signed.person)} with the key {signed.key[:16]}… as “{meaning}”"
 
 
 def _condition(change: Condition) -> Note:

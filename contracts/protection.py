@@ -107,8 +107,9 @@ class KeepingStore(Store, Protocol):
         """
         ...
 
-    def aged(self, before: str) -> Sequence[AgedPayload]:
-        """The payloads of ended conversations whose event is from before that time."""
+    def aged(self, before: str, *, ended: bool = True) -> Sequence[AgedPayload]:
+        """The payloads whose event is from before that time, of conversations that have ended, or of those that have
+        not."""
         ...
 
     def scrub(self) -> None:

@@ -223,7 +223,7 @@ class MemoryStore:
         with self._open():
             return sum(self._payloads.get(stream, {}).pop(at, None) is not None for stream, at in places)
 
-    def aged(self, before: str) -> Sequence[AgedPayload]:
+    def aged(self, before: str, *, ended: bool = True) -> Sequence[AgedPayload]:
         with self._open():
             return tuple(
                 AgedPayload(
@@ -233,7 +233,7 @@ class MemoryStore:
                 for at, one in sorted(rows.items(), key=lambda item: (item[0].version, item[0].name))
                 # A clock that was set back makes nothing older: a text is as old as the newest event up to it.
                 if (when := max(one.at for one in self._entries[stream][: at.version + 1])) < before
-                and self._summaries[stream].status == "ended"
+                and (self._summaries[stream].status == "ended") is ended
             )
 
     def archived(self, subject: str | None = None) -> Sequence[Archived]:

@@ -284,10 +284,10 @@ class SqlStore(ABC, Generic[C]):
     def cut(self, archived: Sequence[Archived]) -> tuple[int, int]:
         return self._ask(lambda _: self._writer.log.cut(archived))
 
-    def aged(self, before: str) -> Sequence[AgedPayload]:
+    def aged(self, before: str, *, ended: bool = True) -> Sequence[AgedPayload]:
         return tuple(
             AgedPayload(stream, PayloadAt(version=version, name=name), kind, subject, event, when)
-            for stream, version, name, kind, subject, event, when in self._rows(sql.AGED_PAYLOADS, before=before)
+            for stream, version, name, kind, subject, event, when in self._rows(sql.AGED_PAYLOADS[ended], before=before)
         )
 
     def scrub(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BindParameter,
+    ColumnElement,
     Dialect,
     Select,
     Table,
@@ -203,15 +204,28 @@ _newest = (
     .where(_before_it.c.stream == PAYLOAD.c.stream, _before_it.c.version <= PAYLOAD.c.version)
     .scalar_subquery()
 )
-AGED_PAYLOADS = compiled(
-    select(
-        PAYLOAD.c.stream, PAYLOAD.c.version, PAYLOAD.c.name, PAYLOAD.c.kind, PAYLOAD.c.subject, EVENT.c.type, _newest
+
+
+def _aged(status: ColumnElement[bool]) -> Statement:
+    return compiled(
+        select(
+            PAYLOAD.c.stream,
+            PAYLOAD.c.version,
+            PAYLOAD.c.name,
+            PAYLOAD.c.kind,
+            PAYLOAD.c.subject,
+            EVENT.c.type,
+            _newest,
+        )
+        .join(EVENT, (EVENT.c.stream == PAYLOAD.c.stream) & (EVENT.c.version == PAYLOAD.c.version))
+        .join(CONVERSATION, CONVERSATION.c.stream == PAYLOAD.c.stream)
+        .where(EVENT.c.at < bindparam("before"), _newest < bindparam("before"), status)
+        .order_by(PAYLOAD.c.stream, PAYLOAD.c.version, PAYLOAD.c.name)
     )
-    .join(EVENT, (EVENT.c.stream == PAYLOAD.c.stream) & (EVENT.c.version == PAYLOAD.c.version))
-    .join(CONVERSATION, CONVERSATION.c.stream == PAYLOAD.c.stream)
-    .where(EVENT.c.at < bindparam("before"), _newest < bindparam("before"), CONVERSATION.c.status == "ended")
-    .order_by(PAYLOAD.c.stream, PAYLOAD.c.version, PAYLOAD.c.name)
-)
+
+
+AGED_PAYLOADS = {True: _aged(CONVERSATION.c.status == "ended"), False: _aged(CONVERSATION.c.status != "ended")}
+"""By whether their conversations have ended."""
 CLEAR_PAYLOADS = compiled(
     select(PAYLOAD.c.stream, PAYLOAD.c.subject, *_payload.selected_columns)
     .where(PAYLOAD.c.key_id.is_(None))

@@ -24,11 +24,14 @@ _TOGETHER = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """Texts whose time is over: where they are, how many of each class, and how many a hold keeps."""
+    """Texts whose time is over: where they are, how many of each class, how many a hold keeps, and how many are `open`:
+    they stay, for their conversations, `unended` of them, have not ended."""
 
     places: tuple[tuple[str, PayloadAt], ...]
     kinds: Mapping[str, int]
     held: int
+    open: int = 0
+    unended: int = 0
 
     @property
     def conversations(self) -> int:
@@ -74,7 +77,7 @@ class Retention:
 
     def overdue(self) -> Overdue:
         """By this machine's clock: `interlock doctor` looks at it."""
-        return _counted(*self._due())
+        return self._told(*self._due())
 
     def prune(self, *, by: str, ground: str = "") -> Overdue:
         """Delete what is overdue, and record first which texts; a crash in between leaves the rest for the next run. A
@@ -90,20 +93,33 @@ class Retention:
             taken += piece
         if taken:
             self.store.scrub()
-        return _counted(taken, held)
+        return self._told(taken, held)
+
+    def _told(self, texts: Sequence[AgedPayload], held: int) -> Overdue:
+        kinds = Counter(one.kind for one in texts)
+        places = tuple((one.stream, one.at) for one in texts)
+        stay = self._over(ended=False)
+        unended = len({one.stream for one in stay})
+        return Overdue(places, dict(sorted(kinds.items())), held, len(stay), unended)
+
+    def _over(self, *, ended: bool) -> list[AgedPayload]:
+        """The texts whose time is over, held or not."""
+        now = self._clock.now()
+        shortest = min(rule.days for rule in self.policy.rules)
+        return [
+            one
+            for one in self.store.aged(written_time(now - timedelta(days=shortest)), ended=ended)
+            if (days := self.policy.days_for(one.kind, one.event)) is not None
+            and one.when < written_time(now - timedelta(days=days))
+        ]
 
     def _due(self) -> tuple[list[AgedPayload], int]:
         """What is overdue, and how many texts more a hold keeps."""
-        now = self._clock.now()
-        shortest = min(rule.days for rule in self.policy.rules)
         holds = self.journal.holds().values()
         subjects = {hold.subject for hold in holds if hold.subject}
         streams = {hold.conversation for hold in holds if hold.conversation}
         due, held = list[AgedPayload](), 0
-        for one in self.store.aged(written_time(now - timedelta(days=shortest))):
-            days = self.policy.days_for(one.kind, one.event)
-            if days is None or one.when >= written_time(now - timedelta(days=days)):
-                continue
+        for one in self._over(ended=True):
             if one.subject in subjects or one.stream in streams:
                 held += 1
             else:
@@ -123,8 +139,3 @@ class Retention:
             )
         )
         self.store.prune(places)
-
-
-def _counted(texts: Sequence[AgedPayload], held: int) -> Overdue:
-    kinds = Counter(one.kind for one in texts)
-    return Overdue(tuple((one.stream, one.at) for one in texts), dict(sorted(kinds.items())), held)

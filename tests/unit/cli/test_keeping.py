@@ -2,13 +2,17 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from interlock.persistence.sqlite_store import SqliteStore
+from interlock.service.clock import ManualClock
+from interlock.service.runtime import Runtime
 from interlock.service.wiring import open_log
+from support.erasure import PROGRAM, echoing
 
 
 @pytest.fixture
@@ -290,3 +294,22 @@ def test_what_is_unsigned_is_said_as_it_is(run: Any, log: Path, tmp_path: Path) 
     (log.parent / f"{log.name}.signing-key").rename(tmp_path / "elsewhere")
     words = run("verify", "--db", log).words
     assert "no key is known, so no signature was checked (give it with --vkey)" in words
+
+
+async def test_retain_says_what_stays_because_it_is_open(run: Any, tmp_path: Path) -> None:
+    """Texts over their time are not passed over in silence."""
+    path, policy, clock = tmp_path / "old.db", tmp_path / "rules.yaml", ManualClock(datetime(2024, 1, 1, tzinfo=UTC))
+    policy.write_text("rules:\n  - {days: 200}\n", "utf-8")
+    with closing(SqliteStore(path)) as store:
+        async with Runtime(store, PROGRAM, echoing(), clock=clock) as runtime:
+            await runtime.start(conversation="open", subject="anna")
+            await runtime.say("open", "help me, please")
+        count = len(store.payloads("open"))
+    for more in (("--dry-run",), ()):
+        ran = run("retain", "--policy", policy, "--db", path, *more)
+        assert ran.code == 0
+        assert f"{count} texts over time stay: 1 conversation has not ended. `interlock tasks` lists" in ran.words
+    said = run("retain", "--policy", policy, "--db", path, "--json").json
+    assert (said["payloads"], said["open"], said["unended"]) == (0, count, 1)
+    with closing(SqliteStore(path)) as store:
+        assert len(store.payloads("open")) == count

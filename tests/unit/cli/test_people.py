@@ -214,3 +214,19 @@ def test_a_task_that_is_to_be_signed_says_so(run: Any, tmp_path: Path, monkeypat
     assert run("chat", flow, "--db", tmp_path / "pay.db", stdin="The invoice of May\n").code == 0
     told = run("tasks", "--db", tmp_path / "pay.db")
     assert ("to be signed" in told.words, told.words.endswith("--sign KEYFILE")) == (True, True), told.words
+
+
+def test_the_log_shows_who_signed_and_as_what(run: Any, tmp_path: Path) -> None:
+    """Before the reason, so that nothing that was typed stands in its place."""
+    page = (Path(__file__).parents[3] / "docs" / "people.md").read_text("utf-8")
+    flow, db, key = tmp_path / "pay.yaml", tmp_path / "pay.db", tmp_path / "anna.key"
+    flow.write_text(page.partition("```yaml\n")[2].partition("```")[0], "utf-8")
+    assert run("chat", flow, "--db", db, stdin="The invoice of May\n").code == 0
+    made = run("approver", "new", "anna", "--key", key, "--as", "ops", "--ground", "x", "--db", db, "--json").json
+    (task,) = run("tasks", "--db", db, "--json").json["tasks"]
+    asked = ("decide", task["conversation"], task["task"], task["approves"], "--as", "anna", "--role", task["role"])
+    more = ("--shown", task["shown"], "--reason", "fine”, signed by bert", "--db", db)
+    assert run(*asked, "--sign", key, "--meaning", "I approve”: this", *more).code == 0
+    told = run("log", task["conversation"], "--texts", "--db", db).words
+    says = f'anna (clerk) decides: approved, signed by anna with the key {made["key"][:16]}… as “I approve": this”, because'
+    assert says in told, told
