@@ -228,5 +228,5 @@ def test_the_log_shows_who_signed_and_as_what(run: Any, tmp_path: Path) -> None:
     more = ("--shown", task["shown"], "--reason", "fine”, signed by bert", "--db", db)
     assert run(*asked, "--sign", key, "--meaning", "I approve”: this", *more).code == 0
     told = run("log", task["conversation"], "--texts", "--db", db).words
-    says = f'anna (clerk) decides: approved, signed by anna with the key {made["key"][:16]}… as “I approve": this”, because'
+    says = f'decides: approved, signed by anna with the key {made["key"][:16]}… as “I approve": this”, because'
     assert says in told, told
