@@ -122,6 +122,7 @@ def _checked_disclosure(store: Store, selection: Selection) -> None:
     """Raises `CallError` for what is no class of texts and no text's name, or is not there: it would disclose
     nothing."""
     classes = ("all", "none", *get_args(PayloadClass))
+    _refuse_contradictions(selection)
     streams = store.streams() if selection.streams is None else selection.streams
     for place, colon, name in _parted(selection):
         if not colon and name in classes:
@@ -143,6 +144,18 @@ def _checked_disclosure(store: Store, selection: Selection) -> None:
             raise CallError(
                 f"Event {version} of {stream!r} brought no text.",
                 fix=f"Name one of {listed(str(at) for at in sorted({at for at, _ in texts}))}.",
+            )
+
+
+def _refuse_contradictions(selection: Selection) -> None:
+    """Raises `CallError` where one of several says `all` or `none`: they add up, so `none` would take nothing away."""
+    if len(set(selection.disclose)) == 1:
+        return
+    for one in selection.disclose:
+        if one in ("all", "none") or one.endswith(":none"):
+            raise CallError(
+                f"--disclose {one} stands beside others, which it contradicts.",
+                fix="Give it alone, or only what is to be disclosed: the rest is withheld.",
             )
 
 

@@ -46,6 +46,9 @@ PROVES = {
 }
 
 
+AS_MADE = "Give the file as it was made or anchored; nothing was checked."
+
+
 @dataclass(frozen=True, slots=True)
 class Brought:
     """What the auditor brought along, as the command line names it."""
@@ -75,7 +78,7 @@ class Brought:
             keys = SigningKey(own).verifiers()
         heads = [_head(one, log) for one in self.heads]
         for place in self.anchors:
-            kept = kept_at(place).kept(log)
+            kept = [_checkpoint(one, log, str(place)) for one in kept_at(place).kept(log)]
             if not kept:
                 raise CallError("No checkpoint of this log is there.", where=place, fix="Give the place of `--anchor`.")
             heads += kept
@@ -92,13 +95,16 @@ class Around:
 
 def _head(path: Path, log: str) -> str:
     """A checkpoint that was got elsewhere. Raises `CallError` for one of another log, and for what is none."""
-    text = text_of(path)
+    return _checkpoint(text_of(path), log, str(path))
+
+
+def _checkpoint(text: str, log: str, where: str) -> str:
     try:
         origin = checkpoint_of(note_of(text)).origin
     except NoteRefused as error:
-        raise CallError(f"{error.what}", where=str(path), fix="Give the checkpoint as you got it.") from error
+        raise CallError(f"This is no checkpoint: {error.what}", where=where, fix=AS_MADE) from error
     if origin != log:
-        raise _of_another("The checkpoint", origin, log, str(path))
+        raise _of_another("The checkpoint", origin, log, where)
     return text
 
 

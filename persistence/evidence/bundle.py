@@ -112,8 +112,7 @@ def bundled(
             _add_proved(bundle, store, tree, checkpoint, note, stream)
     _add_anchors(bundle, tree, checkpoint.size)
     told, gone = told_all(store, _add_contents(bundle, store, streams, selection, lost))
-    approvers = {person for one in told for person in one.signers}
-    records = list(_records(tree, checkpoint.size, selection, gone, approvers))
+    records = list(_records(tree, checkpoint.size, selection, gone, set().union(*(one.signers for one in told))))
     if selection.streams is not None:
         _add_records(bundle, tree, checkpoint, note, records)
     _add_readable(bundle, note, selection, told, [entry for _, _, entry in records])

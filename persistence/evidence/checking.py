@@ -252,6 +252,10 @@ class _Walk:
                 self.faults.append(f"The checkpoint of size {at} does not hold: {error.what}")
                 continue
             seen = self.outside.policy.cosigned(cosigned)
+            for name in self.outside.policy.ahead(cosigned):
+                self.remarks.append(
+                    f"The witness {name} signed the checkpoint of size {at} with a time that has not come: not counted."
+                )
             for name in self.outside.policy.forged(cosigned):
                 self.faults.append(
                     f"A line under the checkpoint of size {at} is in the name of the witness {name}, who did not "

@@ -134,9 +134,14 @@ class Note:
 
     def cosigned_at(self, key: VerifierKey) -> int | None:
         """When who has this key saw the checkpoint, in seconds since 1970 (0: not said); None if they did not."""
+        return next(iter(self.cosigned_times(key)), None)
+
+    def cosigned_times(self, key: VerifierKey) -> list[int]:
+        """Each time that who has this key signed it with: any number of 64 bits, also one that no clock ever shows."""
+        found: list[int] = []
         checkpoint = self.checkpoint() if key.kind == ML_DSA else None
         if key.kind == ED25519 or (key.kind == ML_DSA and checkpoint is None):
-            return None
+            return found
         for one in self._of(key, key.id):
             if len(one.signature) > 8:
                 at = int.from_bytes(one.signature[:8], "big")
@@ -144,8 +149,8 @@ class Note:
                     cosigned_message(self.text, at) if checkpoint is None else cosigned_tree(key.name, checkpoint, at)
                 )
                 if key.verifies(one.signature[8:], message):
-                    return at
-        return None
+                    found.append(at)
+        return found
 
     def checkpoint(self) -> "Checkpoint | None":
         """The checkpoint that the text is; None for another text."""

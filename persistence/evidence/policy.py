@@ -9,6 +9,7 @@ quorum both
 ```
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from ...contracts.errors import CallError
 from .notes import COSIGNATURE, ED25519, ML_DSA, Note, VerifierKey, verifier_key
 
 NONE = "none"
+AHEAD = 300
+"""Seconds by which a witness's clock may be ahead of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,16 @@ class Policy:
     quorum: str = NONE
 
     def cosigned(self, note: Note) -> dict[str, int]:
-        """The witnesses that have seen the checkpoint, with when (seconds since 1970)."""
-        found = {one.name: note.cosigned_at(one.key) for one in self.witnesses}
-        return {name: at for name, at in found.items() if at}
+        """The witnesses that have seen the checkpoint, with when (seconds since 1970). A time that has not come is
+        none."""
+        latest = time.time() + AHEAD
+        found = {one.name: [at for at in note.cosigned_times(one.key) if at <= latest] for one in self.witnesses}
+        return {name: max(times) for name, times in found.items() if any(times)}
+
+    def ahead(self, note: Note) -> list[str]:
+        """The witnesses that signed with a time that has not come: that counts for nothing."""
+        latest = time.time() + AHEAD
+        return [one.name for one in self.witnesses if any(at > latest for at in note.cosigned_times(one.key))]
 
     def forged(self, note: Note) -> list[str]:
         """The witnesses in whose name, and under whose key's id, a line stands that is not theirs."""

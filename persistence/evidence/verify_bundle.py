@@ -34,6 +34,7 @@ import re
 import stat
 import struct
 import sys
+import time
 import unicodedata
 import urllib.parse
 import zipfile
@@ -62,6 +63,8 @@ READ = {"agrees": "; report.html and report.csv say what the entries say", "none
 APPROVAL = b"interlock approval v1\n"
 REF = {"commit", "kind", "length", "name"}
 MANIFEST_FIELDS = {"conversations", "disclosed", "files", "origin", "report", "root", "scope", "size"}
+AHEAD = 300
+"""Seconds by which a witness's clock may be ahead of the reader's."""
 STAMPED = ("sha256", "sha384", "sha512", "sha3_256", "sha3_512")
 """What a time stamp's digest of a checkpoint may be made with."""
 NO_FLOW = "0" * 64
@@ -314,13 +317,18 @@ class Note:
         return key.kind != 4 and any(key.verifies(s, message) for s in mine)
 
     def cosigned_at(self, key):
+        return next(iter(self.cosigned_times(key)), None)
+
+    def cosigned_times(self, key):
+        """Each time with which this witness has signed, in seconds since 1970; any number of 64 bits."""
+        found = []
         for name, key_id, signature in self.signatures:
             if (name, key_id) == (key.name, key.id) and key.kind != 1 and len(signature) > 8:
                 at = int.from_bytes(signature[:8], "big")
                 message = cosigned_message(key, self.text, at)
                 if message is not None and key.verifies(signature[8:], message):
-                    return at
-        return None
+                    found.append(at)
+        return found
 
 
 def vouched(note, keys):
@@ -1527,8 +1535,11 @@ class Trust:
         not_before=None,
         writes_report=False,
         conversations=(),
+        anchors=(),
+        now=None,
     ) -> None:
-        self.keys, self.policy, self.heads = list(keys), policy, list(heads)
+        self.keys, self.policy, self.heads, self.anchors = list(keys), policy, list(heads), list(anchors)
+        self.now = time.time() if now is None else now
         self.receipts, self.tsa_ca, self.not_before = list(receipts), tsa_ca, not_before
         self.writes_report, self.conversations = writes_report, list(conversations)
 
@@ -1642,12 +1653,14 @@ class Check:
                 raise WrongCall(f"{name} is no receipt")
             if other != origin:
                 raise WrongCall(f"{name} is a receipt of the log {other!r}, and {mine}")
-        heads = [(name, tree_of(text)) for name, text in ((name, _text_of(data)) for name, data in self.trust.heads)]
-        others = [(name, tree[0]) for name, tree in heads if tree and tree[0] != origin]
-        if others and len(others) == len(heads):
-            raise WrongCall(f"{others[0][0]} is a checkpoint of the log {others[0][1]!r}, and {mine}")
+        for name, other in _origins(self.trust.heads):
+            if other != origin:
+                raise WrongCall(f"{name} is a checkpoint of the log {other!r}, and {mine}")
+        others = [other for _, other in _origins(self.trust.anchors) if other != origin]
+        if others and len(others) == len(self.trust.anchors):
+            raise WrongCall(f"the anchors that you gave are of the log {others[0]!r}, and {mine}")
         if others:
-            self.report.says.append(f"{counted(len(others), 'checkpoint')} of other logs that you gave: not looked at.")
+            self.report.says.append(f"{counted(len(others), 'anchor')} of other logs that you gave: not looked at.")
 
     def opening(self):
         """The checkpoint, whose keys are trusted, and the manifest with every file's digest."""
@@ -1694,7 +1707,7 @@ class Check:
     def _vouched_by_heads(self):
         """Of the bundle's own keys, those count that signed a checkpoint which the auditor got elsewhere."""
         notes = []
-        for _, data in self.trust.heads:
+        for _, data in self.trust.heads + self.trust.anchors:
             try:
                 notes.append(Checkpoint(data))
             except Bad:  # `outside` says so
@@ -2288,21 +2301,42 @@ class Check:
     # -- what the auditor brought ----------------------------------------------------------------------------
 
     def outside(self):
-        """Checkpoints from elsewhere: the bundle's tree must extend each of them."""
+        """Checkpoints from elsewhere: the bundle's tree must extend each of them that is not newer."""
         self.anchored = self.headed = 0
-        for name, data in self.trust.heads:
-            one = Checkpoint(data)
-            if one.origin != self.origin:
+        given = [(name, Checkpoint(data)) for name, data in self.trust.heads + self.trust.anchors]
+        newer = {name: one.size for name, one in given if one.size > self.checkpoint.size and one.origin == self.origin}
+        for name, one in given:
+            if one.origin != self.origin or name in newer:
                 continue
-            if not self.signed_in_time(one, one.size) and one.size <= self.checkpoint.size:
+            if not self.signed_in_time(one, one.size):
                 raise Bad(f"{name} (size {one.size}) is not signed with the log's key")
-            if one.size > self.checkpoint.size and not any(one.signed_by(key) for _, key in self.eras):
-                raise NotShown(f"{name} (size {one.size}) is signed with a key that this bundle does not know")
-            self._extends(one, name)
+            try:
+                self._extends(one, name)
+            except NotShown as missing:  # the others are still to be looked at
+                self.report.missing.append(f"{missing}.")
+                continue
             self.anchored = self.headed = max(self.anchored, one.size)
+        self._told_newer(newer)
         for name in sorted(self.files):
             if name.startswith("anchors/") and name.endswith(".tsr"):
                 self._stamped(name)
+
+    def _told_newer(self, newer):
+        """A bundle is older than what was anchored since, an archive always. Which is not for it to answer: of a
+        checkpoint that was named, that is not shown; of a folder, which grows, it is said."""
+        ends = f"newer than this bundle, which ends at {self.checkpoint.size}"
+        for name, _ in self.trust.heads:
+            if name in newer:
+                self.report.missing.append(
+                    f"{name} (size {newer[name]}) is {ends}: an older state of the log is shown, or it was cut. Ask "
+                    "for a bundle made since."
+                )
+        several = [newer[name] for name, _ in self.trust.anchors if name in newer]
+        if several:
+            self.report.says.append(
+                f"{counted(len(several), 'anchor is', 'anchors are')} {ends} (up to {max(several)}), and not covered: "
+                "for what was logged since, ask for a bundle made since."
+            )
 
     def _stamped(self, name):
         size = int(name[8:].split("-")[0])
@@ -2372,7 +2406,13 @@ class Check:
         policy = self.trust.policy
         seen = {}
         for name, key in (policy.witnesses if policy else {}).items():
-            at = self.checkpoint.cosigned_at(key)
+            times = self.checkpoint.cosigned_times(key)
+            ahead = [one for one in times if one > self.trust.now + AHEAD]
+            if ahead:
+                self.report.says.append(
+                    f"Witness {name} signed with a time that has not come ({ahead[0]} s after 1970): not counted."
+                )
+            at = max((one for one in times if one not in ahead), default=0)
             if at and (self.trust.not_before is None or at >= self.trust.not_before):
                 seen[name] = at
                 self.report.says.append(
@@ -2454,6 +2494,15 @@ def _a_day_after(at):
     """Before that, no policy of retention deletes what was written then."""
     then = datetime.fromisoformat(at.replace("Z", "+00:00")) + timedelta(days=1)
     return then.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _origins(heads):
+    """Of which log each checkpoint is, by its name. Raises `WrongCall` for what is none."""
+    for name, data in heads:
+        try:
+            yield name, Checkpoint(data).origin
+        except Bad as bad:
+            raise WrongCall(f"{name} is no checkpoint: {bad}") from None
 
 
 def origin_of(data):
@@ -2548,12 +2597,12 @@ def _given(text):
 
 
 def trust_of(args):
-    heads = [(name, Path(name).read_bytes()) for name in args.head]
+    heads, anchors = [(name, Path(name).read_bytes()) for name in args.head], []
     for folder in args.anchors:
         found = sorted(one for one in Path(folder).rglob("*.checkpoint") if one.is_file())
         if not found:
             raise Bad(f"no checkpoint is in {folder}")
-        heads += [(str(one), one.read_bytes()) for one in found]
+        anchors += [(str(one), one.read_bytes()) for one in found]
     moment = datetime.fromisoformat(args.not_before.replace("Z", "+00:00")).timestamp() if args.not_before else None
     return Trust(
         [key for one in args.key for key in keys_of(_given(one))],
@@ -2564,10 +2613,14 @@ def trust_of(args):
         moment,
         args.report is not None,
         args.conversation,
+        anchors,
     )
 
 
 def main(argv=None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what this terminal cannot write is spelled out, and the verdict is told
+            stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", help="a folder or a zip file")
     parser.add_argument("--key", action="append", default=[], metavar="VKEY", help="the log's key, or a file with it")

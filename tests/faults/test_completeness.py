@@ -6,7 +6,7 @@
 | entries in its middle, such as a migration    | which version stands where another belongs                       |
 | a conversation of a whole log, with its file  | the manifest names other conversations than there are            |
 | a tile of a whole log, or two exchanged       | which tile is not there, or that the root is another             |
-| all since an older checkpoint                 | `--head`: the log was cut, or an older state is shown            |
+| all since an older checkpoint                 | `--head`: not shown: an older state, or the log was cut          |
 | a child, a parent, what a fork comes from     | who of which conversation is not in the bundle                   |
 | an end that never was                         | which proof does not hold; in the report, the line that differs  |
 | the conversation that was asked for           | `--conversation`: it is not in the bundle                        |
@@ -171,12 +171,12 @@ def test_all_since_an_older_checkpoint(store: MemoryStore) -> None:
     put(store, store.head(OPEN), ends("refused"))
     head = str(checkpointer(store.tree()).checkpoint().note)
     assert told(older) == ("SELF-ATTESTED", [])
-    verdict, faults = told(older, head)
+    report = checked(older, head)
     size = store.tree().size()
     ended = alone.Checkpoint(older["checkpoint"]).size
-    assert verdict == "BROKEN"
-    cut = f"outside: head 0 was signed for {size} leaves, and this bundle ends at {ended}"
-    assert faults == [f"{cut}: the log was cut, or an older state of it is shown."]
+    assert (report.verdict, report.faults) == ("NOT SHOWN", [])
+    cut = f"head 0 (size {size}) is newer than this bundle, which ends at {ended}: an older state of the log is shown, "
+    assert report.missing == [f"{cut}or it was cut. Ask for a bundle made since."]
     assert told(bundle_of(store, (OPEN,)), head)[0] == "ANCHORED"
 
 
