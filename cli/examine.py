@@ -23,7 +23,7 @@ from ..persistence.sql_store import SqlStore
 from ..service.auditing import audited
 from ..service.loading import recorded
 from ..service.parking import parked
-from ..service.wiring import found_flows, open_log
+from ..service.wiring import found_flows, open_log, refuse_url
 from .examine_clock import clocks
 from .examine_keeping import keeping
 from .examine_signing import signing
@@ -49,6 +49,7 @@ class Finding:
 
 def examined(path: Path, full: bool, ntp: str = "") -> list[Finding]:
     """Everything about this machine, and about the log at `path` if there is one. `ntp` is a time server to ask."""
+    refuse_url(path)
     found = [_python(), *_packages(), _extras(), _sqlite(), _model()]
     if not path.exists():
         return [
@@ -154,6 +155,8 @@ def _log(store: SqlStore[Any], path: Path, full: bool, ntp: str) -> Iterator[Fin
 
 def _writable(store: SqlStore[Any]) -> Finding:
     """Whether an entry could be written now; nothing is."""
+    if not store.reads_texts():  # who reads no texts writes none
+        return Finding("writable", "ok", "not for this user, who reads alone")
     try:
         store.try_writing()
     except InterlockError as error:

@@ -34,8 +34,12 @@ class Kept:
 def keeping(store: SqlStore[Any]) -> Iterator[Kept]:
     """One finding a thing, each with what to do."""
     yield from _room(store)
-    yield _key(store)
-    yield _clear(store)
+    if store.reads_texts():
+        yield _key(store)
+        yield _clear(store)
+    else:
+        fix = "Run it as a member of interlock_app too."
+        yield Kept("texts", "warn", "this user may not read texts and their keys: nobody looked at them", fix)
     yield from _erasures(store)
     yield _archives(store)
 
@@ -48,7 +52,7 @@ def _archives(store: SqlStore[Any]) -> Kept:
     if later:
         says = f"record {later[-1].number} says that something was to be pruned, and it is all still here: a crash"
         return Kept("archives", "warn", says, "Run `interlock prune` again with that archive, or leave it.")
-    if lost := _keyless(store):
+    if lost := _keyless(store) if store.reads_texts() else []:
         says = f"the data keys of all texts archived in {', '.join(lost)} are missing, and no erasure is recorded"
         return Kept("archives", "fail", says, "Restore a backup; `interlock verify --archive PATH` says more.")
     return Kept("archives", "ok", archives_said(archives) or "nothing was pruned from this log")

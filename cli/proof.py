@@ -32,6 +32,9 @@ PROVES = {
     "others, is found; a log that was rewritten whole, or cut at its end, by somebody who may write the file is not: "
     "`interlock key new` and `interlock checkpoint` sign it. "
     "`interlock replay` may show a cut, where a decision stops in the middle.",
+    "NO KEY": "NOT SIGNED, as far as can be seen: there are checkpoints, and no key that says whether they are "
+    "genuine. Every change to an entry, and every entry missing between two others, is found all the same. Give the "
+    "log's key, from its owner and not from this database: `--vkey`.",
     "ONE": "One conversation: the tree and what was signed are not looked at; leave its id out for the whole log.",
     "SELF-ATTESTED": "SELF-ATTESTED: every change to an entry, and every entry missing between two others, is found; "
     "so is a projection, a payload or a flow that says something else. What this cannot find is a log that was "
@@ -160,7 +163,13 @@ def _unreadable(log: str, misfits: tuple[str, ...], as_json: bool) -> int:
 
 
 def _locked(store: SqlStore[Any]) -> str:
-    """Why texts could not be opened, and what to do: the key is missing, open to others, damaged, or another one."""
+    """Why texts could not be opened, and what to do: the key is missing, open to others, damaged, or another one;
+    or the database's user may not read them."""
+    if not store.reads_texts():
+        return (
+            "The database's user may not read what people wrote, so no text was looked at: whether it is there, and is "
+            "the one that its entry commits to. Who may (interlock_app) finds that, and a bundle shows it."
+        )
     try:
         store.try_key(every=True)
     except KeyUnavailable as error:
@@ -228,7 +237,8 @@ def _show_verified(log: str, found: Verified, tree: Attested | None, around: Aro
     if verdict(found, tree) == "BROKEN":
         terminal.hang(terminal.text((MARKS.bad, "bold red")), ("BROKEN", "bold red"))
         return
-    terminal.hang(terminal.text((" ", "")), (PROVES[tree.level if tree else "ONE"], "dim"))
+    proves = "ONE" if tree is None else "NO KEY" if tree.checkpoints and not tree.keys else tree.level
+    terminal.hang(terminal.text((" ", "")), (PROVES[proves], "dim"))
 
 
 def _unsigned(tree: Attested) -> str:

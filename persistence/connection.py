@@ -21,6 +21,11 @@ class LogConnection(Protocol):
     suspect: bool
 
     @property
+    def reads_texts(self) -> bool:
+        """Whether its user may read what people wrote; an auditor's may not."""
+        ...
+
+    @property
     def all_rows(self) -> int | None:
         """What a statement is given for `at_most` where no row is to be left out."""
         ...

@@ -6,6 +6,7 @@ Everything here runs on the one thread that owns the connection.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ from .statements import Statement
 BUDGET_LOCK = 0x1A7E_0002
 """The name of our advisory locks on budgets."""
 _NOW, _SCRUB = "SELECT pg_current_xact_id()::text", "SELECT interlock_scrub(%s::xid8)"
+_READS_TEXTS = "SELECT has_table_privilege('payload', 'SELECT') AND has_table_privilege('data_key', 'SELECT')"
 _PAUSE_SECONDS = 0.05
 _HELD = "SELECT stream, length FROM conversation WHERE stream = ANY(%s) ORDER BY stream FOR UPDATE"
 
@@ -52,6 +54,11 @@ class PostgresConnection:
             if isinstance(error, DATABASE_ERRORS):
                 raise translated(error, self.where) from error
             raise
+
+    @cached_property
+    def reads_texts(self) -> bool:
+        (found,) = self._open.execute(_READS_TEXTS).fetchone() or (False,)
+        return bool(found)
 
     def run(self, statement: Statement, **values: Any) -> Sequence[Any]:
         return self._execute(statement, values).fetchall()

@@ -83,6 +83,10 @@ def described(connection: PostgresConnection) -> Description:
         missing_triggers=found.missing,
         altered_triggers=found.altered,
         foreign_triggers=_theirs(connection),
-        counts={name: int(connection.run(statement)[0][0]) for name, statement in sql.COUNTS.items()},
+        counts={
+            name: int(connection.run(statement)[0][0])
+            for name, statement in sql.COUNTS.items()
+            if connection.reads_texts or name not in sql.OF_TEXTS
+        },
         bytes_on_disk=int(connection.run(_SIZE)[0][0]),
     )

@@ -60,6 +60,10 @@ class SqlStore(ABC, Generic[C]):
         """Whether this process may give places in the tree and keep checkpoints."""
         return True
 
+    def reads_texts(self) -> bool:
+        """Whether the database's user may read what people wrote; an auditor's may not."""
+        return self._ask(lambda connection: connection.reads_texts)
+
     def try_writing(self) -> None:
         """Write a row and take it back. Raises `StorageError` where the log cannot be written."""
 
@@ -303,6 +307,8 @@ class SqlStore(ABC, Generic[C]):
 
     def altered_keys(self) -> Sequence[str]:
         """The ids of the keys of texts that were altered, as far as that can be seen here."""
+        if not self.reads_texts():
+            return []
         return [row[0] for row in self.vault.altered(self._rows(sql.KEYS))]
 
     def check_pages(self) -> None:

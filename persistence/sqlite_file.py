@@ -34,7 +34,7 @@ class SqliteFile:
         refuse_old_sqlite(sqlite3.sqlite_version_info)
         self.path = path
         self.suspect = False
-        self.all_rows = -1
+        self.all_rows, self.reads_texts = -1, True
         self._seen_at = -1
         self._wait_seconds = wait_seconds
         self.lock_path = path.with_name(path.name + ".lock")

@@ -306,6 +306,8 @@ COUNTS = {
         ("timers", TIMER),
     )
 }
+OF_TEXTS = ("payloads", "data_keys")
+"""Those of tables that an auditor may not read."""
 
 # Of SQLite and Alembic themselves, so not of our tables.
 TRIGGERS = Statement("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'", (), {})

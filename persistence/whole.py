@@ -39,7 +39,7 @@ class Place(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Whole:
     """One conversation. `payloads` and `summary` raise `LogBroken` where a row does not hold; `payloads` gives None
-    where the key that they lie under cannot be had here."""
+    where the key that they lie under cannot be had here, or where the database's user may not read them."""
 
     stream: str
     entries: Sequence[StoredEntry]
@@ -94,7 +94,8 @@ class Rows:
         with connection.reading():
             rows = map(_stored, connection.run(_ENTRIES, streams=listed))
             self.entries = {stream: list(found) for stream, found in groupby(rows, itemgetter(0))}
-            for row in connection.run(_PAYLOADS, streams=listed):
+            self._reads_texts = connection.reads_texts
+            for row in connection.run(_PAYLOADS, streams=listed) if self._reads_texts else ():
                 self.payloads[row[0]].append(row)
             for stream, *timer in connection.run(_TIMERS, streams=listed):
                 self.timers[stream].append(tuple(timer))
@@ -105,6 +106,8 @@ class Rows:
     def whole(self, stream: str, vault: Vault) -> Whole:
         def payloads() -> Mapping[Place, Payload] | None:
             wrapped = self.keys.__getitem__
+            if not self._reads_texts:
+                return None
             try:
                 return {
                     Place(row[1], row[2]): vault.opened(stream, row[1], row[2:], wrapped)

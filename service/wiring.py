@@ -51,12 +51,7 @@ def open_log(path: Path, *, create: bool = False) -> SqlStore[Any]:
 
     Raises `SetupError` where there is none and none may be made.
     """
-    if re.match(r"postgres(ql)?:/", str(path)):
-        raise SetupError(
-            "A URL stands where the file of the log should.",
-            fix="Write it into a file that only you may read (`umask 077; echo URL > log.url`), and give the file: "
-            "what stands on a command line is seen by others, with its password.",
-        )
+    refuse_url(path)
     if path.is_dir():
         raise SetupError("The log must be a file; this is a folder.", where=str(path), fix="Name a file in it.")
     if not create and not path.is_file():
@@ -70,6 +65,16 @@ def open_log(path: Path, *, create: bool = False) -> SqlStore[Any]:
     master = KeyFile(key_path(path))
     url = _url_in(path)
     return _on_postgres(url, path, master) if url else SqliteStore(path, master=master)
+
+
+def refuse_url(path: Path) -> None:
+    """Raises `SetupError`, which does not repeat it, for a URL in the place of the file."""
+    if re.match(r"postgres(ql)?:/", str(path)):
+        raise SetupError(
+            "A URL stands where the file of the log should.",
+            fix="Write it into a file that only you may read (`umask 077; echo URL > log.url`), and give the file: "
+            "what stands on a command line is seen by others, with its password.",
+        )
 
 
 def _url_in(path: Path) -> str:

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from interlock.contracts.errors import SetupError
@@ -92,6 +93,33 @@ def test_who_may_only_append_leaves_the_tree_to_the_sequencer(run: Any, place: P
     assert run("verify", "--db", place, "--json").json["tree"]["waiting"] == 0
 
 
+def test_an_auditor_verifies_all_but_what_people_wrote(run: Any, place: Path, tmp_path: Path) -> None:
+    """The chains, the columns, the tree and its signatures; that no text was looked at is said."""
+    assert run("demo", "--db", place).code == 0
+    vkey = run("key", "new", "--db", place).out.splitlines()[0]
+    assert run("checkpoint", "--db", place).code == 0
+    auditor = tmp_path / "auditor.url"
+    auditor.touch(mode=0o600)
+    auditor.write_text(f"{place.read_text().strip()}&options=-crole%3Dinterlock_auditor\n")
+    ran = run("verify", "--db", auditor, "--vkey", vkey)
+    assert ran.code == 0, ran.words
+    assert "14 conversations, 477 events and 0 texts hold, 92 texts not opened" in ran.words
+    assert "The database's user may not read what people wrote, so no text was looked at" in ran.words
+    assert "signed up to 478" in ran.words
+    unknown = run("verify", "--db", auditor)
+    assert "there are checkpoints, and no key that says whether they are genuine" in unknown.words
+    examined = run("doctor", "--db", auditor, "--json")
+    found = {one["name"]: one for one in examined.json["findings"]}
+    assert (examined.code, found["chain"]["result"]) == (0, "ok")
+    assert found["texts"]["says"] == "this user may not read texts and their keys: nobody looked at them"
+    assert found["writable"]["says"] == "not for this user, who reads alone"
+    with psycopg.connect(place.read_text().strip(), autocommit=True) as owner:
+        owner.execute("ALTER TABLE event DISABLE TRIGGER ALL")
+        owner.execute("UPDATE event SET entry = set_byte(entry, 30, 49) WHERE version = 3")
+    broken = run("verify", "--db", auditor, "--vkey", vkey)
+    assert (broken.code, "is broken at event 3" in broken.words) == (1, True), broken.words
+
+
 def test_what_is_rewritten_by_the_owner_is_found(run: Any, place: Path) -> None:
     """Who owns the tables can switch the triggers off; the doctor and the chain say so."""
     import psycopg
@@ -145,11 +173,13 @@ def test_a_trigger_that_was_replaced_is_found(run: Any, place: Path, change: str
     assert (found["append-only"]["result"], found["append-only"]["says"]) == ("fail", f"replaced triggers: {name}")
 
 
-def test_a_url_is_written_into_a_file_for_its_owner_alone(place: Path) -> None:
+def test_a_url_is_written_into_a_file_for_its_owner_alone(run: Any, place: Path) -> None:
     with pytest.raises(SetupError, match="A URL stands where the file of the log should") as refused:
         open_log(Path("postgresql://user:secret@host/db"))
     assert "umask 077" in refused.value.fix
     assert "secret" not in str(refused.value)
+    told_of_url = run("doctor", "--db", "postgresql://user:secret@host/db")
+    assert (told_of_url.code, "A URL stands" in told_of_url.words, "secret" in told_of_url.words) == (2, True, False)
     if os.name == "posix":
         place.chmod(0o644)
         with pytest.raises(SetupError, match="may be read by others") as told:
