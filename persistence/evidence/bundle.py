@@ -283,7 +283,8 @@ def tlog_proof(tree: TreeStore, index: int, checkpoint: Checkpoint, note: Note) 
 
 def _add_anchors(bundle: Bundle, tree: TreeStore, size: int) -> None:
     for number, one in enumerate(tree.anchors()):
-        if one.kind == "rfc3161" and one.size <= size:
+        stamped = one.size == size or f"checkpoints/{one.size:020}" in bundle.digests
+        if one.kind == "rfc3161" and stamped:  # of a checkpoint that was deleted, it says nothing
             bundle.add(f"anchors/{one.size}-{number}.tsr", one.token)
 
 

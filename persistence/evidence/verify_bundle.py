@@ -2188,7 +2188,10 @@ class Check:
     def listed(self):
         """What an archive says of its conversations, and that it holds the texts which it lists as withheld."""
         if "archive.json" in self.files:
-            said = strict_json(self.files["archive.json"])
+            try:
+                said = strict_json(self.files["archive.json"])
+            except Bad as bad:
+                raise Bad(f"archive.json: {bad}") from None
             _only(said, {"archive", "conversations"}, "archive.json")
             if [one["stream"] for one in said["conversations"]] != sorted(self.manifest["conversations"]):
                 raise Bad("archive.json lists other conversations than there are")

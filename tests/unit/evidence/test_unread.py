@@ -4,6 +4,7 @@ import base64
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -158,6 +159,22 @@ def test_a_time_stamp_is_of_its_checkpoint() -> None:
     assert fault == "outside: anchors/1-1.tsr is over a checkpoint that is not in the bundle."
 
 
+def test_a_stamp_of_a_checkpoint_that_was_deleted_is_left_out() -> None:
+    """Or an honest bundle would hold a stamp of nothing. A deleted older checkpoint alone breaks no log."""
+    store, authority = MemoryStore(origin=ORIGIN), Authority(STAMPED_AT)
+    for seed in (1, 2):
+        filled(store, 2, seed=seed)
+        anchors = [TimestampAnchor("https://tsa.example", authority.post)] if seed == 1 else []
+        checkpointer(store.tree(), anchors=anchors).checkpoint()
+    tree = store.tree()
+    newest = tree.checkpoints()[-1:]
+    assert any(one.startswith("anchors/") for one in bundle_of(store))
+    with patch.object(type(tree), "checkpoints", lambda self: newest):
+        files = bundle_of(store)
+    assert [one for one in files if one.startswith(("anchors/", "checkpoints/"))] == []
+    assert faults(files) == []
+
+
 # -- archives ----------------------------------------------------------------------------------------------
 
 
@@ -185,6 +202,7 @@ def test_what_an_archive_says_of_its_conversations_is_what_their_entries_say(tmp
         assert fault == f"listed: archive.json says something else of {stream} than its entries: {field}."
     (fault,) = faults({**files, "archive.json": canonical({**said, "conversations": said["conversations"][1:]})})
     assert fault == "listed: archive.json lists other conversations than there are."
+    assert faults({**files, "archive.json": b"lie"}) == ["listed: archive.json: it is no JSON."]
     (fault,) = faults(with_field(files, "archive.json"))
     assert fault == "listed: archive.json has other fields than it should: 'note'."
 
