@@ -63,6 +63,9 @@ class Memory:
     def retire(self) -> None:
         pass
 
+    def successor(self) -> None:
+        pass
+
 
 def conversation(store: SqliteStore, number: int, digest: str) -> Append:
     stream = f"c{number:07}"

@@ -202,7 +202,8 @@ class Talk:
         if outcome.receipt:
             sys.stdout.write(outcome.receipt)  # to be kept as it is, byte for byte
         else:
-            self.terminal.line(("The log is not signed: `interlock key new` makes it a key.", "yellow"), indent=4)
+            says = "The log is not signed: `interlock key new` makes it a key. One that it had was changed."
+            self.terminal.line((says, "yellow"), indent=4)
 
     def _log(self) -> None:
         timeline.show(self.terminal, self._told())

@@ -97,6 +97,7 @@ class Checkpointer:
         self._stop = Event()
         self._thread: Thread | None = None
         self._tell: Told = _to_own_log
+        self._retired = False
 
     def checkpoint(self) -> Signed:
         """Sequence everything that waits and sign the head; where nothing is new, the last checkpoint again.
@@ -252,8 +253,11 @@ class Checkpointer:
     def receipt(self, stream: str, version: int, leaf: bytes, at: str) -> str:
         """The signed receipt of an entry that was just acknowledged; signed at once, so a key service must be quick.
 
-        Empty where the key does not sign: the entry is in the log, and the next checkpoint covers it.
+        Empty where the key does not sign, or was changed for another: the entry is in the log, and the next checkpoint
+        covers it.
         """
+        if self._says_retired():
+            return ""
         try:
             return str(signed(Receipt(self.tree.log, stream, version, leaf, at).text, self._signers[0]))
         except Exception as error:  # noqa: BLE001 - somebody else's key service; nothing acknowledged may be lost by it
@@ -293,7 +297,22 @@ class Checkpointer:
                 self._try()
                 last = time.monotonic()
 
+    def _says_retired(self) -> bool:
+        """Whether the key was changed for another while this process ran; said once, with what to do."""
+        place = self.memory.successor()
+        if place is not None and not self._retired:
+            self._retired = True
+            log.error(
+                "signing_key_changed",
+                why=f"the log's key was changed for another{f', {place}' if place else ''}; this process signs nothing "
+                f"more: start it again with INTERLOCK_SIGNING_KEY={place or 'FILE'}. The next checkpoint with the new key "
+                "covers what it records",
+            )
+        return place is not None
+
     def _try(self) -> None:
+        if self._says_retired():
+            return
         try:
             found = self.checkpoint()
         except InterlockError as error:

@@ -58,6 +58,9 @@ class Remembered:
     def retire(self, successor: str = "") -> None:
         """A key of a test is not used again."""
 
+    def successor(self) -> None:
+        """It is in force."""
+
 
 def filled(store: Store, conversations: int, *, seed: int = 0, turns: int = 4) -> list[str]:
     """Append turns of that many conversations, mixed; gives their names."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from interlock.contracts.errors import InterlockError, SetupError, StorageError
 from interlock.contracts.records import HeadsTaken, KeyRotated, record_of
@@ -17,6 +18,7 @@ from interlock.persistence.evidence.receipts import receipt, receipt_of
 from interlock.persistence.evidence.signing import FileMemory, SigningRefused
 from interlock.persistence.memory_store import MemoryStore
 from interlock.persistence.sqlite_store import SqliteStore
+from interlock.service.checkpointing import Checkpointer
 from support.evidence import ORIGIN, Remembered, TestKey, checkpointer, filled
 
 
@@ -137,6 +139,32 @@ def test_a_key_is_changed_on_the_record_and_by_both():
     assert statement.signed_by(old.verifier())
     assert statement.signed_by(new.verifier())
     assert f"{old.verifier()}\n{new.verifier()}" in statement.text
+
+
+def test_a_process_whose_key_was_changed_says_so_once(tmp_path: Path):
+    """It hands out no receipt under a key that signs no more, and makes no checkpoint; the control before does both."""
+    store, old, new = MemoryStore(origin=ORIGIN), TestKey(), TestKey(seed=2)
+    filled(store, 1)
+    running = Checkpointer(store.tree(), [old], FileMemory(tmp_path / "old.head", ORIGIN))
+    size = running.checkpoint().checkpoint.size
+    entry = ("c0-0", 0, store.read("c0-0")[0].leaf, "2026-01-01T00:00:00.000000Z")
+    with capture_logs() as said:
+        running.start(every_seconds=60)
+        assert running.receipt(*entry)
+        other = Checkpointer(store.tree(), [old], FileMemory(tmp_path / "old.head", ORIGIN))
+        other.rotate(FileMemory(tmp_path / "new.head", ORIGIN), new, place="/keys/new")
+        filled(store, 1, seed=5)
+        assert [running.receipt(*entry), running.receipt(*entry)] == ["", ""]
+        running.close()
+    (line,) = said
+    assert line["event"] == "signing_key_changed"
+    assert line["why"] == (
+        "the log's key was changed for another, /keys/new; this process signs nothing more: start it again with "
+        "INTERLOCK_SIGNING_KEY=/keys/new. The next checkpoint with the new key covers what it records"
+    )
+    assert store.tree().waiting() > 0
+    after = Checkpointer(store.tree(), [new], FileMemory(tmp_path / "new.head", ORIGIN)).checkpoint()
+    assert after.checkpoint.size > size
 
 
 def test_another_key_signs_only_once_it_was_rotated_to():
