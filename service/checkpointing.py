@@ -305,8 +305,8 @@ class Checkpointer:
             log.error(
                 "signing_key_changed",
                 why=f"the log's key was changed for another{f', {place}' if place else ''}; this process signs nothing "
-                f"more: start it again with INTERLOCK_SIGNING_KEY={place or 'FILE'}. The next checkpoint with the new key "
-                "covers what it records",
+                f"more: start it again with INTERLOCK_SIGNING_KEY={place or 'FILE'}. The next checkpoint with the new "
+                "key covers what it records",
             )
         return place is not None
 
