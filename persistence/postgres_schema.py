@@ -7,14 +7,22 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import ProgrammingError
 
 from ..contracts.errors import StorageError
 from .migrations import HEAD, REVISIONS
 from .postgres_patience import ANSWER_SECONDS, PatientConnection
+from .refusals import set_back
 
 SCHEMA_LOCK = 0x1A7E_0001
 """The name of our advisory lock for changes of the schema."""
 _MIGRATION_SECONDS = 60.0
+_THERE = (
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateColumn,
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.DuplicateFunction,
+)
 
 
 def connected(url: str, wait_seconds: float, answer_seconds: float | None = ANSWER_SECONDS) -> PatientConnection:
@@ -68,7 +76,7 @@ def refuse_unfit(driver: "psycopg.Connection[TupleRow]", where: str) -> None:
 
 def to_head(url: str, driver: "psycopg.Connection[TupleRow]", where: str) -> None:
     """Bring the schema to this release's, one process at a time, in one transaction."""
-    if _revision(driver, where) == HEAD:
+    if (found := _revision(driver, where)) == HEAD:
         return
     from alembic import command
     from alembic.config import Config
@@ -76,10 +84,15 @@ def to_head(url: str, driver: "psycopg.Connection[TupleRow]", where: str) -> Non
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     engine = create_engine("postgresql+psycopg://", creator=lambda: _in_transactions(url), poolclass=NullPool)
-    with engine.connect() as connection, connection.begin():
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        with engine.connect() as connection, connection.begin():
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except ProgrammingError as error:
+        if found is None or not isinstance(error.orig, _THERE):
+            raise
+        raise set_back(found, HEAD, where) from error
 
 
 def _in_transactions(url: str) -> "psycopg.Connection[TupleRow]":

@@ -64,5 +64,16 @@ def stream_archived(found: Archived) -> ConversationArchived:
     )
 
 
+def set_back(said: str, head: str, where: str) -> StorageError:
+    """The refusal of a database that names an older schema than its tables are of."""
+    return StorageError(
+        f"The database says that its schema is {said!r}, and has tables of a later one: somebody set "
+        "`alembic_version` back.",
+        where=where,
+        fix=f"Nothing was changed. Keep a copy as it is and restore a backup; or write {head!r} there again, if this "
+        "release wrote it last, and run `interlock verify`.",
+    )
+
+
 def closed_store(where: str) -> StorageError:
     return StorageError("The store is closed.", where=where, fix="Open it again, or close it after the last use.")

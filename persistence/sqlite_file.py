@@ -11,14 +11,15 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy.exc import OperationalError
 
 from ..contracts.errors import StorageError
 from . import statements as sql
 from .locks import ProcessLock
 from .migrations import HEAD, REVISIONS
-from .refusals import check_kept
+from .refusals import check_kept, set_back
 from .settings import PRAGMAS, needs_write_lock, refuse_old_sqlite
-from .sqlite_errors import DATABASE_ERRORS, is_refused_row, translated
+from .sqlite_errors import DATABASE_ERRORS, cause_of, is_refused_row, translated
 from .statements import Statement
 
 
@@ -245,7 +246,7 @@ class SqliteFile:
 
     def _to_head(self) -> None:
         """Apply the missing revisions, all or none. The caller holds the lock."""
-        if self._revision() == HEAD:
+        if (found := self._revision()) == HEAD:
             return
         from alembic import command
         from alembic.config import Config
@@ -257,6 +258,10 @@ class SqliteFile:
         try:
             command.upgrade(config, "head")
             self._driver.execute("COMMIT")
+        except OperationalError as error:
+            if found is None or not str(cause_of(error)).endswith("already exists"):
+                raise
+            raise set_back(found, HEAD, self.where) from error
         finally:
             self._roll_back()
 

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -11,12 +12,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
-from interlock.contracts.errors import SetupError
+from interlock.contracts.errors import SetupError, StorageError
 from interlock.persistence import migrations
+from interlock.persistence.postgres_store import PostgresStore
 from interlock.persistence.settings import refuse_old_sqlite
 from interlock.persistence.sqlite_store import SqliteStore
 from interlock.persistence.tables import METADATA
 from interlock.persistence.triggers import ON_SQLITE
+from support.postgres import database
 
 SCHEMA = text("SELECT name, sql FROM sqlite_master WHERE sql <> ''")
 
@@ -77,6 +80,37 @@ def test_a_migration_that_was_cut_off_leaves_nothing(tmp_path: Path):
         connection.execute("CREATE TABLE event (id INTEGER)")  # and the process dies here
     with closing(SqliteStore(path)) as store:
         assert store.describe().missing_triggers == ()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+def test_a_revision_that_was_set_back_is_said(tmp_path: Path, revision: str):
+    """Its tables are there: nothing is changed, and once the revision is as it was the log opens."""
+    path = tmp_path / "log.db"
+    SqliteStore(path).close()
+    for said in (revision, migrations.HEAD):
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", (said,))
+        if said == migrations.HEAD:
+            SqliteStore(path).close()
+            return
+        with pytest.raises(StorageError) as refused:
+            SqliteStore(path)
+        assert refused.value.what == (
+            f"The database says that its schema is {revision!r}, and has tables of a later one: somebody set "
+            "`alembic_version` back."
+        )
+        assert "Nothing was changed." in refused.value.fix
+
+
+def test_a_revision_that_was_set_back_is_said_on_postgresql():
+    with database() as url:
+        PostgresStore(url).close()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '0002'")
+        with pytest.raises(
+            StorageError, match="The database says that its schema is '0002', and has tables of a later"
+        ):
+            PostgresStore(url)
 
 
 def test_a_log_of_an_older_schema_is_brought_to_this_ones(tmp_path: Path):
