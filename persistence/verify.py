@@ -180,8 +180,8 @@ class _Gone:
         data = fields.get("data")
         if fields["ver"] == 0 and isinstance(data, dict):
             self._subject = data.get("subject")
-            forks = [one.get("version") for one in data.get("forks") or () if isinstance(one, dict)]
-            self._forked = max((one for one in forks if type(one) is int), default=0)
+            last = [one.get("version") for one in data.get("forks") or () if isinstance(one, dict)][-1:]
+            self._forked = last[0] if last and type(last[0]) is int else 0
         if fields["type"] == "erased":
             self._check_asked(fields["ver"], data)
             taken = data.get("payloads") if isinstance(data, dict) else 0

@@ -14,7 +14,7 @@ from itertools import zip_longest
 from ..contracts.approval import Doubt, SignedApproval
 from ..contracts.commands import Actor
 from ..contracts.errors import CallError
-from ..contracts.events import TaskDecided, TaskEndorsed, TaskOpened
+from ..contracts.events import ConversationStarted, TaskDecided, TaskEndorsed, TaskOpened
 from ..contracts.keeping import ApproverNamed
 from ..contracts.protection import KeepingStore
 from ..contracts.records import RECORDS
@@ -189,10 +189,16 @@ def looked_at(
 def signatures_broken(
     entries: Sequence[StoredEntry], opened: Sequence[Recorded], approvers: Approvers
 ) -> tuple[int, str] | None:
-    """The first decision of a stream whose signature does not hold, or is not there where its task asks for one."""
+    """The first decision of a stream whose signature does not hold, or is not there where its task asks for one.
+
+    What a fork took over was signed in its parent, under the parent's entries: it is judged there, and must stand here
+    as it stands there.
+    """
     tasks = {one.envelope.ver: one.event for one in opened if isinstance(one.event, TaskOpened)}
     nonces = set[str]()
-    for one in opened:
+    first = opened[0].event
+    forked = first.forks[-1].version if isinstance(first, ConversationStarted) and first.forks else 0
+    for one in opened[forked:]:
         if not isinstance(one.event, TaskDecided | TaskEndorsed):
             continue
         task, signed = tasks.get(one.event.task), one.event.signed

@@ -2060,10 +2060,15 @@ class Check:
 
     def approvals(self):
         """A signed decision is signed over the entry that opened its task, by a key that the log names for the person.
-        One that needs a signature has it."""
+        One that needs a signature has it. What a fork took over was signed in its parent, and is checked there."""
         for stream, entries in self.entries.items():
+            forks = entries[0][1]["data"].get("forks") or [{"version": 0}]
             for version, (index, value, _) in enumerate(entries):
                 if value["type"] not in ("task_decided", "task_endorsed"):
+                    continue
+                if version < forks[-1]["version"]:
+                    said = f"The decision {stream} version {version} was taken over by a fork from "
+                    self.report.says.append(f"{said}{forks[-1]['conversation']}: who signed it is checked there alone.")
                     continue
                 signed, opened = value["data"].get("signed"), entries[value["data"]["task"]][1]["data"]
                 if signed is not None:

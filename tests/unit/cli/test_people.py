@@ -230,3 +230,23 @@ def test_the_log_shows_who_signed_and_as_what(run: Any, tmp_path: Path) -> None:
     told = run("log", task["conversation"], "--texts", "--db", db).words
     says = f'decides: approved, signed by anna with the key {made["key"][:16]}… as “I approve": this”, because'
     assert says in told, told
+
+
+def test_a_fork_of_a_signed_decision_holds(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its signature is of the parent's entries: it is judged there, and not called false in the fork."""
+    monkeypatch.delenv("INTERLOCK_SIGNING_KEY", raising=False)
+    page = (Path(__file__).parents[3] / "docs" / "people.md").read_text("utf-8")
+    flow, db, key = tmp_path / "pay.yaml", tmp_path / "pay.db", tmp_path / "anna.key"
+    flow.write_text(page.partition("```yaml\n")[2].partition("```")[0], "utf-8")
+    assert run("chat", flow, "--db", db, stdin="The invoice of May\n").code == 0
+    run("approver", "new", "anna", "--key", key, "--as", "ops", "--ground", "x", "--db", db)
+    (task,) = run("tasks", "--db", db, "--json").json["tasks"]
+    asked = ("decide", task["conversation"], task["task"], task["approves"], "--as", "anna", "--role", task["role"])
+    assert run(*asked, "--shown", task["shown"], "--sign", key, "--db", db).code == 0
+    vkey = run("key", "new", "--db", db).out.strip()
+    end = next(one["events"] for one in run("log", "--db", db, "--json").json["conversations"])
+    forked = run("fork", task["conversation"], "--at", end, "--flow", flow, "--db", db)
+    assert (forked.code, run("verify", "--db", db).code) == (0, 0), forked.words
+    assert run("export", "--all", "--bundle", tmp_path / "b", "--db", db).code == 0
+    ran = run("verify", "--bundle", tmp_path / "b", "--vkey", vkey)
+    assert (ran.code, "who signed it is checked there alone." in ran.words) == (20, True), ran.words
