@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from interlock.persistence.evidence import verify_bundle
 from interlock.persistence.memory_store import MemoryStore
 from support.evidence import ORIGIN, checkpointer, filled
 from support.tampering import bundle_of, checked
@@ -52,6 +53,15 @@ def swap(files: Files, random: Random) -> None:
 CHANGES: list[Callable[[Files, Random], None]] = [flip, flip, flip, cut, insert, remove, add, swap]
 
 
+def passes(files: Files) -> bool:
+    """Whether the verifier vouches for the bundle. One that says it is of another log gets no verdict: its reader is
+    told which key is of which."""
+    try:
+        return checked(files).verdict not in ("BROKEN", "NOT SHOWN")
+    except verify_bundle.WrongCall:
+        return False
+
+
 def undetected(count: int, seed: int) -> list[str]:
     """Changes of bundles, of whole logs and of a conversation in turn, that nothing showed."""
     store, random = MemoryStore(origin=ORIGIN), Random(seed)
@@ -64,7 +74,7 @@ def undetected(count: int, seed: int) -> list[str]:
     for number in range(count):
         change, files = random.choice(CHANGES), dict(bundles[number % 2])
         change(files, random)
-        if checked(files).verdict != "BROKEN":
+        if passes(files):
             missed.append(f"{number}: {change.__name__}")
     return missed
 
