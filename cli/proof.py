@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts.errors import CallError, KeyUnavailable
-from ..persistence.evidence.anchors import kept_at
+from ..persistence.evidence.anchors import AnchorFailed, kept_at
 from ..persistence.evidence.checking import Attested, Outside, attested, document
 from ..persistence.evidence.keys import SigningKey
 from ..persistence.evidence.notes import NoteRefused, checkpoint_of, note_of, verifier_keys
@@ -81,7 +81,10 @@ class Brought:
             keys = SigningKey(own).verifiers()
         heads = [_head(one, log) for one in self.heads]
         for place in self.anchors:
-            kept = [_checkpoint(one, log, str(place)) for one in kept_at(place).kept(log)]
+            try:
+                kept = [_checkpoint(one, log, str(place)) for one in kept_at(place).kept(log)]
+            except AnchorFailed as error:  # the place's fault, and nothing that the log could answer for
+                raise CallError(error.what, where=error.where, fix=error.fix) from error
             if not kept:
                 raise CallError("No checkpoint of this log is there.", where=place, fix="Give the place of `--anchor`.")
             heads += kept
@@ -210,7 +213,6 @@ def verified_document(
 
 
 def _show_verified(log: str, found: Verified, tree: Attested | None, around: Around) -> None:
-
     terminal = Terminal()
     for one in found.broken:
         terminal.hang(
@@ -339,7 +341,6 @@ def differing(recorded: str, decided: str) -> list[tuple[str, str, str]]:
 
 
 def _show_replayed(results: tuple[Replayed, ...]) -> None:
-
     terminal = Terminal()
     for one in results:
         if one.holds:

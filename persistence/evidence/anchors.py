@@ -4,9 +4,12 @@ An anchor is worth what its place is worth: a folder that is mounted from a stor
 authority, a witness. A copy beside the database proves nothing.
 """
 
+import errno
 import hashlib
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +17,12 @@ from typing import Any, Protocol
 from ...contracts.errors import LogError, SetupError
 from ...contracts.tree import Anchored
 from ...contracts.values import printable, written_time
-from .notes import Checkpoint, Note, checkpoint_of, note_of
+from .notes import Checkpoint, Note, NoteRefused, checkpoint_of, note_of
+
+_NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EMLINK}
+"""How file systems say that they have no hard links."""
+_NO_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""How file systems say that a folder cannot be synced."""
 
 
 class AnchorFailed(LogError):
@@ -59,27 +67,23 @@ class FolderAnchor:
         file = self.folder / _name(checkpoint)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            if file.exists():
-                _compare(file.read_text("utf-8"), checkpoint, str(file))
-            else:
-                descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-                with os.fdopen(descriptor, "wb") as opened:
-                    opened.write(_by_the_log(checkpoint, note))
-                    opened.flush()
-                    os.fsync(opened.fileno())
+            if file.exists() or not _made(file, _by_the_log(checkpoint, note)):
+                _compare(file.read_bytes(), checkpoint, str(file))
+            _sync(file.parent)
         except OSError as error:
             raise AnchorFailed(
                 f"The folder does not take the checkpoint: {error.strerror}.",
                 where=str(file),
-                fix="Mount the store, and let this user write to it.",
+                fix="Mount the store, let this user write to it, and see that it has room.",
             ) from error
         return Anchored(checkpoint.size, "folder", self.place, written_time(at))
 
     def kept(self, origin: str) -> list[str]:
         try:
-            return [file.read_text("utf-8") for file in sorted((self.folder / _of(origin)).glob("*.checkpoint"))]
-        except (OSError, ValueError) as error:
+            found = {str(file): file.read_bytes() for file in (self.folder / _of(origin)).glob("*.checkpoint")}
+        except OSError as error:
             raise _unread(self.place, error) from error
+        return [_note(found[file], file)[0] for file in sorted(found)]
 
 
 class ObjectAnchor:
@@ -99,7 +103,7 @@ class ObjectAnchor:
             try:
                 store.pipe_file(path, _by_the_log(checkpoint, note), mode="create")
             except FileExistsError:
-                _compare(store.cat_file(path).decode(), checkpoint, f"{self.place}/{_name(checkpoint)}")
+                _compare(store.cat_file(path), checkpoint, f"{self.place}/{_name(checkpoint)}")
         except AnchorFailed:
             raise
         except Exception as error:  # each store has errors of its own
@@ -114,12 +118,13 @@ class ObjectAnchor:
         store, base = self._opened()
         try:
             store.invalidate_cache()
-            found = sorted(store.ls(f"{base}/{_of(origin)}", detail=False))  # and no glob: it is silent about a refusal
-            return [store.cat_file(path).decode() for path in found if path.endswith(".checkpoint")]
+            names = sorted(store.ls(f"{base}/{_of(origin)}", detail=False))  # and no glob: it is silent about a refusal
+            found = {path: store.cat_file(path) for path in names if path.endswith(".checkpoint")}
         except FileNotFoundError:
             return []
         except Exception as error:
             raise _unread(self.place, error) from error
+        return [_note(data, f"{self.place}{path.removeprefix(base)}")[0] for path, data in found.items()]
 
     def _opened(self) -> tuple[Any, str]:
         """The store, and the path in it."""
@@ -155,8 +160,79 @@ def _by_the_log(checkpoint: Checkpoint, note: Note) -> bytes:
     return str(Note(note.text, tuple(one for one in note.signatures if one.name == checkpoint.origin))).encode()
 
 
-def _compare(there: str, checkpoint: Checkpoint, where: str) -> None:
-    if checkpoint_of(note_of(there)) != checkpoint:
+def _made(file: Path, data: bytes) -> bool:
+    """Make the file whole or not at all; False where there is one of that name, which stays as it is.
+
+    It is written under another name and gets its own by a hard link, which refuses where one is there. Where the file
+    system has no hard links it is written in its place, and taken away again if that fails.
+    """
+    beside = file.with_name(f"{file.name}.{os.urandom(4).hex()}")
+    try:
+        _write(beside, data)
+        os.link(beside, file)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _made_in_place(file, data)
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+    return True
+
+
+def _made_in_place(file: Path, data: bytes) -> bool:
+    try:
+        _write(file, data)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Write a new file, durable on return. Raises `OSError`: then nothing is left of it, unless it was there."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
+    try:
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+    except OSError:
+        with suppress(OSError):
+            file.unlink()
+        raise
+
+
+def _sync(folder: Path) -> None:
+    """A new name is durable once its folder is synced; Windows has no such thing, nor have some mounted stores."""
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def _note(data: bytes, where: str) -> tuple[str, Checkpoint]:
+    """The text that is kept at a place, and its checkpoint. Raises `AnchorFailed` for what is none, by its name."""
+    try:
+        text = data.decode()
+        return text, checkpoint_of(note_of(text))
+    except (NoteRefused, UnicodeDecodeError) as error:
+        raise AnchorFailed(
+            f"What is kept there is no checkpoint ({len(data)} bytes): it was cut off, or altered there.",
+            where=where,
+            fix="That says nothing about the log. If it is empty or cut, move it away, and `interlock checkpoint "
+            "--anchor` takes the newest there again; if it was altered, restore it.",
+        ) from error
+
+
+def _compare(there: bytes, checkpoint: Checkpoint, where: str) -> None:
+    if _note(there, where)[1] != checkpoint:
         raise AnchorFailed(
             f"Another checkpoint of size {checkpoint.size} is there already.",
             where=where,

@@ -236,6 +236,18 @@ def test_a_witness_has_a_key_and_a_policy_names_it(run: Any, tmp_path: Path) -> 
         note_of(made)
 
 
+def test_an_anchor_that_was_cut_off_says_nothing_about_the_log(run: Any, signed: Path, tmp_path: Path) -> None:
+    """The file is named as what is wrong; the log is not called broken, and nothing was checked."""
+    assert run("checkpoint", "--anchor", tmp_path / "kept", "--db", signed).code == 0
+    assert run("verify", "--anchors", tmp_path / "kept", "--db", signed).code == 0
+    (kept,) = (tmp_path / "kept").rglob("*.checkpoint")
+    kept.write_bytes(b"")
+    ran = run("verify", "--anchors", tmp_path / "kept", "--db", signed, "--json")
+    assert (ran.code, ran.json["error"]["where"]) == (2, str(kept))
+    assert "What is kept there is no checkpoint (0 bytes)" in ran.words
+    assert ("move it away" in ran.json["error"]["fix"], "BROKEN" in ran.words) == (True, False)
+
+
 def test_an_imported_conversation_is_exported_and_holds(run: Any, signed: Path, tmp_path: Path) -> None:
     """No flow led it: the bundle has none for it, and none is asked for."""
     chat = {"messages": [{"role": "user", "content": "cancel my order"}, {"role": "assistant", "content": "done"}]}

@@ -1,8 +1,11 @@
 """Places outside the database: each takes a checkpoint once, and what fails there is told of."""
 
+import errno
+import hashlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -42,6 +45,102 @@ def test_a_place_takes_each_checkpoint_once(tmp_path: Path, kind: str):
     newest = note_of(store.tree().checkpoints()[-1][1])
     anchor.put(checkpoint_of(newest), newest, signing._clock.now())
     assert len(anchor.kept(ORIGIN)) == 2
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("step", ["write", "sync"])
+def test_a_folder_that_runs_full_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool, step: str
+):
+    """Neither half a checkpoint nor an empty one: the next attempt takes it there. So without hard links."""
+    store, anchor = MemoryStore(origin=ORIGIN), kept_at(str(tmp_path))
+    filled(store, 2)
+    signing = checkpointer(store.tree(), anchors=[anchor])
+    with monkeypatch.context() as full:
+        if not links:
+            full.setattr(os, "link", refusing(errno.EPERM))
+        if step == "sync":
+            full.setattr(os, "fsync", refusing(errno.ENOSPC))
+        else:
+            full.setattr(os, "fdopen", refusing(errno.ENOSPC))
+        (failure,) = signing.checkpoint().failures
+        assert "The folder does not take the checkpoint: No space left on device." in failure
+        assert "see that it has room" in failure
+    assert [one for one in tmp_path.rglob("*") if one.is_file()] == []
+    with monkeypatch.context() as without:
+        if not links:
+            without.setattr(os, "link", refusing(errno.EPERM))
+        assert signing.checkpoint().failures == ()
+    (kept,) = [one for one in tmp_path.rglob("*") if one.is_file()]
+    assert kept.suffix == ".checkpoint"
+    assert len(anchor.kept(ORIGIN)) == 1
+
+
+def test_a_checkpoint_has_its_name_only_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whenever the process dies: what was written has another name until it is durable."""
+    store, synced = MemoryStore(origin=ORIGIN), []
+    filled(store, 2)
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append([one.name.partition(".checkpoint")[2] for one in tmp_path.rglob("*.checkpoint*")])
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert checkpointer(store.tree(), anchors=[kept_at(str(tmp_path))]).checkpoint().failures == ()
+    assert len(synced) == 2  # the file, and its folder
+    assert (len(synced[0]), synced[0][0] != "", synced[1]) == (1, True, [""])
+
+
+def test_of_two_that_take_one_there_the_first_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Another's is never written over, even where it came between the look and the link."""
+    for links in (True, False):
+        folder = tmp_path / str(links)
+        head, other = (Checkpoint(ORIGIN, 1, bytes([fill]) * 32) for fill in (1, 2))
+        anchor, now = kept_at(str(folder)), checkpointer(MemoryStore().tree())._clock.now()
+        anchor.put(other, signed(other.text, LOG), now)
+        before = anchor.kept(ORIGIN)
+        with monkeypatch.context() as raced:
+            raced.setattr(Path, "exists", lambda _: False)
+            if not links:
+                raced.setattr(os, "link", refusing(errno.ENOTSUP))
+            with pytest.raises(AnchorFailed, match="Another checkpoint of size 1 is there already"):
+                anchor.put(head, signed(head.text, LOG), now)
+        assert (anchor.kept(ORIGIN), len([*folder.rglob("*.checkpoint*")])) == (before, 1)
+
+
+@pytest.mark.parametrize("kept", [b"", b"log.example", b"\xff\xfe", b"altered\n\n\n"])
+@pytest.mark.parametrize("kind", ["folder", "objects"])
+def test_what_is_no_checkpoint_is_named(tmp_path: Path, kind: str, kept: bytes):
+    """By its own name, with what to do; and once it is moved away, the checkpoint is taken there."""
+    store, place = MemoryStore(origin=ORIGIN), tmp_path / "bucket"
+    filled(store, 2)
+    anchor = kept_at(str(place) if kind == "folder" else f"memory:/{place}-{len(kept)}")
+    signing = checkpointer(store.tree(), anchors=[anchor])
+    signing.checkpoint()
+    name = f"{hashlib.sha256(ORIGIN.encode()).hexdigest()[:16]}/{store.tree().size():020}.checkpoint"
+    files = fsspec.filesystem("file" if kind == "folder" else "memory")
+    path = anchor.place.removeprefix("memory:/") + "/" + name
+    files.pipe_file(path, kept)
+    says = f"What is kept there is no checkpoint ({len(kept)} bytes): it was cut off, or altered there."
+    with pytest.raises(AnchorFailed) as caught:
+        anchor.kept(ORIGIN)
+    assert (caught.value.what, caught.value.where) == (says, f"{anchor.place}/{name}")
+    assert "If it is empty or cut, move it away" in caught.value.fix
+    (failure,) = signing.checkpoint().failures
+    assert (says in failure, name in failure, files.cat_file(path)) == (True, True, kept)
+    files.rm(path)
+    assert signing.checkpoint().failures == ()
+    assert len(anchor.kept(ORIGIN)) == 1
+
+
+def refusing(number: int) -> Any:
+    """A system call that fails so."""
+
+    def call(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
 
 
 class Store(AbstractFileSystem):  # type: ignore[misc]
