@@ -1,17 +1,20 @@
 """The PostgreSQL database as it is now, for an operator to read."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import text
 
 from . import statements as sql
 from .description import Description
 from .postgres_connection import PostgresConnection
 from .statements import compiled
-from .triggers import ON_POSTGRES, TABLES, guards
+from .triggers import ON_POSTGRES, SCRUB, TABLES, digest_of, guards
 
 _PRESENT = compiled(
     text("""
     SELECT tgname, concat_ws(' ', relname, tgtype, tgqual IS NULL, tgnargs, array_to_string(tgattr, ','),
-        tgconstraint = 0, lanname, prosrc)
+        tgconstraint = 0, lanname, prosecdef,
+        proconfig = ARRAY['search_path=' || quote_ident(current_schema()) || ', pg_temp'], prosrc)
     FROM pg_trigger
     JOIN pg_class ON pg_class.oid = tgrelid
     JOIN pg_proc ON pg_proc.oid = tgfoid
@@ -20,12 +23,27 @@ _PRESENT = compiled(
         AND relname IN ('event', 'flow', 'meta', 'leaf', 'record', 'checkpoint', 'archived')
 """)
 )
-"""One that does not fire always, as for replicas it must, counts as missing: the owner changed it."""
+"""One that does not fire always, as for replicas it must, counts as missing: the owner changed it. Its function looks
+in the log's schema, and at a session's own tables last."""
 _ALL = compiled(
     text("""
     SELECT tgname, relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
     WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace ORDER BY relname, tgname
 """)
+)
+_SCRUB = compiled(
+    text("""
+    SELECT concat_ws(' ', lanname, prosecdef,
+        proconfig = ARRAY['search_path=' || quote_ident(current_schema()) || ', pg_temp'], prosrc)
+    FROM pg_proc JOIN pg_language ON pg_language.oid = prolang
+    WHERE proname = 'interlock_scrub' AND pronamespace = current_schema()::regnamespace
+""")
+)
+_KINDS = compiled(
+    text(
+        "SELECT relname, relkind::text, relpersistence::text FROM pg_class "
+        "WHERE relnamespace = current_schema()::regnamespace ORDER BY relname"
+    )
 )
 _RULES = compiled(
     text("SELECT rulename, tablename FROM pg_rules WHERE schemaname = current_schema() ORDER BY tablename, rulename")
@@ -50,16 +68,34 @@ _SIZE = compiled(text("SELECT pg_database_size(current_database())"))
 
 
 def unlike_ours(connection: PostgresConnection) -> list[str]:
-    """What acts on the log's tables and is no trigger: rules, and policies that hide rows."""
+    """What stands in the place of the log's tables, or acts on them and is no trigger: views, tables that a crash
+    empties, rules, policies that hide rows, and another way of erasing."""
+    kinds = {str(name): (str(kind), str(how)) for name, kind, how in connection.run(_KINDS)}
+    scrub = [digest_of(str(said)) for (said,) in connection.run(_SCRUB)]
     rules = [(str(name), str(table)) for name, table in connection.run(_RULES) if table in TABLES]
     hidden = [str(table) for (table,) in connection.run(_HIDDEN) if table in TABLES]
     return [
+        *(f"The table {name} is not there: {_instead(kinds.get(name))}." for name in _not_tables(kinds)),
+        *(
+            f"Somebody made the table {name} unlogged: it is emptied by a crash of the server."
+            for name in sorted(TABLES & kinds.keys())
+            if kinds[name][1] == "u"
+        ),
+        *(["Somebody replaced the function by which erased texts leave the files."] if scrub != [SCRUB] else []),
         *(
             f"Somebody put the rule {name} on the table {table}, which may drop or change rows."
             for name, table in rules
         ),
         *(f"Somebody switched on row security for the table {table}, which hides rows." for table in hidden),
     ]
+
+
+def _not_tables(kinds: Mapping[str, tuple[str, str]]) -> list[str]:
+    return sorted(name for name in TABLES if kinds.get(name, ("", ""))[0] != "r")
+
+
+def _instead(found: tuple[str, str] | None) -> str:
+    return "nothing has its name" if found is None else "somebody put something else in its place, such as a view"
 
 
 def _theirs(connection: PostgresConnection) -> tuple[str, ...]:

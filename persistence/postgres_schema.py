@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from sqlalchemy import NullPool, create_engine
@@ -17,6 +18,14 @@ from .refusals import set_back
 SCHEMA_LOCK = 0x1A7E_0001
 """The name of our advisory lock for changes of the schema."""
 _MIGRATION_SECONDS = 60.0
+_SCHEMA = """
+SELECT coalesce(
+    (SELECT nspname FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE pg_class.oid = pg_catalog.to_regclass('alembic_version')),
+    pg_catalog.current_schema()
+)
+"""
+"""Where the log is; nothing is looked for elsewhere, be it the catalog or what a session calls its own."""
 _THERE = (
     psycopg.errors.DuplicateTable,
     psycopg.errors.DuplicateColumn,
@@ -41,6 +50,9 @@ def connected(url: str, wait_seconds: float, answer_seconds: float | None = ANSW
     driver.answer_seconds = None if answer_seconds is None else wait_seconds + answer_seconds
     try:
         driver.execute(f"SET synchronous_commit = on; SET lock_timeout = {milliseconds}; SET client_encoding = 'UTF8'")
+        schema = driver.execute(_SCHEMA).fetchone()
+        if schema is not None and schema[0] is not None:
+            driver.execute(sql.SQL("SET search_path = {}, pg_temp").format(sql.Identifier(schema[0])))
     except BaseException:
         driver.close()
         raise

@@ -6,7 +6,7 @@ standby shows may be behind.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 
 import psycopg
@@ -98,7 +98,11 @@ class PostgresStore(SqlStore[PostgresConnection]):
                 ) from error
             except psycopg.Error as error:
                 raise translated(error, self._where) from error
-            yield
+            try:
+                yield
+            finally:
+                with suppress(psycopg.Error):  # with its connection it goes too, but somewhat later
+                    lock.execute("SELECT pg_advisory_unlock(%s)", (SEQUENCER_LOCK,))
 
     def presence(self) -> Presence:
         """Make this process one that performs effects; held until its `close`, which the caller owes."""

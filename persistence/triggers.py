@@ -41,29 +41,31 @@ ON_SQLITE: Mapping[str, str] = {
 }
 
 ON_POSTGRES: Mapping[str, str] = {
-    "archived_refuses_change": "054136cb080876e0a08759fb00ba5ae6",
-    "archived_refuses_truncate": "27e596ae29a1d499253c6c670c0b9503",
-    "archived_refuses_unrecorded": "5fd6fce05566f7b1376945be6ba9236a",
-    "checkpoint_refuses_change": "c37d987031021bba0a50d197bf9a8882",
-    "checkpoint_refuses_truncate": "054f6f36b5d3b15076493a2d03995fa8",
-    "event_refuses_archived": "9adc198da0d7cdf863992c2b15ef612a",
-    "event_refuses_change": "244a35b58cae6ec773ba7e878b291373",
-    "event_refuses_gap": "052914bf49d1c3350f1f39ef1953282e",
-    "event_refuses_truncate": "3bd102fa791104d912a536c8f120efdb",
-    "event_waits": "b9b838e08a5b58277206f43d0f225309",
-    "flow_refuses_change": "b39af92e762d797fbc13820ad2b5b7b0",
-    "flow_refuses_truncate": "340a008a5940b41af03588c31a7bf261",
-    "leaf_placed": "e46505db2d84704fe67caf2df6cba618",
-    "leaf_refuses_change": "f393610288094524405de710b5d4e14e",
-    "leaf_refuses_gap": "dd78bb3906e47054738c054ae48316fe",
-    "leaf_refuses_truncate": "5e0e503e83973a54cd23d82a1a776f5c",
-    "meta_refuses_change": "fe544c9282b40eb9e55c677faef10380",
-    "meta_refuses_truncate": "a4ae5cd103f03fdc7d555d9befa615c3",
-    "record_refuses_change": "0425104e406b29bbf054e37aacdfef02",
-    "record_refuses_gap": "9a3d0fb214a2382aa090aff3dae8ebe8",
-    "record_refuses_others": "9a8bb09128a23315e321a5f440ba98c9",
-    "record_refuses_truncate": "f142bdde0e06ce615fd06c00f8cf421b",
+    "archived_refuses_change": "de9105c73e7d2e1c618d06f5f20b3126",
+    "archived_refuses_truncate": "1d6bcb9be052a7fa6e93267d97e0b61b",
+    "archived_refuses_unrecorded": "0acb09fe90e568f69ad67662d51050d5",
+    "checkpoint_refuses_change": "ff6a275b7e6a451f775d3592235ef3fe",
+    "checkpoint_refuses_truncate": "608f17a2d5ce45d3fce98fc90367c507",
+    "event_refuses_archived": "f215df9a337be627a8e954cbb2803acd",
+    "event_refuses_change": "119db106a0fe2a2af721fa061bbeccf9",
+    "event_refuses_gap": "e2ccec8b889457e391fa5812f10e9891",
+    "event_refuses_truncate": "a93bc5e1e864669e7bae8f7fa163e9ed",
+    "event_waits": "41aef24a01f9c1e652f7298489a652b9",
+    "flow_refuses_change": "9d0c85465916a679d0fae97fd0eb343c",
+    "flow_refuses_truncate": "e39d3b12443f70c271833ded4866d13f",
+    "leaf_placed": "2defdb4812a884a701e4067e91c6836f",
+    "leaf_refuses_change": "fdfa7c1b4f8283b3477f2d9bda59a8d8",
+    "leaf_refuses_gap": "a702aba7beb843560850d1036708c6fe",
+    "leaf_refuses_truncate": "1211fc18dfaed453f15d2fc53c3b6324",
+    "meta_refuses_change": "34ec44b985497c456873b2c3c76d765e",
+    "meta_refuses_truncate": "95ea3be2b0913e1969ee86e70319724a",
+    "record_refuses_change": "323650a26e3a209f48715e6dad8afc2e",
+    "record_refuses_gap": "04deb9857db988a1168811e3fa7a74fe",
+    "record_refuses_others": "4bbf8e3029c3c072f4023cc2c3086ff6",
+    "record_refuses_truncate": "4b80d5ac451463f1e0af81e4aaf99f2e",
 }
+SCRUB = "1e584d80c906cd466c7fbd74d9479d8b"
+"""What the function does by which erased texts leave PostgreSQL's files."""
 
 
 @dataclass(frozen=True, slots=True)

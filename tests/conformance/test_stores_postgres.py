@@ -301,7 +301,7 @@ ACTS = {
     "place": "INSERT INTO leaf SELECT (SELECT coalesce(max(position), -1) + 1 FROM leaf), '{fresh}', 0, '\\x00', ''",
     "record": f"{_RECORD} 'hold_placed', '', '\\x01', '{{{{\"type\": \"hold_placed\"}}}}'",
     "disguise": f"{_RECORD} 'texts_read', '', '\\x01', '{{{{\"type\": \"hold_placed\"}}}}'",
-    "note a reading": f"{_RECORD} 'texts_read', '', '\\x01', '{{{{\"type\": \"texts_read\"}}}}'",
+    "note half a reading": f"{_RECORD} 'texts_read', '', '\\x01', '{{{{\"type\": \"texts_read\"}}}}'",
     "sign": "INSERT INTO checkpoint SELECT coalesce(max(size), 0) + 1, 'note' FROM checkpoint",
     "project": "UPDATE conversation SET updated_at = updated_at",
     "rename": "UPDATE meta SET value = 'other'",
@@ -311,8 +311,8 @@ ACTS = {
     "drop": "DROP TABLE event CASCADE",
 }
 MAY = {
-    "interlock_app": {"append", "read", "listen", "project", "note a reading"},
-    "interlock_sequencer": {"read", "place", "sign", "forget", "record", "disguise", "note a reading"},
+    "interlock_app": {"append", "read", "listen", "project"},
+    "interlock_sequencer": {"read", "place", "sign", "forget", "record", "disguise", "note half a reading"},
     "interlock_auditor": {"read"},
     "interlock_eraser": {"read", "listen", "erase"},
 }
