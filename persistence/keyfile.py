@@ -79,6 +79,12 @@ class KeyFile:
         self._write(keys, new=False)
         return self.ids()[-1]
 
+    def wrap_by(self, identity: str) -> None:
+        """Have a key of the file wrap from now on. The others stay: another process may have wrapped by them."""
+        keys = self._current()
+        chosen = bytes.fromhex(identity)
+        self._write({**{one: key for one, key in keys.items() if one != chosen}, chosen: keys[chosen]}, new=False)
+
     def keep_newest(self) -> None:
         """Forget all keys but the one that wraps: what they wrapped must have been wrapped anew before."""
         self._write(dict(list(self._current().items())[-1:]), new=False)

@@ -65,6 +65,19 @@ def _some_encrypted(vault: Vault, connection: LogConnection) -> int:
     return len(rows)
 
 
+def try_rewrapping(store: SqlStore[Any]) -> None:
+    """Write a data key over with itself. Raises `StorageError` where the user may not, or the log cannot be written."""
+
+    def attempt(connection: LogConnection) -> None:
+        with connection.writing():
+            rows = connection.run(sql.KEYS)[:1]
+            for identity, _, wrapped in rows or [("", "", b"")]:  # a right is asked for where there is no row, too
+                done = connection.change(sql.PUT_WRAPPED, anew=wrapped, under=identity)
+                check_kept(sql.PUT_WRAPPED.sql, connection.where, given=len(rows), done=done)
+
+    store._ask(attempt)  # noqa: SLF001
+
+
 def rewrapped_in(store: SqlStore[Any]) -> int:
     """Wrap every data key by the master key that wraps now; returns how many."""
 

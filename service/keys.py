@@ -6,7 +6,7 @@ from typing import Any
 from ..contracts.errors import CallError, SetupError
 from ..contracts.keeping import KeysChanged
 from ..persistence.keyfile import KeyFile
-from ..persistence.protecting import encrypted_in, rewrapped_in
+from ..persistence.protecting import encrypted_in, rewrapped_in, try_rewrapping
 from ..persistence.sql_store import SqlStore
 from .journal import Journal
 
@@ -26,7 +26,8 @@ def rotate(store: SqlStore[Any], *, by: str, ground: str = "") -> int:
     """Wrap every data key by a new master key, and forget the old ones; returns how many were wrapped.
 
     A crash leaves both keys in the file and each data key under one of them: rotate again. A running server reads
-    the file again by itself.
+    the file again by itself. Where the database refuses, the key that wrapped before goes on wrapping: nothing is
+    written under a key that this machine's file alone has.
     """
     master = store.master
     if not isinstance(master, KeyFile):
@@ -35,8 +36,14 @@ def rotate(store: SqlStore[Any], *, by: str, ground: str = "") -> int:
         )
     if not master.exists():
         raise SetupError("There is no master key yet.", where=str(master.path), fix="It is made with the first text.")
+    try_rewrapping(store)
+    before = master.ids()[-1]
     master.add()
-    count = rewrapped_in(store)
+    try:
+        count = rewrapped_in(store)
+    except Exception:
+        master.wrap_by(before)
+        raise
     Journal(store).note(KeysChanged(by=by, ground=ground, how="rotated", count=count))
     master.keep_newest()
     return count
