@@ -26,6 +26,7 @@ from .finding import existing_log, stream_named, streams_named
 from .given import text_of, text_or_file
 from .replaying import Replayed, replayed
 from .terminal import MARKS, Terminal, counted, safe, write_json
+from .unsigned import unsigned
 
 PROVES = {
     "NOT SIGNED": "NOT SIGNED: nothing here is signed. Every change to an entry, and every entry missing between two "
@@ -243,12 +244,6 @@ def _show_verified(log: str, found: Verified, tree: Attested | None, around: Aro
     terminal.hang(terminal.text((" ", "")), (PROVES[proves], "dim"))
 
 
-def _unsigned(tree: Attested) -> str:
-    if tree.keys:
-        return "signed with none of the keys you gave"
-    return "no key is known, so no signature was checked (give it with --vkey)"
-
-
 def _show_tree(terminal: Terminal, tree: Attested, verdict: str, policy: str) -> None:
     for what in tree.faults:
         terminal.hang(terminal.text((MARKS.bad, "bold red")), (safe(what, 1000), "red"))
@@ -265,7 +260,7 @@ def _show_tree(terminal: Terminal, tree: Attested, verdict: str, policy: str) ->
         terminal.hang(terminal.text((MARKS.dot, "dim")), f"{archives_said(tree.archives)} {counts}{looked}{rest}")
     terminal.hang(
         terminal.text((sign, style)),
-        f"tree of {counted(tree.leaves, 'leaf', 'leaves')}{waiting}: {said or _unsigned(tree)}; ",
+        f"tree of {counted(tree.leaves, 'leaf', 'leaves')}{waiting}: {said or unsigned(tree)}; ",
         (verdict, "bold"),
         *([f", by the policy in {safe(policy, 500)}"] if policy else []),
     )

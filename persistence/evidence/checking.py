@@ -61,7 +61,8 @@ class Attested:
     `signed`, `anchored` and `witnessed` are how many leaves each covers; `waiting` entries have no leaf yet. `keys` are
     those that are known, and what they were changed for; `eras` says from which leaf on each signs. Of `archived`
     entries the leaves are here alone; `archives` says how many conversations are in each archive, and `looked_at` which
-    archives were verified, too. `remarks` are what one should know of it and breaks nothing.
+    archives were verified, too. `remarks` are what one should know of it and breaks nothing. `judged` says whether the
+    checkpoints were looked at, behind a fault they are not; `strayed`, how many of another tree a known key signed.
     """
 
     leaves: int = 0
@@ -79,6 +80,8 @@ class Attested:
     looked_at: tuple[str, ...] = ()
     eras: tuple[Era, ...] = ()
     remarks: tuple[str, ...] = ()
+    judged: bool = True
+    strayed: int = 0
 
     @property
     def level(self) -> Level:
@@ -119,6 +122,8 @@ def attested(tree: TreeStore, outside: Outside) -> Attested:
         eras=tuple(walk.eras),
         faults=tuple(walk.faults),
         remarks=tuple(walk.remarks),
+        judged=walk.judged,
+        strayed=walk.strayed,
         archived=walk.gone,
         archives=dict(sorted(Counter(one.archive for one in walk.archived.values()).items())),
     )
@@ -143,7 +148,8 @@ class _Walk:
         self.archived = {one.stream: one for one in tree.archived()}
         self.prunes: dict[int, tuple[int, SegmentPruned]] = {}
         self.begun: list[int] = []
-        self.gone = 0
+        self.gone = self.strayed = 0
+        self.judged = False
 
     def leaves(self) -> None:
         """Every leaf is that of its entry, and every node that of its leaves; the records say what is so."""
@@ -235,7 +241,7 @@ class _Walk:
 
     def checkpoints(self) -> None:
         """Every checkpoint is signed with the key of its time and is of this tree; so is every one from outside."""
-        size = self.tree.size()
+        size, self.judged = self.tree.size(), True
         self._hand_over()
         self.faults += pruned_broken(self.archived.values(), self.prunes, self.last, self.tree.log, self._statement)
         self._there(size)
@@ -294,10 +300,13 @@ class _Walk:
             self.faults.append(f"{name} is of another log or size.")
         elif self.eras and not vouched(note, in_force(self.eras, size)):
             self.faults.append(f"{name} is not signed with the log's key.")
-        elif self.roots[size] is None:
-            self.faults.append(f"{name} is larger than the tree: the log was cut, or this is an old copy.")
         elif self.roots[size] != one.root:
-            self.faults.append(f"{name} is of another tree: the log was rewritten, or has forked.")
+            cut = self.roots[size] is None
+            larger = "larger than the tree: the log was cut, or this is an old copy"
+            self.faults.append(
+                f"{name} is {larger if cut else 'of another tree: the log was rewritten, or has forked'}."
+            )
+            self.strayed += bool(self.eras)
         else:
             if self.eras:
                 self.signed.add(size)

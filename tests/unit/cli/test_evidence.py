@@ -15,11 +15,14 @@ from typing import Any
 
 import pytest
 
+from interlock.cli.unsigned import unsigned
 from interlock.contracts.errors import CallError
 from interlock.persistence.evidence import verify_bundle
+from interlock.persistence.evidence.checking import Attested
 from interlock.persistence.evidence.notes import note_of
 from interlock.persistence.evidence.policy import policy_of
 from interlock.persistence.sql_tree import SqlTree
+from support.evidence import TestKey
 from support.tampering import TREE, as_administrator
 
 
@@ -246,6 +249,47 @@ def test_an_anchor_that_was_cut_off_says_nothing_about_the_log(run: Any, signed:
     assert (ran.code, ran.json["error"]["where"]) == (2, str(kept))
     assert "What is kept there is no checkpoint (0 bytes)" in ran.words
     assert ("move it away" in ran.json["error"]["fix"], "BROKEN" in ran.words) == (True, False)
+
+
+def test_why_nothing_counts_as_signed_is_said_as_it_is(run: Any, signed: Path) -> None:
+    """Another key is the reason only where checkpoints were looked at, and no known key signed one."""
+    key, none = run("key", "show", "--db", signed).out.strip(), "signed with none of the keys you gave"
+    run("checkpoint", "--db", signed)
+    other = str(TestKey(key.split("+")[0]).verifier())
+    assert none in run("verify", "--vkey", other, "--db", signed).words
+    assert none not in run("verify", "--vkey", key, "--db", signed).words
+    with as_administrator(signed) as connection:
+        connection.execute("UPDATE leaf SET hash = zeroblob(32) WHERE stream <> '' AND version = 3")
+    ran = run("verify", "--vkey", key, "--db", signed)
+    assert (ran.code, none in ran.words) == (1, False)
+    assert "no checkpoint was looked at, for what does not hold comes before; BROKEN" in ran.words
+
+
+def test_an_empty_tree_is_not_called_signed_with_another_key(run: Any, signed: Path) -> None:
+    """Nothing of it is left: no key is what is wrong with it."""
+    run("checkpoint", "--db", signed)
+    key = run("key", "show", "--db", signed).out.strip()
+    unsigned_by_an_administrator(signed, *TREE)
+    ran = run("verify", "--vkey", key, "--db", signed)
+    assert (ran.code, "it is empty, and no checkpoint is here; BROKEN" in ran.words) == (1, True), ran.words
+
+
+@pytest.mark.parametrize(
+    ("tree", "says"),
+    [
+        (Attested(judged=False, checkpoints=1), "no checkpoint was looked at, for what does not hold comes before"),
+        (Attested(), "it is empty, and no checkpoint is here"),
+        (Attested(leaves=3), "no checkpoint is here"),
+        (Attested(leaves=3, checkpoints=1), "no key is known, so no signature was checked (give it with --vkey)"),
+        (
+            Attested(leaves=3, checkpoints=1, keys=(TestKey().verifier(),), strayed=1),
+            "what was signed is not this tree",
+        ),
+        (Attested(leaves=3, checkpoints=1, keys=(TestKey().verifier(),)), "signed with none of the keys you gave"),
+    ],
+)
+def test_each_reason_has_its_words(tree: Attested, says: str) -> None:
+    assert unsigned(tree) == says
 
 
 def test_an_imported_conversation_is_exported_and_holds(run: Any, signed: Path, tmp_path: Path) -> None:
