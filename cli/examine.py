@@ -143,7 +143,7 @@ def _log(store: SqlStore[Any], path: Path, full: bool, ntp: str) -> Iterator[Fin
         about.durability,
         "" if about.durable else "Put the log on a local disk, synced at every commit; one may be lost at a power cut.",
     )
-    yield _guards(about)
+    yield _guards(about, store.unlike_ours())
     yield _intact(store, full)
     yield from _open_ends(store)
     yield from _flows(store)
@@ -166,14 +166,14 @@ def _writable(store: SqlStore[Any]) -> Finding:
     return Finding("writable", "ok", "an entry can be written")
 
 
-def _guards(about: Description) -> Finding:
-    """The triggers that keep the log append-only."""
+def _guards(about: Description, unlike: Sequence[str]) -> Finding:
+    """The triggers that keep the log append-only, and what is `unlike` the schema of this release."""
     faults = [
         ("missing", about.missing_triggers),
         ("replaced", about.altered_triggers),
         ("foreign", about.foreign_triggers),
     ]
-    says = "; ".join(f"{how} triggers: {', '.join(names)}" for how, names in faults if names)
+    says = "; ".join([f"{how} triggers: {', '.join(names)}" for how, names in faults if names] + [*unlike])
     if says:
         fix = "Somebody changed them. Verify the log with `interlock verify`, and move it to a new file."
         return Finding("append-only", "fail", says, fix)

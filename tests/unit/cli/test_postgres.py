@@ -173,6 +173,30 @@ def test_a_trigger_that_was_replaced_is_found(run: Any, place: Path, change: str
     assert (found["append-only"]["result"], found["append-only"]["says"]) == ("fail", f"replaced triggers: {name}")
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["CREATE RULE r AS ON UPDATE TO meta DO INSTEAD NOTHING", "ALTER TABLE event ENABLE ROW LEVEL SECURITY"],
+    ids=["rule", "row security"],
+)
+def test_the_doctor_names_what_verify_does_of_the_schema(run: Any, place: Path, change: str) -> None:
+    """Rules and row security act where no trigger does."""
+    with closing(open_log(place, create=True)):
+        pass
+    assert doctored(run, place) == "ok"
+    with psycopg.connect(place.read_text().strip(), autocommit=True) as owner:
+        owner.execute(change)
+    with closing(open_log(place)) as store:
+        (says,) = store.unlike_ours()
+    assert says in run("verify", "--db", place).words
+    assert doctored(run, place) == f"fail: {says}"
+
+
+def doctored(run: Any, place: Path) -> str:
+    """What the doctor finds of the log's guards."""
+    found = {one["name"]: one for one in run("doctor", "--db", place, "--json").json["findings"]}["append-only"]
+    return "ok" if found["result"] == "ok" else f"{found['result']}: {found['says']}"
+
+
 def test_a_url_is_written_into_a_file_for_its_owner_alone(run: Any, place: Path) -> None:
     with pytest.raises(SetupError, match="A URL stands where the file of the log should") as refused:
         open_log(Path("postgresql://user:secret@host/db"))
