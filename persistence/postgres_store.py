@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 
 import psycopg
+from sqlalchemy import text
 
 from ..contracts.errors import StorageError
 from ..contracts.protection import MasterKey
@@ -25,11 +26,16 @@ from .postgres_schema import connected, shown
 from .presence import Presence
 from .sql_store import SqlStore
 from .sql_tree import SqlTree
+from .statements import compiled
 from .vault import Vault
 
 SEQUENCER_LOCK = 0x1A7E_0003
 """The name of the advisory lock of who gives the places in the tree."""
 _FAILURES = Failures(DATABASE_ERRORS, is_refused_row, translated)
+
+_MAY_ERASE = compiled(
+    text("SELECT has_table_privilege('payload', 'DELETE') AND has_table_privilege('data_key', 'DELETE')")
+)
 
 
 class PostgresStore(SqlStore[PostgresConnection]):
@@ -74,6 +80,10 @@ class PostgresStore(SqlStore[PostgresConnection]):
     def may_sequence(self) -> bool:
         """Whether the user of the URL is a member of `interlock_sequencer`, or owns the tables."""
         return bool(self._rows(MAY_SEQUENCE)[0][0])
+
+    def may_erase(self) -> bool:
+        """Whether the user of the URL is a member of `interlock_eraser`, or owns the tables."""
+        return bool(self._rows(_MAY_ERASE)[0][0])
 
     def tree(self) -> SqlTree[PostgresConnection]:
         """The Merkle tree over this log's entries."""

@@ -60,6 +60,10 @@ class SqlStore(ABC, Generic[C]):
         """Whether this process may give places in the tree and keep checkpoints."""
         return True
 
+    def may_erase(self) -> bool:
+        """Whether the database's user may delete what people wrote."""
+        return True
+
     def reads_texts(self) -> bool:
         """Whether the database's user may read what people wrote; an auditor's may not."""
         return self._ask(lambda connection: connection.reads_texts)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ..contracts.archive import Archived
 from ..contracts.commands import Actor, Command
 from ..contracts.envelope import Entry, Head, sealed
-from ..contracts.errors import CallError, LogBroken, StreamMoved
+from ..contracts.errors import CallError, LogBroken, StorageError, StreamMoved
 from ..contracts.keeping import (
     Erase,
     Erased,
@@ -29,6 +29,7 @@ from ..contracts.store import Append, StoredEntry
 from ..contracts.values import SubjectId
 from ..persistence.codec import stored
 from ..persistence.refusals import stream_moved
+from ..persistence.sql_store import SqlStore
 from ..persistence.verify import verify
 from .auditing import projection_of
 from .clock import Clock, SystemClock
@@ -96,12 +97,15 @@ class Eraser:
         asks is the first who approves.
 
         Raises `CallError` where a hold stands against it: the refusal is recorded.
+        Raises `StorageError` where the database's user may not do what this asks for: nothing is recorded.
         """
         extent = self.extent(subject)
         self._refuse_held(extent, by, ground)
         earlier = self.waiting(subject) or self.erased(extent)
         if earlier is not None:
             return earlier
+        if approvals <= 1:
+            self._check_right()
         asked = ErasureAsked(by=by, ground=ground, subject=SubjectId(subject), approvals=approvals)
         return Erasing(self.journal.note(asked), asked, (by,))
 
@@ -140,6 +144,8 @@ class Eraser:
                 fix="Somebody else must approve it. The attempt is recorded.",
             )
         self._refuse_held(self.extent(subject), by, "")
+        if len(erasing.approved) + 1 >= erasing.asked.approvals:
+            self._check_right()
         self.journal.note(ErasureApproved(by=by, request=erasing.request.number))
         return Erasing(erasing.request, erasing.asked, (*erasing.approved, by))
 
@@ -181,6 +187,16 @@ class Eraser:
                 case _:
                     pass
         return list(found.values())
+
+    def _check_right(self) -> None:
+        """What would be done next can be: else an erasure is on the record that nobody has made."""
+        if isinstance(self.store, SqlStore) and not self.store.may_erase():
+            raise StorageError(
+                "The database's user may not erase: the right to delete texts and their keys is missing.",
+                where=self.store.log,
+                fix="Run as a member of `interlock_eraser`, `interlock_app` and `interlock_sequencer`; "
+                "docs/postgresql.md lists which command takes which role. Nothing was recorded.",
+            )
 
     def _refuse_held(self, extent: Extent, by: str, ground: str) -> None:
         for number, hold in extent.holds.items():

@@ -271,3 +271,28 @@ async def test_the_eraser_rewrites_what_it_does_not_own(tmp_path: Path) -> None:
             eraser.scrub()
         flushed(server)
         assert held_by(server.folder, canaries(range(3)))["files"] == []
+
+
+async def test_who_may_not_erase_records_no_request(store: PostgresStore) -> None:
+    """Where it would be done at once, or by the last approval, the right is looked at first, and its role named."""
+    with psycopg.connect(store.url, autocommit=True) as owner:
+        name = "clerk_" + owner.execute("SELECT current_database()").fetchone()[0]  # type: ignore[index]
+        owner.execute(f"CREATE ROLE {name} IN ROLE interlock_app, interlock_sequencer")
+    try:
+        sign = "&" if "?" in store.url else "?"
+        url = f"{store.url}{sign}options=-crole%3D{name}"
+        with closing(PostgresStore(url, master=store.master)) as clerk:
+            assert (store.may_erase(), clerk.may_erase()) == (True, False)
+            with pytest.raises(StorageError, match="The database's user may not erase") as caught:
+                Eraser(clerk).ask("anna", by="dpo", ground="request 7")
+            assert "Run as a member of `interlock_eraser`" in caught.value.fix
+            assert Eraser(store).erasings() == []
+            assert Eraser(clerk).ask("anna", by="dpo", ground="request 7", approvals=2).approved == ("dpo",)
+            with pytest.raises(StorageError, match="The database's user may not erase"):
+                Eraser(clerk).approve("anna", by="bert")
+        (waiting,) = Eraser(store).erasings()
+        assert waiting.approved == ("dpo",)
+        assert Eraser(store).finish(Eraser(store).approve("anna", by="bert")).payloads
+    finally:
+        with psycopg.connect(store.url, autocommit=True) as owner:
+            owner.execute(f"DROP ROLE {name}")
