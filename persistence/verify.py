@@ -296,6 +296,8 @@ def _projection(
             min(summary.length, len(entries)),
             f"The projection says {summary.length} entries; there are {len(entries)}.",
         )
+    if not entries:
+        raise _Break(0, "The projection has a conversation without an entry.")
     if projected is not None:
         expected = replace(projected(entries), owner=summary.owner)
         wrong = [name for name in Summary.__slots__ if getattr(expected, name) != getattr(summary, name)]

@@ -353,3 +353,13 @@ def test_a_witness_of_a_checkpoint_that_is_gone_is_found(said: Said) -> None:
     assert said("UPDATE cosignature SET size = 3") == [
         "Witnesses signed a checkpoint of size 3 that is not in the log: it was deleted."
     ]
+
+
+def test_a_row_of_a_conversation_without_an_entry_is_found(said: Said) -> None:
+    """Even one that says itself that it has none."""
+    columns = "flow_name, flow_version, flow_digest, subject, state, status, length, started_at, updated_at, undecided"
+    found = said(
+        f"INSERT INTO conversation (stream, {columns}, owner, tasks) "
+        f"SELECT 'nowhere', {columns.replace('length', '0')}, owner, tasks FROM conversation LIMIT 1"
+    )
+    assert found[0] == "The projection has a conversation without an entry."
