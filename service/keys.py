@@ -6,20 +6,24 @@ from typing import Any
 from ..contracts.errors import CallError, SetupError
 from ..contracts.keeping import KeysChanged
 from ..persistence.keyfile import KeyFile
-from ..persistence.protecting import encrypted_in, rewrapped_in, try_rewrapping
+from ..persistence.protecting import clear_payloads, encrypted_in, rewrapped_in, try_rewrapping
 from ..persistence.sql_store import SqlStore
 from .journal import Journal
 
 
 def encrypt(store: SqlStore[Any], *, by: str, progress: Callable[[int], None] | None = None) -> int:
-    """Encrypt every text that lies in clear, and leave nothing of it in free pages; returns how many there were."""
+    """Encrypt every text that lies in clear, and leave nothing of it in free pages; returns how many there were.
+
+    Recorded before it is done, and the pages are freed though nothing lies in clear any more: who was cut off after the
+    last text left both to the next run.
+    """
     if store.in_clear:
         raise CallError("This store writes texts in clear.", fix="Open it without `in_clear`.")
-    count = encrypted_in(store, progress)
-    if count:
+    if count := clear_payloads(store):
         Journal(store).note(KeysChanged(by=by, how="encrypted", count=count))
-        store.scrub()
-    return count
+    done = encrypted_in(store, progress)
+    store.scrub()
+    return done
 
 
 def rotate(store: SqlStore[Any], *, by: str, ground: str = "") -> int:

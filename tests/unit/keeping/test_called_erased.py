@@ -3,8 +3,6 @@
 Whoever makes a bundle can leave a text out: they may withhold it. They cannot call that an erasure.
 """
 
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,30 +21,11 @@ from interlock.service.forking import Wiring, forked
 from interlock.service.missing import Accounts
 from interlock.service.retention import Retention
 from support.erasure import PROGRAM, talked
-from support.evidence import ORIGIN, TestKey, checkpointer
+from support.evidence import TestKey, checkpointer
 from support.tampering import checked, resigned
 
 LIE = "is called erased, and no erasure of it is recorded: it is missing, or withheld."
 SCOPES = pytest.mark.parametrize("scope", ["all", "some"])
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "log.db"
-
-
-@pytest.fixture
-async def store(path: Path) -> Any:
-    with closing(SqliteStore(path, origin=ORIGIN)) as store:
-        await talked(store, "anna", [1, 2])
-        await talked(store, "bert", [3])
-        yield store
-
-
-@pytest.fixture
-def aged(path: Path) -> Iterator[tuple[SqliteStore, ManualClock]]:
-    with closing(SqliteStore(path, origin=ORIGIN)) as store:
-        yield store, ManualClock()
 
 
 def files_of(store: Any, scope: str, *streams: str, honest: bool = True) -> dict[str, bytes]:

@@ -1,7 +1,6 @@
 """A text that is gone counts as erased only where the log says so; otherwise it is missing, and that is a fault."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,24 +29,11 @@ from interlock.service.missing import Accounts
 from interlock.service.retention import Retention
 from support.archives import archived_to, pruned
 from support.erasure import PROGRAM, talked
-from support.evidence import ORIGIN, TestKey, checkpointer
+from support.evidence import TestKey, checkpointer
 from support.tampering import checked
 
 HALF_A_YEAR = RetentionPolicy(rules=(RetentionRule(days=183),))
 MISSING = "The payload {!r} is missing: nothing on the record says that it was erased"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "log.db"
-
-
-@pytest.fixture
-async def store(path: Path) -> Any:
-    with closing(SqliteStore(path, origin=ORIGIN)) as store:
-        await talked(store, "anna", [1, 2])
-        await talked(store, "bert", [3])
-        yield store
 
 
 def by_hand(path: Path, sql: str) -> int:
@@ -230,12 +216,6 @@ async def test_an_erasure_that_is_cut_off_alarms_nobody(store: SqliteStore, monk
         eraser.finish(erasing)
     found = audited(store)
     assert (found.ok, found.erased > 6) == (True, True)
-
-
-@pytest.fixture
-def aged(path: Path) -> Iterator[tuple[SqliteStore, ManualClock]]:
-    with closing(SqliteStore(path, origin=ORIGIN)) as store:
-        yield store, ManualClock()
 
 
 async def test_retention_accounts_for_what_it_recorded(aged: tuple[SqliteStore, ManualClock], path: Path) -> None:
